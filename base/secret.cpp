@@ -1,0 +1,11 @@
+#include "base/secret.h"
+
+#include <cstring>
+
+namespace warren::base {
+
+void wipe(std::span<std::uint8_t> bytes) {
+    ::explicit_bzero(bytes.data(), bytes.size());
+}
+
+}  // namespace warren::base

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace warren::base {
+
+// Wall-clock time in whole milliseconds: what is stored, signed and shown.
+using Time = std::chrono::sys_time<std::chrono::milliseconds>;
+using Duration = std::chrono::milliseconds;
+
+// Where time comes from at the edge; everything pure takes a Time as an argument.
+using Clock = std::function<Time()>;
+[[nodiscard]] Time system_now();
+
+// "90s", "12h", "7d", "1h30m", "500ms"; "0" is zero. `what` names the field in the error.
+[[nodiscard]] Result<Duration> parse_duration(std::string_view what, std::string_view text);
+
+// Two units at most, for people: "3d 4h", "12m 5s", "1.2 s" below ten seconds, "250 ms" below one.
+[[nodiscard]] std::string format_age(Duration age);
+
+}  // namespace warren::base

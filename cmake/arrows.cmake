@@ -1,0 +1,45 @@
+# The rooms, the arrows between them, and who may include which external library. This table is enforced twice:
+#   * a link that it does not allow stops the configuration (warren_room() in warren_room.cmake),
+#   * an #include that it does not allow fails the build (check_arrows.cmake, target `arrows`, which every room waits for).
+# A room may use the rooms it names and, through them, the rooms those name. The reasons are in docs/architecture.md.
+set(WARREN_ARROWS_base)
+set(WARREN_ARROWS_proto)
+set(WARREN_ARROWS_netlink base)
+set(WARREN_ARROWS_store base)
+set(WARREN_ARROWS_certs base)
+set(WARREN_ARROWS_keymgr base)
+set(WARREN_ARROWS_xfrm netlink keymgr)
+set(WARREN_ARROWS_overlay netlink)
+set(WARREN_ARROWS_manager store keymgr certs overlay proto)
+set(WARREN_ARROWS_agent xfrm overlay certs proto)
+set(WARREN_ARROWS_cli base proto)
+set(WARREN_ARROWS_cmd manager agent cli)
+set(WARREN_ROOMS base proto netlink store certs keymgr xfrm overlay manager agent cli cmd)
+
+# External libraries by header prefix.
+set(WARREN_LIBRARIES grpcpp google/protobuf openssl netlink nftables sqlite3 spdlog asio CLI)
+set(WARREN_USERS_grpcpp proto certs manager agent cli cmd)
+set(WARREN_USERS_google/protobuf proto manager agent cli cmd)
+set(WARREN_USERS_openssl certs keymgr)
+set(WARREN_USERS_netlink netlink xfrm)
+set(WARREN_USERS_nftables overlay)
+set(WARREN_USERS_sqlite3 store)
+set(WARREN_USERS_spdlog base)
+set(WARREN_USERS_asio manager agent cmd)
+set(WARREN_USERS_CLI cli cmd)
+
+# warren_reachable(<room> <out>): the rooms that <room> may use, itself included.
+function(warren_reachable room out)
+  set(found ${room})
+  set(open ${room})
+  while(open)
+    list(POP_FRONT open next)
+    foreach(to IN LISTS WARREN_ARROWS_${next})
+      if(NOT to IN_LIST found)
+        list(APPEND found ${to})
+        list(APPEND open ${to})
+      endif()
+    endforeach()
+  endwhile()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()

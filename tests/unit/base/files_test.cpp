@@ -1,0 +1,79 @@
+#include "base/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <fstream>
+
+namespace warren::base {
+namespace {
+
+class Files : public testing::Test {
+  protected:
+    Files() {
+        std::array<char, 32> name{"/tmp/warren-files-XXXXXX"};
+        directory_ = ::mkdtemp(name.data());
+    }
+    ~Files() override { std::filesystem::remove_all(directory_); }
+
+    static mode_t mode(const std::filesystem::path& path) {
+        struct stat info {};
+        EXPECT_EQ(::stat(path.c_str(), &info), 0);
+        return info.st_mode & 07777U;
+    }
+
+    std::filesystem::path directory_;
+};
+
+TEST_F(Files, AtomicWriteReplacesAndKeepsTheMode) {
+    const auto path = directory_ / "key";
+    ASSERT_TRUE(write_file_atomic(path, "one", 0600));
+    ASSERT_TRUE(write_file_atomic(path, "two", 0600));
+    EXPECT_EQ(read_file(path), "two");
+    EXPECT_EQ(mode(path), 0600U);
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "key.tmp"));
+}
+
+TEST_F(Files, AtomicWriteSurvivesALeftoverOfACrash) {
+    const auto path = directory_ / "key";
+    std::ofstream(directory_ / "key.tmp") << "torn";
+    ASSERT_TRUE(write_file_atomic(path, "whole", 0600));
+    EXPECT_EQ(read_file(path), "whole");
+}
+
+TEST_F(Files, FailuresNameTheFile) {
+    const auto missing = read_file(directory_ / "none");
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().code(), Code::kNotFound);
+    EXPECT_NE(missing.error().message().find("none: No such file"), std::string::npos) << missing.error().message();
+    EXPECT_FALSE(write_file_atomic(directory_ / "no" / "file", "x", 0600));
+}
+
+TEST_F(Files, ReadStopsAtItsLimit) {
+    ASSERT_TRUE(write_file_atomic(directory_ / "big", std::string(100, 'x'), 0600));
+    EXPECT_FALSE(read_file(directory_ / "big", 99));
+    EXPECT_TRUE(read_file(directory_ / "big", 100));
+}
+
+TEST_F(Files, DirectoryGetsItsMode) {
+    ASSERT_TRUE(make_directory(directory_ / "a" / "state", 0700));
+    EXPECT_EQ(mode(directory_ / "a" / "state"), 0700U);
+    std::filesystem::permissions(directory_ / "a" / "state", std::filesystem::perms(0755));
+    ASSERT_TRUE(make_directory(directory_ / "a" / "state", 0700));
+    EXPECT_EQ(mode(directory_ / "a" / "state"), 0700U);
+}
+
+TEST_F(Files, LockIsExclusiveUntilItGoes) {
+    {
+        const auto first = lock_file(directory_ / "lock");
+        ASSERT_TRUE(first);
+        const auto second = lock_file(directory_ / "lock");
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().code(), Code::kConflict);
+    }
+    EXPECT_TRUE(lock_file(directory_ / "lock"));
+}
+
+}  // namespace
+}  // namespace warren::base

@@ -1,0 +1,35 @@
+#include "base/time.h"
+
+#include <gtest/gtest.h>
+
+namespace warren::base {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ParseDuration, TakesUnitsAndSums) {
+    EXPECT_EQ(parse_duration("d", "0"), 0ms);
+    EXPECT_EQ(parse_duration("d", "500ms"), 500ms);
+    EXPECT_EQ(parse_duration("d", "1h30m"), 90min);
+    EXPECT_EQ(parse_duration("d", "7d"), 168h);
+}
+
+TEST(ParseDuration, Refuses) {
+    for (const auto* bad : {"", "12", "h", "-1h", "1x", "1h 2m", "99999999999d"}) {
+        EXPECT_FALSE(parse_duration("--expires", bad)) << bad;
+    }
+    EXPECT_EQ(parse_duration("--expires", "soon").error().message(),
+              "--expires 'soon': must be a duration such as 90s, 30m, 12h or 7d");
+}
+
+TEST(FormatAge, HasTwoUnitsAtMost) {
+    EXPECT_EQ(format_age(250ms), "250 ms");
+    EXPECT_EQ(format_age(1250ms), "1.2 s");
+    EXPECT_EQ(format_age(59s), "59 s");
+    EXPECT_EQ(format_age(125s), "2m 5s");
+    EXPECT_EQ(format_age(26h), "1d 2h");
+    EXPECT_EQ(format_age(-5s), "0 ms");
+}
+
+}  // namespace
+}  // namespace warren::base
