@@ -1,0 +1,147 @@
+#include "xfrm/install_history.h"
+
+#include <algorithm>
+
+namespace warren::xfrm {
+namespace {
+
+base::MembershipId self_membership(Direction direction, const keymgr::SaIdentity& identity) {
+    return direction == Direction::kOut ? identity.sender_membership : identity.receiver_membership;
+}
+
+}  // namespace
+
+void InstallHistory::add(const Installed& installed) {
+    PerNetwork& network = networks_[installed.identity.network];
+    const Key key{installed.direction, installed.identity};
+    network.current = installed.self_membership();
+    if (network.entries.emplace(key, installed.location).second) {
+        at_[installed.location].push_back(key);
+        ++entry_count_;
+    }
+}
+
+void InstallHistory::forget(const Key& key, const SaLocation& location) {
+    const auto found = at_.find(location);
+    if (found != at_.end()) {
+        std::erase(found->second, key);
+        if (found->second.empty()) {
+            at_.erase(found);
+        }
+    }
+    --entry_count_;
+}
+
+void InstallHistory::revoke(const Installed& installed) {
+    const auto network = networks_.find(installed.identity.network);
+    if (network == networks_.end()) {
+        return;
+    }
+    const Key key{installed.direction, installed.identity};
+    if (const auto entry = network->second.entries.find(key); entry != network->second.entries.end()) {
+        forget(key, entry->second);
+        network->second.entries.erase(entry);
+    }
+}
+
+void InstallHistory::raise(const Floor& floor) {
+    PerNetwork& network = networks_[floor.network];
+    const bool lower = network.floor && network.floor->self == floor.self && network.floor->epoch > floor.epoch;
+    if (!lower) {
+        network.floor = floor;
+    }
+    network.current = floor.self;
+    for (auto entry = network.entries.begin(); entry != network.entries.end();) {
+        const auto& [direction, identity] = entry->first;
+        if (self_membership(direction, identity) == floor.self && identity.epoch > network.floor->epoch) {
+            ++entry;
+            continue;
+        }
+        forget(entry->first, entry->second);
+        entry = network.entries.erase(entry);
+    }
+}
+
+bool InstallHistory::spent(Direction direction, const keymgr::SaIdentity& identity) const {
+    const auto network = networks_.find(identity.network);
+    if (network == networks_.end()) {
+        return false;
+    }
+    const auto& floor = network->second.floor;
+    if (floor && floor->self == self_membership(direction, identity) && identity.epoch <= floor->epoch) {
+        return true;
+    }
+    return network->second.entries.contains({direction, identity});
+}
+
+std::optional<keymgr::SaIdentity> InstallHistory::at(const SaLocation& location) const {
+    const auto found = at_.find(location);
+    return found == at_.end() ? std::nullopt : std::optional(found->second.back().second);
+}
+
+std::optional<Floor> InstallHistory::prunable(const base::NetworkId& network, base::MembershipId self,
+                                              base::Epoch oldest) const {
+    const auto found = networks_.find(network);
+    if (found == networks_.end() || oldest.value == 0) {
+        return std::nullopt;
+    }
+    const bool any = std::any_of(found->second.entries.begin(), found->second.entries.end(), [&](const auto& entry) {
+        const auto& [direction, identity] = entry.first;
+        return self_membership(direction, identity) != self || identity.epoch < oldest;
+    });
+    if (!any) {
+        return std::nullopt;
+    }
+    return Floor{.network = network, .self = self, .epoch = base::Epoch{oldest.value - 1}};
+}
+
+std::vector<Floor> InstallHistory::leaving(base::NetworkIndex index) const {
+    std::vector<Floor> floors;
+    for (const auto& [id, network] : networks_) {
+        if (network.entries.empty()) {
+            continue;
+        }
+        const auto parts = split_spi(network.entries.begin()->second.spi);
+        if (!parts || parts->network != index) {
+            continue;
+        }
+        base::Epoch highest;
+        for (const auto& [key, location] : network.entries) {
+            highest = std::max(highest, key.second.epoch);
+        }
+        floors.push_back({.network = id, .self = network.current, .epoch = highest});
+    }
+    return floors;
+}
+
+std::vector<Floor> InstallHistory::floors() const {
+    std::vector<Floor> floors;
+    for (const auto& [id, network] : networks_) {
+        if (network.floor) {
+            floors.push_back(*network.floor);
+        }
+    }
+    return floors;
+}
+
+std::vector<Installed> InstallHistory::entries() const {
+    std::vector<Installed> past;
+    std::vector<Installed> current;
+    for (const auto& [location, keys] : at_) {
+        for (const auto& [direction, identity] : keys) {
+            const Installed entry{.direction = direction, .identity = identity, .location = location};
+            const bool is_current = networks_.at(identity.network).current == entry.self_membership();
+            (is_current ? current : past).push_back(entry);
+        }
+    }
+    past.insert(past.end(), current.begin(), current.end());
+    return past;
+}
+
+std::size_t InstallHistory::size() const {
+    const auto floors = std::count_if(networks_.begin(), networks_.end(),
+                                      [](const auto& network) { return network.second.floor.has_value(); });
+    return entry_count_ + static_cast<std::size_t>(floors);
+}
+
+}  // namespace warren::xfrm

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "xfrm/model.h"
+
+namespace warren::xfrm {
+
+// One SA that was handed to the kernel.
+struct Installed {
+    Direction direction = Direction::kIn;
+    keymgr::SaIdentity identity;
+    SaLocation location;
+
+    // This node's own membership: the sender's or the receiver's.
+    [[nodiscard]] base::MembershipId self_membership() const {
+        return direction == Direction::kOut ? identity.sender_membership : identity.receiver_membership;
+    }
+    auto operator<=>(const Installed&) const = default;
+};
+
+// Everything of a network up to an epoch, under one membership of this node, counts as installed: what stays of the
+// single entries once they are dropped.
+struct Floor {
+    base::NetworkId network;
+    base::MembershipId self;
+    base::Epoch epoch;
+
+    auto operator<=>(const Floor&) const = default;
+};
+
+// Which SAs were ever handed to the kernel. A value; InstallRecord keeps it on disk.
+class InstallHistory {
+  public:
+    void add(const Installed& installed);
+    // The kernel refused it, so its key was never in use.
+    void revoke(const Installed& installed);
+    // Drops what the floor covers and, since a membership id is never given twice, what was noted under the network's
+    // other memberships.
+    void raise(const Floor& floor);
+
+    // Was an SA with this key ever handed over? If so the key is spent.
+    [[nodiscard]] bool spent(Direction direction, const keymgr::SaIdentity& identity) const;
+    // What was last handed over under this location.
+    [[nodiscard]] std::optional<keymgr::SaIdentity> at(const SaLocation& location) const;
+
+    // The floor that drops what cannot be wanted again, when the network's oldest epoch is `oldest` and this node's
+    // membership `self`; nullopt when there is nothing to drop.
+    [[nodiscard]] std::optional<Floor> prunable(const base::NetworkId& network, base::MembershipId self,
+                                                base::Epoch oldest) const;
+    // The floors that drop all single entries of a network that this node has left.
+    [[nodiscard]] std::vector<Floor> leaving(base::NetworkIndex index) const;
+
+    // All of it; adding the floors and then the entries, in this order, makes an equal history.
+    [[nodiscard]] std::vector<Floor> floors() const;
+    [[nodiscard]] std::vector<Installed> entries() const;
+    [[nodiscard]] std::size_t size() const;  // floors and entries
+
+    bool operator==(const InstallHistory&) const = default;
+
+  private:
+    using Key = std::pair<Direction, keymgr::SaIdentity>;
+    struct PerNetwork {
+        std::optional<Floor> floor;
+        std::map<Key, SaLocation> entries;
+        base::MembershipId current;  // this node's own, of the last entry
+
+        bool operator==(const PerNetwork&) const = default;
+    };
+    void forget(const Key& key, const SaLocation& location);
+
+    std::map<base::NetworkId, PerNetwork> networks_;
+    std::map<SaLocation, std::vector<Key>> at_;  // the last is the current one
+    std::size_t entry_count_ = 0;
+};
+
+}  // namespace warren::xfrm
