@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace warren::base {
 
@@ -47,6 +49,31 @@ class Secret {
 
   private:
     std::array<std::uint8_t, N> bytes_{};
+};
+
+// Key material whose length only the running program knows, such as an encoded private key. The promises of Secret.
+class SecretBytes {
+  public:
+    SecretBytes() = default;
+    explicit SecretBytes(std::span<const std::uint8_t> bytes) : bytes_(bytes.begin(), bytes.end()) {}
+    SecretBytes(SecretBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+    SecretBytes& operator=(SecretBytes&& other) noexcept {
+        if (this != &other) {
+            wipe(bytes_);
+            bytes_ = std::exchange(other.bytes_, {});
+        }
+        return *this;
+    }
+    SecretBytes(const SecretBytes&) = delete;
+    SecretBytes& operator=(const SecretBytes&) = delete;
+    ~SecretBytes() { wipe(bytes_); }
+
+    [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+    [[nodiscard]] std::span<const std::uint8_t> reveal() const { return bytes_; }
+    [[nodiscard]] std::span<std::uint8_t> reveal_mutable() { return bytes_; }
+
+  private:
+    std::vector<std::uint8_t> bytes_;
 };
 
 }  // namespace warren::base
