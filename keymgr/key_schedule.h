@@ -22,8 +22,8 @@ using EpochSecret = base::Secret<32>;
 [[nodiscard]] EpochSecret random_epoch_secret();
 
 // What makes the key of one SA its own: a network, an epoch, and an ordered pair of members as they are this time.
-// The membership ids are in it because a node that lost its SAs lost their sequence numbers and replay windows: it comes
-// back with a new membership id, and so with other keys.
+// The membership ids are in it because a node that lost its SAs lost their sequence numbers and replay windows: it
+// comes back with a new membership id, and so with other keys.
 struct SaIdentity {
     base::NetworkId network;
     base::Epoch epoch;
@@ -43,9 +43,10 @@ struct SaKey {
     [[nodiscard]] std::span<const std::uint8_t> reveal() const { return bytes.reveal().first(length); }
 };
 
-// HKDF-SHA256 (RFC 5869) with ikm = secret, salt = cluster id, info = the fixed-size fields "warren esp 1", cipher, network,
-// epoch, sender, sender membership, receiver, receiver membership, integers big-endian. Fails only if the library does.
-[[nodiscard]] base::Result<SaKey> derive_sa_key(const EpochSecret& secret, const base::ClusterId& cluster, Cipher cipher,
-                                                const SaIdentity& sa);
+// HKDF-SHA256 (RFC 5869) with ikm = secret, salt = cluster id, info = the fixed-size fields "warren esp 1", cipher,
+// network, epoch, sender, sender membership, receiver, receiver membership, integers big-endian. Fails only if the
+// library does.
+[[nodiscard]] base::Result<SaKey> derive_sa_key(const EpochSecret& secret, const base::ClusterId& cluster,
+                                                Cipher cipher, const SaIdentity& sa);
 
 }  // namespace warren::keymgr
