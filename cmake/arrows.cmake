@@ -3,7 +3,7 @@
 #   * an #include that it does not allow fails the build (check_arrows.cmake, target `arrows`, which every room waits for).
 # A room may use the rooms it names and, through them, the rooms those name. The reasons are in docs/architecture.md.
 set(WARREN_ARROWS_base)
-set(WARREN_ARROWS_proto)
+set(WARREN_ARROWS_proto base)
 set(WARREN_ARROWS_netlink base)
 set(WARREN_ARROWS_store base)
 set(WARREN_ARROWS_certs base)

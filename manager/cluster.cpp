@@ -1,0 +1,169 @@
+#include "manager/cluster.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/text.h"
+
+namespace warren::manager {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+template <typename Record>
+base::Status decode(std::string_view key, const std::string& value, Record& record) {
+    if (!record.ParseFromString(value)) {
+        return fail(Code::kInternal, "store: {}: the record is damaged or of a newer version", key);
+    }
+    return {};
+}
+
+// Takes `prefix` off `key`; false when it does not begin so.
+bool take_prefix(std::string_view& key, std::string_view prefix) {
+    if (!key.starts_with(prefix)) {
+        return false;
+    }
+    key.remove_prefix(prefix.size());
+    return true;
+}
+
+template <typename IdType>
+IdType id_in_key(std::string_view text) {
+    return base::parse_id<IdType>("key", text).value_or(IdType{});
+}
+
+}  // namespace
+
+const v1::MemberRecord* find_member(const v1::MembershipRecord& members, const base::NodeId& node) {
+    const auto& list = members.members();
+    const auto found =
+        std::find_if(list.begin(), list.end(), [&](const auto& m) { return id_of<base::NodeId>(m.node_id()) == node; });
+    return found == list.end() ? nullptr : &*found;
+}
+
+std::size_t NetworkState::endpoints_on(const base::NodeId& node) const {
+    return static_cast<std::size_t>(std::count_if(endpoints.begin(), endpoints.end(), [&](const auto& entry) {
+        return id_of<base::NodeId>(entry.second.node_id()) == node;
+    }));
+}
+
+std::map<std::uint32_t, Allocation>* Cluster::allocations_of(std::string_view& key) {
+    if (take_prefix(key, "node/")) {
+        return &node_indexes_;
+    }
+    if (take_prefix(key, "network/")) {
+        return &network_indexes_;
+    }
+    return take_prefix(key, "vni/") ? &vnis_ : nullptr;
+}
+
+base::Status Cluster::put(std::string_view key, const std::string& value, store::StoreRevision revision) {
+    std::string_view rest = key;
+    if (key == key::kCluster) {
+        cluster_.revision = revision;
+        return decode(key, value, cluster_.record);
+    }
+    if (key == key::kGuard) {
+        guard_ = revision;
+        return {};
+    }
+    if (take_prefix(rest, key::kNodes)) {
+        auto& node = nodes_[id_in_key<base::NodeId>(rest)];
+        node.revision = revision;
+        return decode(key, value, node.record);
+    }
+    if (take_prefix(rest, key::kNetworks)) {
+        auto& network = networks_[id_in_key<base::NetworkId>(rest)].network;
+        network.revision = revision;
+        return decode(key, value, network.record);
+    }
+    if (take_prefix(rest, key::kMembers)) {
+        auto& members = networks_[id_in_key<base::NetworkId>(rest)].members;
+        members.revision = revision;
+        return decode(key, value, members.record);
+    }
+    if (take_prefix(rest, key::kKeys)) {
+        auto& keys = networks_[id_in_key<base::NetworkId>(rest)].keys;
+        keys.revision = revision;
+        return decode(key, value, keys.record);
+    }
+    if (take_prefix(rest, key::kEndpoints)) {
+        auto& network = networks_[id_in_key<base::NetworkId>(rest.substr(0, rest.find('/')))];
+        return decode(key, value, network.endpoints[id_in_key<base::EndpointId>(rest.substr(rest.find('/') + 1))]);
+    }
+    if (take_prefix(rest, key::kAllocations)) {
+        v1::AllocationRecord record;
+        WARREN_TRY(decode(key, value, record));
+        auto* numbers = allocations_of(rest);
+        std::uint32_t number = 0;
+        if (numbers != nullptr &&
+            std::from_chars(rest.data(), rest.data() + rest.size(), number, 16).ec == std::errc{}) {
+            auto& allocation = (*numbers)[number];
+            allocation.owner = id_of<base::NetworkId>(record.owner()).bytes;
+            allocation.freed = record.freed() == 0 ? std::nullopt : std::optional(time_of(record.freed()));
+            return {};
+        }
+    }
+    return fail(Code::kInternal, "store: unknown record {}; written by a newer version", key);
+}
+
+void Cluster::erase(std::string_view key) {
+    std::string_view rest = key;
+    if (take_prefix(rest, key::kNodes)) {
+        nodes_.erase(id_in_key<base::NodeId>(rest));
+    } else if (take_prefix(rest, key::kNetworks)) {
+        // All that belongs to it goes in the same transaction.
+        networks_.erase(id_in_key<base::NetworkId>(rest));
+    } else if (take_prefix(rest, key::kEndpoints)) {
+        const auto network = networks_.find(id_in_key<base::NetworkId>(rest.substr(0, rest.find('/'))));
+        if (network != networks_.end()) {
+            network->second.endpoints.erase(id_in_key<base::EndpointId>(rest.substr(rest.find('/') + 1)));
+        }
+    } else if (take_prefix(rest, key::kAllocations)) {
+        auto* numbers = allocations_of(rest);
+        std::uint32_t number = 0;
+        if (numbers != nullptr &&
+            std::from_chars(rest.data(), rest.data() + rest.size(), number, 16).ec == std::errc{}) {
+            numbers->erase(number);
+        }
+    }
+}
+
+const std::map<std::uint32_t, Allocation>& Cluster::allocations(key::Kind kind) const {
+    switch (kind) {
+        case key::Kind::kNodeIndex:
+            return node_indexes_;
+        case key::Kind::kNetworkIndex:
+            return network_indexes_;
+        case key::Kind::kVni:
+            return vnis_;
+    }
+    return vnis_;
+}
+
+const Stored<v1::NodeRecord>* Cluster::node(const base::NodeId& id) const {
+    const auto found = nodes_.find(id);
+    return found == nodes_.end() ? nullptr : &found->second;
+}
+
+const NetworkState* Cluster::network(const base::NetworkId& id) const {
+    const auto found = networks_.find(id);
+    return found == networks_.end() ? nullptr : &found->second;
+}
+
+std::string Cluster::node_name(const base::NodeId& id) const {
+    const auto* found = node(id);
+    return found == nullptr ? id.text() : found->record.name();
+}
+
+base::Result<base::NodeId> Cluster::find_node(std::string_view reference) const {
+    return find_reference("node", reference, nodes_, [](const auto& node) { return node.record.name(); });
+}
+
+base::Result<base::NetworkId> Cluster::find_network(std::string_view reference) const {
+    return find_reference("network", reference, networks_, [](const auto& network) { return network.record().name(); });
+}
+
+}  // namespace warren::manager

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "manager/records.h"
+#include "proto/state.pb.h"
+#include "store/store.h"
+
+namespace warren::manager {
+
+// A record and the store's revision of its last change, which a transaction compares.
+template <typename Record>
+struct Stored {
+    Record record;
+    store::StoreRevision revision;
+};
+
+// Null: not a member.
+[[nodiscard]] const v1::MemberRecord* find_member(const v1::MembershipRecord& members, const base::NodeId& node);
+
+struct NetworkState {
+    Stored<v1::NetworkRecord> network;
+    Stored<v1::MembershipRecord> members;
+    Stored<v1::KeyStateRecord> keys;  // revision 0 on plain networks
+    std::map<base::EndpointId, v1::StoredEndpoint> endpoints;
+
+    [[nodiscard]] const v1::NetworkRecord& record() const { return network.record; }
+    [[nodiscard]] base::Revision revision() const { return base::Revision{members.record.revision()}; }
+    [[nodiscard]] const v1::MemberRecord* member(const base::NodeId& node) const {
+        return find_member(members.record, node);
+    }
+    [[nodiscard]] std::size_t endpoints_on(const base::NodeId& node) const;
+};
+
+struct Allocation {
+    base::IdBytes owner{};
+    std::optional<base::Time> freed;
+};
+
+// What the store holds, decoded: a cache that is fed by the store's watch alone. One thread.
+class Cluster {
+  public:
+    // Takes one changed or deleted record. An undecodable one is an error: the store is damaged or newer than we are.
+    [[nodiscard]] base::Status put(std::string_view key, const std::string& value, store::StoreRevision revision);
+    void erase(std::string_view key);
+
+    [[nodiscard]] const Stored<v1::ClusterRecord>& cluster() const { return cluster_; }
+    [[nodiscard]] base::ClusterId id() const { return id_of<base::ClusterId>(cluster_.record.id()); }
+    [[nodiscard]] const v1::ClusterSettings& settings() const { return cluster_.record.settings(); }
+    [[nodiscard]] store::StoreRevision guard() const { return guard_; }
+    [[nodiscard]] const std::map<base::NodeId, Stored<v1::NodeRecord>>& nodes() const { return nodes_; }
+    [[nodiscard]] const std::map<base::NetworkId, NetworkState>& networks() const { return networks_; }
+    [[nodiscard]] const std::map<std::uint32_t, Allocation>& allocations(key::Kind kind) const;
+
+    [[nodiscard]] const Stored<v1::NodeRecord>* node(const base::NodeId& id) const;
+    [[nodiscard]] const NetworkState* network(const base::NetworkId& id) const;
+    // The name of a node for people; its id when it is gone.
+    [[nodiscard]] std::string node_name(const base::NodeId& id) const;
+
+    // By name, id or unique prefix of an id; the error says which it is: none, or several.
+    [[nodiscard]] base::Result<base::NodeId> find_node(std::string_view reference) const;
+    [[nodiscard]] base::Result<base::NetworkId> find_network(std::string_view reference) const;
+
+  private:
+    Stored<v1::ClusterRecord> cluster_;
+    store::StoreRevision guard_;
+    std::map<base::NodeId, Stored<v1::NodeRecord>> nodes_;
+    std::map<base::NetworkId, NetworkState> networks_;
+    std::map<std::uint32_t, Allocation> node_indexes_;
+    std::map<std::uint32_t, Allocation> network_indexes_;
+    std::map<std::uint32_t, Allocation> vnis_;
+
+    [[nodiscard]] std::map<std::uint32_t, Allocation>* allocations_of(std::string_view& key);
+};
+
+// The first whose name is `reference`, else the only one whose id begins with it. `what` is "network", "node",
+// "endpoint".
+template <typename Map, typename NameOf>
+[[nodiscard]] base::Result<typename Map::key_type> find_reference(std::string_view what, std::string_view reference,
+                                                                  const Map& map, NameOf name_of) {
+    for (const auto& [id, object] : map) {
+        if (name_of(object) == reference) {
+            return id;
+        }
+    }
+    std::optional<typename Map::key_type> found;
+    for (const auto& [id, object] : map) {
+        if (!reference.empty() && id.text().starts_with(reference)) {
+            if (found) {
+                return base::fail(base::Code::kInvalid, "{} '{}': several ids begin with it; give more digits", what,
+                                  reference);
+            }
+            found = id;
+        }
+    }
+    if (!found) {
+        return base::fail(base::Code::kNotFound, "{} '{}': not found; see: warren {} ls", what, reference, what);
+    }
+    return *found;
+}
+
+}  // namespace warren::manager

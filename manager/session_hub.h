@@ -1,0 +1,102 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "keymgr/rotation.h"
+#include "manager/feed.h"
+#include "manager/ledger.h"
+#include "proto/session.pb.h"
+
+namespace warren::manager {
+
+using SessionId = base::Strong<struct SessionIdTag, std::uint64_t>;
+
+// The way to one agent. Implemented over a gRPC stream; calls come on the manager's thread and never wait.
+class SessionSink {
+  public:
+    SessionSink() = default;
+    SessionSink(const SessionSink&) = delete;
+    SessionSink& operator=(const SessionSink&) = delete;
+    virtual ~SessionSink() = default;
+
+    // Queues a message; the sink wipes its secrets once it is sent.
+    virtual void send(v1::FromManager message) = 0;
+    // Ends the stream with an error that the agent logs. No call follows.
+    virtual void close(const base::Error& why) = 0;
+};
+
+// The sessions of all agents: who is reachable, who has acknowledged what, and what each is told.
+//
+// Owner: the manager's core. Thread: the manager's. Holds nothing that is worth keeping: after a restart of the manager the
+// agents' hellos say it all again.
+class SessionHub {
+  public:
+    SessionHub(const Cluster& cluster, SecretOf secret_of) : cluster_(&cluster), secret_of_(std::move(secret_of)) {}
+
+    // A new stream of a node, which replaces an older one. Nothing is sent before start().
+    [[nodiscard]] SessionId open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now);
+    // Sends the welcome and a snapshot of each network the node is a member of; from here on it gets every change. False:
+    // the session is gone meanwhile.
+    bool start(SessionId session, std::uint32_t heartbeat_ms);
+    void close(SessionId session, base::Time now);
+    // Ends the session of a node that has said nothing since `oldest`, and of one whose node is gone.
+    void close_silent(base::Time oldest, base::Time now);
+
+    // The node of a session that is still the current one of its node.
+    [[nodiscard]] std::optional<base::NodeId> node_of(SessionId session) const;
+    void heard(SessionId session, base::Time now);
+    void reply(const base::NodeId& node, v1::FromManager message);
+
+    // Takes an acknowledgement; one for an older membership counts nothing. True if it is news.
+    bool acknowledge(const base::NodeId& node, const v1::Applied& applied);
+
+    // Tells the members of a change.
+    void tell(const NetworkEvent& event);
+    // Tells the members what they need to know of each other's acknowledgements, if that has changed since last time.
+    void tell_acks(const base::NetworkId& network);
+
+    [[nodiscard]] bool reachable(const base::NodeId& node) const;
+    [[nodiscard]] base::Time last_seen(const base::NodeId& node) const;  // or since when reachable
+    [[nodiscard]] base::Revision acked(const base::NetworkId& network, const v1::MemberRecord& member) const;
+    // The members as the rotation sees them.
+    [[nodiscard]] std::vector<keymgr::Member> members(const NetworkState& network) const;
+
+    // Networks whose members, acknowledgements or reachability changed since the last call.
+    [[nodiscard]] std::set<base::NetworkId> take_dirty() { return std::exchange(dirty_, {}); }
+
+  private:
+    struct Session {
+        SessionId id;
+        std::shared_ptr<SessionSink> sink;
+        base::Time opened;
+        base::Time heard;
+        bool started = false;
+    };
+    struct Ack {
+        base::MembershipId membership;
+        base::Revision revision;
+    };
+
+    const Cluster* cluster_;
+    SecretOf secret_of_;
+    std::uint64_t next_session_ = 1;
+    std::map<base::NodeId, Session> sessions_;
+    std::map<SessionId, base::NodeId> nodes_;
+    std::map<base::NodeId, base::Time> last_seen_;
+    std::map<base::NetworkId, std::map<base::NodeId, Ack>> acks_;
+    std::map<base::NetworkId, v1::PeerAcks> told_;
+    std::set<base::NetworkId> dirty_;
+
+    void end(const base::NodeId& node, base::Time now);
+    void mark_networks_of(const base::NodeId& node);
+    [[nodiscard]] v1::PeerAcks acks_of(const NetworkState& network) const;
+    void send_snapshot(const NetworkState& network, const base::NodeId& node, Session& session);
+    [[nodiscard]] Session* started(const base::NodeId& node);
+};
+
+}  // namespace warren::manager
