@@ -5,7 +5,9 @@
 namespace warren::base {
 
 void wipe(std::span<std::uint8_t> bytes) {
-    ::explicit_bzero(bytes.data(), bytes.size());
+    if (!bytes.empty()) {
+        ::explicit_bzero(bytes.data(), bytes.size());
+    }
 }
 
 }  // namespace warren::base
