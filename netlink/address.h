@@ -19,7 +19,7 @@ struct Address {
     bool host_scope = false;       // RT_SCOPE_HOST, as on loopback; else global, or link for link-local ones
     bool no_prefix_route = false;  // IFA_F_NOPREFIXROUTE: no connected route comes with it
     bool no_dad = false;           // IPv6: usable at once, no duplicate address detection
-    bool permanent = true;         // false: has a lifetime (SLAAC, DHCP)
+    bool permanent = true;         // false: has a lifetime (SLAAC, DHCP); only seen, never sent
     bool operator==(const Address&) const = default;
 };
 

@@ -14,6 +14,8 @@
 #include "netlink/message.h"
 #include "netlink/namespace.h"
 
+struct iovec;
+
 namespace warren::netlink {
 
 enum class Protocol : std::uint8_t { kRoute = NETLINK_ROUTE, kXfrm = NETLINK_XFRM, kNetfilter = NETLINK_NETFILTER };
@@ -49,14 +51,20 @@ class Socket {
 
   private:
     struct Batch;
+    struct Walk {
+        std::uint32_t sequence = 0;
+        bool done = false;
+        bool incomplete = false;
+        base::Status status;
+    };
     Socket(base::UniqueFd fd, std::uint32_t port, std::size_t batch_messages);
     void stamp(Message& message);
-    [[nodiscard]] base::Status send(std::span<Message> messages);
-    void transact_chunk(std::span<Message> messages, std::span<base::Status> results);
+    [[nodiscard]] base::Status send(std::span<iovec> parts);
+    void exchange(Batch& batch);
     [[nodiscard]] base::Status receive_acks(Batch& batch);
-    [[nodiscard]] base::Result<Bytes> receive();
-    [[nodiscard]] base::Status walk(std::uint32_t sequence, bool multipart, const ReceiveFn& fn);
-    void drain();
+    void settle(Batch& batch, Bytes datagram) const;
+    [[nodiscard]] base::Status walk(Message message, const ReceiveFn& fn);
+    void step(Walk& state, const Received& received, const ReceiveFn& fn) const;
 
     base::UniqueFd fd_;
     std::uint32_t port_ = 0;

@@ -99,12 +99,12 @@ class LinkRef {
 // net/core/dev.c dev_valid_name). `what` names the field in the error.
 [[nodiscard]] base::Status check_ifname(std::string_view what, std::string_view name);
 
-// What all new devices have. Unset = the kernel chooses. The alias cannot be set at creation: use set_link().
+// What all new devices have. Unset = the kernel chooses. The alias cannot be set at creation and a master only in
+// the same namespace: use set_link() afterwards.
 struct NewLink {
     std::string name;
     std::optional<base::MacAddress> mac;
     std::optional<base::Mtu> mtu;
-    base::IfIndex master{0};          // in the namespace it ends up in
     const Namespace* into = nullptr;  // null = the socket's; must live until the message is sent
     bool up = false;
 };
@@ -116,7 +116,6 @@ struct NewLink {
 
 // Changes what is set, leaves the rest.
 struct LinkChange {
-    std::optional<std::string> name;   // the device must be down
     std::optional<std::string> alias;  // "" removes it
     std::optional<base::MacAddress> mac;
     std::optional<base::Mtu> mtu;
@@ -126,14 +125,15 @@ struct LinkChange {
     const Namespace* into = nullptr;            // moves the device; must live until the message is sent
 };
 [[nodiscard]] Message set_link(const LinkRef& link, const LinkChange& change);
+[[nodiscard]] Message rename_link(base::IfIndex link, std::string_view name);  // EBUSY while it is up (older kernels)
 [[nodiscard]] Message set_bridge(const LinkRef& bridge, const Bridge& options);
 [[nodiscard]] Message set_bridge_port(const LinkRef& port, const BridgePort& options);
 [[nodiscard]] Message delete_link(const LinkRef& link);
 
 [[nodiscard]] Message get_link(const LinkRef& link);
 [[nodiscard]] Message dump_links();
-// From RTM_NEWLINK or RTM_DELLINK.
-[[nodiscard]] base::Result<Link> decode_link(const Received& received);
+// From RTM_NEWLINK or RTM_DELLINK; nullopt for the per-family messages of the same type (AF_BRIDGE, AF_INET6).
+[[nodiscard]] base::Result<std::optional<Link>> decode_link(const Received& received);
 
 // The one link; kNotFound if there is none.
 [[nodiscard]] base::Result<Link> read_link(Socket& socket, const LinkRef& link);

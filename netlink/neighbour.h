@@ -49,8 +49,8 @@ struct FdbEntry {
     auto operator<=>(const FdbEntry&) const = default;
 };
 
-[[nodiscard]] Message put_fdb(const FdbEntry& entry);  // makes or replaces (the VTEP of that MAC)
-// Adds one more destination to a zero or multicast MAC, which may have many; EEXIST is not reported for one it has.
+[[nodiscard]] Message put_fdb(const FdbEntry& entry);  // makes or replaces (the VTEP of that MAC; EOPNOTSUPP for zero)
+// Adds one more destination to a zero or multicast MAC, which may have many; one it has is no error.
 [[nodiscard]] Message append_fdb(const FdbEntry& entry);
 [[nodiscard]] Message delete_fdb(const FdbEntry& entry);  // ENOENT if it is not there
 // Both tables' entries of one device.

@@ -48,7 +48,7 @@ struct Route {
 // The route a packet to `to` would take now; the answer's destination has full length.
 [[nodiscard]] Message get_route(const base::IpAddress& to, std::optional<base::IpAddress> from = std::nullopt);
 [[nodiscard]] Message dump_routes(base::Family family);  // all tables
-// From RTM_NEWROUTE or RTM_DELROUTE; nullopt for a family that is not IP, and for entries of the route cache.
+// From RTM_NEWROUTE or RTM_DELROUTE; nullopt for a family that is not IP.
 [[nodiscard]] base::Result<std::optional<Route>> decode_route(const Received& received);
 
 // kUnavailable when there is no route ("no route to 10.0.0.1").
