@@ -1,0 +1,153 @@
+#include "certs/grpc_credentials.h"
+
+#include <grpc/grpc_security_constants.h>
+#include <grpc/support/log.h>
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "certs/tls_policy.h"
+
+namespace warren::certs {
+
+namespace {
+
+namespace tls = grpc::experimental;
+
+constexpr base::Log kLog{"certs"};
+constexpr base::Log kGrpcLog{"grpc"};
+
+// What the other end must be, beyond a certificate that chains to the roots.
+struct PeerRule {
+    std::optional<base::ClusterId> cluster;  // none: any that the roots vouch for
+    bool must_be_manager = false;
+};
+
+base::Status check_peer(const PeerRule& rule, std::string_view pem) {
+    WARREN_TRY_ASSIGN(const Leaf leaf, parse_leaf("peer certificate", pem));
+    if (rule.cluster && leaf.identity.cluster != *rule.cluster) {
+        return base::fail(base::Code::kDenied, "peer certificate: is of cluster {}, must be of {}",
+                          leaf.identity.cluster, *rule.cluster);
+    }
+    if (rule.must_be_manager && leaf.identity.role != Role::kManager) {
+        return base::fail(base::Code::kDenied, "peer certificate: is of a {}, must be of a manager",
+                          name(leaf.identity.role));
+    }
+    return {};
+}
+
+// Runs after OpenSSL has verified the chain, within the handshake, on gRPC's threads. Replaces gRPC's check of the host
+// name: addresses change, a manager's name in its certificate does not (parse_leaf() has compared it with the role).
+class PeerVerifier final : public tls::ExternalCertificateVerifier {
+  public:
+    explicit PeerVerifier(PeerRule rule) : rule_(rule) {}
+
+    bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)> /*callback*/,
+                grpc::Status* sync_status) override {
+        const grpc::string_ref pem = request->peer_cert();
+        if (pem.empty() && !rule_.must_be_manager) {
+            return true;  // a client without a certificate
+        }
+        if (const auto checked = check_peer(rule_, {pem.data(), pem.size()}); !checked) {
+            kLog.info("handshake refused: {}", checked.error().message());
+            *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, checked.error().message());
+        }
+        return true;
+    }
+    void Cancel(tls::TlsCustomVerificationCheckRequest* /*request*/) override {}
+
+  private:
+    PeerRule rule_;
+};
+
+std::shared_ptr<tls::CertificateVerifier> make_verifier(PeerRule rule) {
+    return tls::ExternalCertificateVerifier::Create<PeerVerifier>(rule);
+}
+
+// gRPC keeps a copy of the key for as long as the credentials live; that copy is not wiped.
+base::Result<std::shared_ptr<tls::CertificateProviderInterface>> make_provider(const NodeIdentity& self) {
+    WARREN_TRY_ASSIGN(const base::SecretBytes key, self.key().pem());
+    std::vector<tls::IdentityKeyCertPair> pairs(1);
+    pairs.front().private_key.assign(key.reveal().begin(), key.reveal().end());
+    pairs.front().certificate_chain = self.chain_pem();
+    auto provider = std::make_shared<tls::StaticDataCertificateProvider>(self.roots().pem(), pairs);
+    std::string& copy = pairs.front().private_key;
+    base::wipe({reinterpret_cast<std::uint8_t*>(copy.data()), copy.size()});
+    return provider;
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const NodeIdentity& self) {
+    WARREN_TRY(require_tls13());
+    WARREN_TRY_ASSIGN(auto provider, make_provider(self));
+    tls::TlsServerCredentialsOptions options(std::move(provider));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    options.set_certificate_verifier(make_verifier({.cluster = self.identity().cluster}));
+    return tls::TlsServerCredentials(options);
+}
+
+base::Result<std::shared_ptr<grpc::ChannelCredentials>> member_credentials(const NodeIdentity& self) {
+    WARREN_TRY(require_tls13());
+    WARREN_TRY_ASSIGN(auto provider, make_provider(self));
+    tls::TlsChannelCredentialsOptions options;
+    options.set_certificate_provider(std::move(provider));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+    options.set_check_call_host(false);
+    options.set_certificate_verifier(make_verifier({.cluster = self.identity().cluster, .must_be_manager = true}));
+    return tls::TlsCredentials(options);
+}
+
+base::Result<std::shared_ptr<grpc::ChannelCredentials>> unverified_credentials() {
+    WARREN_TRY(require_tls13());
+    tls::TlsChannelCredentialsOptions options;
+    options.set_verify_server_certs(false);
+    options.set_check_call_host(false);
+    options.set_certificate_verifier(std::make_shared<tls::NoOpCertificateVerifier>());
+    return tls::TlsCredentials(options);
+}
+
+base::Result<std::shared_ptr<grpc::ChannelCredentials>> joiner_credentials(const Roots& roots) {
+    WARREN_TRY(require_tls13());
+    tls::TlsChannelCredentialsOptions options;
+    options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(roots.pem()));
+    options.watch_root_certs();
+    options.set_check_call_host(false);
+    options.set_certificate_verifier(make_verifier({.cluster = std::nullopt, .must_be_manager = true}));
+    return tls::TlsCredentials(options);
+}
+
+base::Result<std::optional<Identity>> peer_identity(const grpc::AuthContext& context) {
+    const std::vector<grpc::string_ref> pems = context.FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+    if (pems.empty()) {
+        return std::nullopt;
+    }
+    auto leaf = parse_leaf("client certificate", {pems.front().data(), pems.front().size()});
+    if (pems.size() != 1 || !leaf) {
+        return base::fail(base::Code::kDenied, "{}",
+                          leaf ? "client certificate: more than one" : leaf.error().message());
+    }
+    return leaf->identity;
+}
+
+void adopt_grpc_log() {
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    gpr_set_log_function([](gpr_log_func_args* line) {
+        // Clients name the address that they call, certificates never do: said on every connection, and meaningless.
+        if (!std::string_view(line->message).starts_with("No match found for server name")) {
+            kGrpcLog.info("{}", line->message);
+        }
+    });
+}
+
+}  // namespace warren::certs

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "certs/authority.h"
+#include "certs/node_identity.h"
+
+namespace warren::certs {
+
+using namespace std::chrono_literals;
+
+// A fixed moment for everything that takes time as an argument: 2026-03-01 12:00:00 UTC.
+inline constexpr base::Time kNow{std::chrono::seconds(1772366400)};
+inline constexpr base::Duration kDay = 24h;
+
+template <typename T>
+T must(base::Result<T> result) {
+    if (!result) {
+        ADD_FAILURE() << result.error().message();
+        std::abort();  // no value to go on with
+    }
+    return *std::move(result);
+}
+inline void must(const base::Status& status) {
+    ASSERT_TRUE(status) << status.error().message();
+}
+
+// The error's text, or "" when there is none.
+template <typename T>
+std::string error_of(const base::Result<T>& result) {
+    return result ? std::string() : result.error().message();
+}
+
+// A cluster's authority and what a manager does with it.
+struct TestCluster {
+    explicit TestCluster(base::Time made = kNow)
+        : now(made),
+          authority(must(Authority::make(id, "harbour", made))),
+          roots(must(Roots::parse("roots", authority.root_pem()))) {}
+
+    [[nodiscard]] Identity identity(Role role) const {
+        return {.cluster = id, .node = base::random_id<base::NodeId>(), .role = role};
+    }
+    [[nodiscard]] NodeIdentity node(const Identity& who, base::Time issued) const {
+        PrivateKey key = must(PrivateKey::generate());
+        const std::string request = must(make_request(key));
+        const std::string leaf = must(authority.issue(request, who, kDefaultLeafLifetime, issued));
+        return must(NodeIdentity::assemble(std::move(key), leaf, roots));
+    }
+    [[nodiscard]] NodeIdentity node(Role role) const { return node(identity(role), now); }
+
+    base::Time now;
+    base::ClusterId id = base::random_id<base::ClusterId>();
+    Authority authority;
+    Roots roots;
+};
+
+// A directory that goes with the test.
+class TestDirectory {
+  public:
+    TestDirectory() {
+        std::array<char, 32> name{"/tmp/warren-certs-XXXXXX"};
+        path_ = ::mkdtemp(name.data());
+    }
+    TestDirectory(const TestDirectory&) = delete;
+    TestDirectory& operator=(const TestDirectory&) = delete;
+    ~TestDirectory() { std::filesystem::remove_all(path_); }
+
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+}  // namespace warren::certs
