@@ -165,8 +165,8 @@ class Store {
     [[nodiscard]] virtual base::Status compact(StoreRevision revision) = 0;
 
     // A lease lasts at least `ttl` from its last keep_alive on; when it ends, or is revoked, the keys put with it are
-    // deleted in one transaction. A lease whose keys it would be wrong to lose survives a restart of the store, with
-    // its full ttl. kNotFound for a lease that has ended.
+    // deleted in one transaction. Leases survive a restart of the store, each with its full ttl. kNotFound for one that
+    // has ended.
     [[nodiscard]] virtual base::Result<LeaseId> grant(base::Duration ttl) = 0;
     [[nodiscard]] virtual base::Status keep_alive(LeaseId lease) = 0;
     [[nodiscard]] virtual base::Status revoke(LeaseId lease) = 0;

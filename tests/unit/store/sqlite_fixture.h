@@ -1,0 +1,70 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "store/sqlite_store.h"
+#include "tests/unit/store/conformance.h"
+
+namespace warren::store {
+
+// A directory for one test, made 0700 and removed with everything in it.
+class TestDirectory {
+  public:
+    TestDirectory() {
+        std::array<char, 32> name{"/tmp/warren-store-XXXXXX"};
+        path_ = ::mkdtemp(name.data());
+    }
+    TestDirectory(const TestDirectory&) = delete;
+    TestDirectory& operator=(const TestDirectory&) = delete;
+    ~TestDirectory() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+// A clock that stands still until it is set.
+class TestClock {
+  public:
+    [[nodiscard]] base::Clock clock() const {
+        return [now = now_] { return base::Time(base::Duration(now->load())); };
+    }
+    void advance(base::Duration time) { *now_ += time.count(); }
+
+  private:
+    std::shared_ptr<std::atomic<std::int64_t>> now_ = std::make_shared<std::atomic<std::int64_t>>(1'000'000);
+};
+
+class SqliteBackend final : public Backend {
+  public:
+    SqliteBackend() { open(OpenMode::kCreate); }
+
+    Store& store() override { return *store_; }
+    void restart() override {
+        store_.reset();
+        open(OpenMode::kExisting);
+    }
+    void let_pass(base::Duration time) override {
+        clock_.advance(time);
+        must(store_->tick());
+    }
+
+  private:
+    void open(OpenMode mode) {
+        store_ = must(SqliteStore::open(directory_.path() / "store.db", {.mode = mode, .clock = clock_.clock()}));
+    }
+
+    TestDirectory directory_;
+    TestClock clock_;
+    std::unique_ptr<SqliteStore> store_;
+};
+
+}  // namespace warren::store
