@@ -58,7 +58,8 @@ class Message {
     // Bytes as they are, padded to four: a struct inside a nest (VETH_INFO_PEER), or attributes made elsewhere.
     Message& append(Bytes bytes);
 
-    // What is put while the scope lives lies inside `attribute`. Scopes end in reverse order of their beginning.
+    // What is put while the scope lives lies inside `attribute`. Scopes end in reverse order of their beginning, and
+    // before the message is moved: begin them in a function that takes the message by reference.
     class Nest {
       public:
         Nest(const Nest&) = delete;
