@@ -103,7 +103,16 @@ void put_dummy(Message& message) {
 }
 
 void put_port(Message& message, const BridgePort& options) {
-    @ @ @
+    const auto info = message.nest(IFLA_LINKINFO);
+    message.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
+    const auto data = message.nest(IFLA_INFO_SLAVE_DATA);
+    message.put(IFLA_BRPORT_LEARNING, flag(options.learning))
+        .put(IFLA_BRPORT_UNICAST_FLOOD, flag(options.unicast_flood))
+        .put(IFLA_BRPORT_MCAST_FLOOD, flag(options.multicast_flood))
+        .put(IFLA_BRPORT_BCAST_FLOOD, flag(options.broadcast_flood))
+        .put(IFLA_BRPORT_ISOLATED, flag(options.isolated))
+        .put(IFLA_BRPORT_NEIGH_SUPPRESS, flag(options.neighbour_suppress))
+        .put(IFLA_BRPORT_MODE, flag(options.hairpin));
 }
 
 }  // namespace
