@@ -1,0 +1,203 @@
+#include "agent/view.h"
+
+#include <algorithm>
+
+namespace warren::agent {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr std::uint32_t kMaxIndex = 0x3fff;
+constexpr std::uint32_t kMaxVni = 0xffffff;
+
+template <typename IdType>
+base::Result<IdType> decode_id(std::string_view what, const std::string& raw) {
+    IdType id;
+    if (raw.size() != id.bytes.size()) {
+        return fail(Code::kInvalid, "{}: {} bytes instead of 16", what, raw.size());
+    }
+    std::copy(raw.begin(), raw.end(), id.bytes.begin());
+    return id;
+}
+
+base::Result<base::IpAddress> decode_ip(std::string_view what, const std::string& raw) {
+    const auto ip = base::IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(raw.data()), raw.size()});
+    if (!ip) {
+        return fail(Code::kInvalid, "{}: an address of {} bytes", what, raw.size());
+    }
+    return *ip;
+}
+
+template <typename Number>
+base::Result<Number> decode_number(std::string_view what, std::uint64_t value, std::uint64_t min, std::uint64_t max) {
+    if (value < min || value > max) {
+        return fail(Code::kInvalid, "{} {}: outside {} to {}", what, value, min, max);
+    }
+    return Number{static_cast<typename Number::Value>(value)};
+}
+
+base::Result<std::pair<base::NodeId, MemberView>> decode_member(const v1::Member& message) {
+    MemberView member;
+    WARREN_TRY_ASSIGN(const auto node, decode_id<base::NodeId>("member", message.node_id()));
+    WARREN_TRY_ASSIGN(member.index, decode_number<base::NodeIndex>("node index", message.node_index(), 1, kMaxIndex));
+    WARREN_TRY_ASSIGN(member.vtep, decode_ip("member's address", message.vtep()));
+    member.membership = base::MembershipId{message.membership_id()};
+    member.since = base::Revision{message.since()};
+    return std::pair(node, member);
+}
+
+base::Result<std::pair<base::EndpointId, EndpointView>> decode_endpoint(const v1::EndpointRecord& message) {
+    EndpointView endpoint{.name = message.name(), .ip = {}, .mac = {}, .node = {}};
+    WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("endpoint", message.id()));
+    WARREN_TRY_ASSIGN(endpoint.ip, decode_ip("endpoint's address", message.ip()));
+    WARREN_TRY_ASSIGN(endpoint.node, decode_id<base::NodeId>("endpoint's node", message.node_id()));
+    if (message.mac().size() != endpoint.mac.bytes.size()) {
+        return fail(Code::kInvalid, "endpoint's MAC: {} bytes instead of 6", message.mac().size());
+    }
+    std::copy(message.mac().begin(), message.mac().end(), endpoint.mac.bytes.begin());
+    return std::pair(id, endpoint);
+}
+
+base::Result<std::pair<base::Epoch, EpochKeyView>> decode_epoch(const v1::EpochKey& message) {
+    EpochKeyView epoch;
+    WARREN_TRY_ASSIGN(const auto number, decode_number<base::Epoch>("epoch", message.epoch(), 1, UINT32_MAX));
+    WARREN_TRY_ASSIGN(epoch.slot, decode_number<base::EpochSlot>("epoch slot", message.slot(), 0, 3));
+    if (message.cipher() < 1 || message.cipher() > 3) {
+        return fail(Code::kInvalid, "epoch {}: unknown cipher {}; this node needs a newer version", number, message.cipher());
+    }
+    epoch.cipher = static_cast<keymgr::Cipher>(message.cipher());
+    epoch.replay_window = message.replay_window();
+    epoch.since = base::Revision{message.since()};
+    if (message.secret().size() != keymgr::EpochSecret::size()) {
+        return fail(Code::kInvalid, "epoch {}: no secret came with it", number);
+    }
+    std::copy(message.secret().begin(), message.secret().end(), epoch.secret.reveal_mutable().begin());
+    return std::pair(number, std::move(epoch));
+}
+
+// A delta with every field checked, ready to be merged.
+struct Checked {
+    std::vector<std::pair<base::NodeId, MemberView>> members;
+    std::vector<base::NodeId> members_gone;
+    std::vector<std::pair<base::EndpointId, EndpointView>> endpoints;
+    std::vector<base::EndpointId> endpoints_gone;
+    std::vector<std::pair<base::EndpointId, AttachmentView>> attachments;
+    std::vector<std::pair<base::Epoch, EpochKeyView>> epochs;
+};
+
+template <typename Messages, typename Decode, typename Out>
+base::Status decode_all(const Messages& messages, Decode decode, Out& out) {
+    for (const auto& message : messages) {
+        auto decoded = decode(message);
+        if (!decoded) {
+            return base::fail_with(std::move(decoded));
+        }
+        out.push_back(*std::move(decoded));
+    }
+    return {};
+}
+
+base::Result<Checked> check(const v1::NetworkDelta& delta) {
+    Checked checked;
+    WARREN_TRY(decode_all(delta.members(), decode_member, checked.members));
+    WARREN_TRY(decode_all(
+        delta.members_gone(), [](const auto& raw) { return decode_id<base::NodeId>("member gone", raw); },
+        checked.members_gone));
+    WARREN_TRY(decode_all(delta.endpoints(), decode_endpoint, checked.endpoints));
+    WARREN_TRY(decode_all(
+        delta.endpoints_gone(), [](const auto& raw) { return decode_id<base::EndpointId>("endpoint gone", raw); },
+        checked.endpoints_gone));
+    for (const auto& message : delta.attachments()) {
+        WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("attachment", message.endpoint_id()));
+        checked.attachments.emplace_back(id, AttachmentView{.netns = message.netns(), .ifname = message.ifname()});
+    }
+    WARREN_TRY(decode_all(delta.epochs(), decode_epoch, checked.epochs));
+    return checked;
+}
+
+void merge(NetworkView& view, Checked&& checked) {
+    for (const auto& node : checked.members_gone) {
+        view.members.erase(node);
+    }
+    for (const auto& [node, member] : checked.members) {
+        view.members.insert_or_assign(node, member);
+    }
+    for (const auto& id : checked.endpoints_gone) {
+        view.endpoints.erase(id);
+        view.attachments.erase(id);
+    }
+    for (const auto& [id, endpoint] : checked.endpoints) {
+        view.endpoints.insert_or_assign(id, endpoint);
+    }
+    for (const auto& [id, attachment] : checked.attachments) {
+        view.attachments.insert_or_assign(id, attachment);
+    }
+    for (auto& [number, epoch] : checked.epochs) {
+        view.epochs.insert_or_assign(number, std::move(epoch));
+    }
+}
+
+base::Result<keymgr::AckView> decode_acks(const v1::PeerAcks& message) {
+    keymgr::AckView acks;
+    acks.floor = base::Revision{message.floor()};
+    for (const auto& exception : message.exceptions()) {
+        WARREN_TRY_ASSIGN(const auto node, decode_id<base::NodeId>("acknowledgement of", exception.node_id()));
+        acks.exceptions.insert_or_assign(node, base::Revision{exception.acked()});
+    }
+    return acks;
+}
+
+base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
+    NetworkView view;
+    WARREN_TRY_ASSIGN(view.id, decode_id<base::NetworkId>("network", spec.id()));
+    view.name = spec.name();
+    WARREN_TRY_ASSIGN(const auto subnet, decode_ip("subnet", spec.subnet()));
+    if (spec.subnet_length() > subnet.bits()) {
+        return fail(Code::kInvalid, "subnet {}: prefix length {}", subnet, spec.subnet_length());
+    }
+    view.subnet = {.address = subnet, .length = static_cast<std::uint8_t>(spec.subnet_length())};
+    WARREN_TRY_ASSIGN(view.gateway, decode_ip("gateway", spec.gateway()));
+    WARREN_TRY_ASSIGN(view.vni, decode_number<base::Vni>("VNI", spec.vni(), 1, kMaxVni));
+    WARREN_TRY_ASSIGN(view.port, decode_number<base::UdpPort>("UDP port", spec.udp_port(), 1, UINT16_MAX));
+    WARREN_TRY_ASSIGN(view.mtu, decode_number<base::Mtu>("MTU", spec.mtu(), 68, UINT16_MAX));
+    view.encrypted = spec.encrypted();
+    if (view.encrypted) {
+        WARREN_TRY_ASSIGN(view.index,
+                          decode_number<base::NetworkIndex>("network index", spec.network_index(), 1, kMaxIndex));
+    }
+    return view;
+}
+
+}  // namespace
+
+base::Result<NetworkView> take_snapshot(const v1::NetworkSnapshot& snapshot) {
+    WARREN_TRY_ASSIGN(auto view, decode_spec(snapshot.network()));
+    WARREN_TRY(take_delta(view, snapshot.content()));
+    return view;
+}
+
+base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta) {
+    const base::Revision revision{delta.revision()};
+    if (revision <= view.revision) {
+        return fail(Code::kInvalid, "network {}: revision {} after {}", view.name, revision, view.revision);
+    }
+    WARREN_TRY_ASSIGN(auto checked, check(delta));
+    WARREN_TRY_ASSIGN(auto acks, decode_acks(delta.acks()));
+    merge(view, std::move(checked));
+    for (const auto epoch : delta.epochs_gone()) {
+        view.epochs.erase(base::Epoch{epoch});
+    }
+    view.active = base::Epoch{delta.active_epoch()};
+    view.acks = std::move(acks);
+    view.revision = revision;
+    return {};
+}
+
+base::Status take_acks(NetworkView& view, const v1::PeerAcks& acks) {
+    WARREN_TRY_ASSIGN(view.acks, decode_acks(acks));
+    return {};
+}
+
+}  // namespace warren::agent

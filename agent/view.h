@@ -1,0 +1,78 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/result.h"
+#include "keymgr/key_schedule.h"
+#include "keymgr/rotation.h"
+#include "proto/session.pb.h"
+
+// What a manager has told this node of a network that it is a member of. Values, without I/O; every message is checked
+// before it changes anything, since a snapshot that is half taken would be half a network.
+namespace warren::agent {
+
+struct MemberView {
+    base::NodeIndex index;
+    base::IpAddress vtep;
+    base::MembershipId membership;
+    base::Revision since;
+
+    bool operator==(const MemberView&) const = default;
+};
+
+struct EndpointView {
+    std::string name;
+    base::IpAddress ip;
+    base::MacAddress mac;
+    base::NodeId node;
+
+    bool operator==(const EndpointView&) const = default;
+};
+
+// Where one of this node's own endpoints goes.
+struct AttachmentView {
+    std::string netns;
+    std::string ifname;  // empty: the first free one
+
+    bool operator==(const AttachmentView&) const = default;
+};
+
+struct EpochKeyView {
+    base::EpochSlot slot;
+    keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
+    std::uint32_t replay_window = 0;
+    base::Revision since;
+    keymgr::EpochSecret secret;
+};
+
+struct NetworkView {
+    base::NetworkId id;
+    std::string name;
+    base::Prefix subnet;
+    base::IpAddress gateway;
+    base::Vni vni;
+    base::UdpPort port;
+    base::Mtu mtu;
+    bool encrypted = false;
+    base::NetworkIndex index;
+
+    base::Revision revision;
+    std::map<base::NodeId, MemberView> members;  // this node too
+    std::map<base::EndpointId, EndpointView> endpoints;
+    std::map<base::EndpointId, AttachmentView> attachments;
+    std::map<base::Epoch, EpochKeyView> epochs;
+    base::Epoch active;
+    keymgr::AckView acks;
+};
+
+[[nodiscard]] base::Result<NetworkView> take_snapshot(const v1::NetworkSnapshot& snapshot);
+// kInvalid, and nothing is changed, when the delta is malformed or older than the view: then the session starts over.
+[[nodiscard]] base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta);
+[[nodiscard]] base::Status take_acks(NetworkView& view, const v1::PeerAcks& acks);
+
+}  // namespace warren::agent
