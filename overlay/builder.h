@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "netlink/kernel_socket.h"
+#include "netlink/namespace.h"
+#include "overlay/model.h"
+
+namespace warren::overlay {
+
+// What one apply() did and could not do.
+struct Outcome {
+    std::size_t changes = 0;  // operations that the kernel took; 0 and no error = everything was right already
+
+    // What failed with the network as a whole (bridge, VXLAN, remote endpoints), in context.
+    std::vector<base::Error> errors;
+    // What failed with one local endpoint ("endpoint web: namespace /run/netns/web: ..."); the others went on.
+    std::map<base::EndpointId, base::Error> endpoint_errors;
+    // The names of the local endpoints' interfaces in their containers, of all that exist.
+    std::map<base::EndpointId, std::string> ifnames;
+
+    [[nodiscard]] bool complete() const { return errors.empty() && endpoint_errors.empty(); }
+};
+
+// Brings the kernel's objects of networks to what the caller wants: namespace, bridge, VXLAN device, forwarding and
+// neighbour entries, veth pairs. Every call looks at the kernel and makes the smallest change, so it heals what is
+// missing, adopts what a former process left, and writes nothing when all is right. What does not carry our mark is
+// never touched.
+//
+// The caller orders things around it: both barriers of an encrypted network stand before its first apply() and until
+// its remove() has returned.
+//
+// Owner: the agent. Thread: the agent's. The VXLAN sockets live in the namespace of the thread that calls open().
+// Lifetime: the objects stay when the builder goes. Failure: an operation that failed is in Outcome, and calling again
+// repeats just that.
+class Builder {
+  public:
+    // Namespaces are pinned at <run_dir>/netns/<network id>. `run_dir` is absolute.
+    [[nodiscard]] static base::Result<Builder> open(const std::filesystem::path& run_dir);
+
+    [[nodiscard]] Outcome apply(const Network& network);
+
+    // Takes away everything that the network has on this node, the interfaces in containers included. Fine if there is
+    // nothing.
+    [[nodiscard]] base::Status remove(const base::NetworkId& network);
+
+    // The networks that have a namespace in run_dir.
+    [[nodiscard]] base::Result<std::vector<base::NetworkId>> found() const;
+
+  private:
+    Builder(netlink::Socket host, netlink::PinnedNamespaces namespaces)
+        : host_(std::move(host)), namespaces_(std::move(namespaces)) {}
+
+    netlink::Socket host_;
+    netlink::PinnedNamespaces namespaces_;
+};
+
+// Who holds a UDP port in the calling thread's network namespace, in words: "process 812 (dockerd)", "a tunnel of the
+// kernel"; nullopt: nobody. For errors, and for refusing an encrypted network whose port is taken.
+[[nodiscard]] std::optional<std::string> udp_port_owner(base::UdpPort port);
+
+}  // namespace warren::overlay

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+
+// One network as one node is to have it: values only, no kernel.
+namespace warren::overlay {
+
+// One bridge and one VXLAN device in the network's namespace. IPv4 so far.
+struct Subnet {
+    base::Prefix prefix;
+    base::IpAddress gateway;  // of the bridge, the same on every node
+    base::Vni vni;
+
+    auto operator<=>(const Subnet&) const = default;
+};
+
+// An interface in a container of this node. Its subnet is the one that its address lies in.
+struct LocalEndpoint {
+    base::EndpointId id;
+    std::string name;  // for errors
+    base::IpAddress ip;
+    base::MacAddress mac;
+    std::string netns;  // path of the container's network namespace
+    std::string
+        ifname;  // empty: the first free ethN when it is made. Afterwards the name is the container's own affair
+
+    auto operator<=>(const LocalEndpoint&) const = default;
+};
+
+// An interface in a container of another node.
+struct RemoteEndpoint {
+    base::EndpointId id;
+    base::IpAddress ip;
+    base::MacAddress mac;
+    base::IpAddress vtep;  // of that node
+
+    auto operator<=>(const RemoteEndpoint&) const = default;
+};
+
+struct Network {
+    base::ClusterId cluster;
+    base::NetworkId id;
+    std::string name;             // for errors
+    std::vector<Subnet> subnets;  // in their order they are br0 and vx0, br1 and vx1, ...; one so far
+    base::UdpPort port;           // plain: the cluster's, shared by all plain networks; encrypted: the network's own
+    bool encrypted = false;       // source ports 512–1023 and no UDP checksums; ESP itself is the XFRM room's
+    bool segmentation =
+        true;              // false: VXLAN gets no GSO or TSO packet, for kernels that cut them wrongly inside of ESP
+    base::Mtu mtu;         // of a container's packets
+    base::IpAddress vtep;  // this node's
+    std::vector<LocalEndpoint> local;
+    std::vector<RemoteEndpoint> remote;
+
+    bool operator==(const Network&) const = default;
+};
+
+// The MAC address of a subnet's bridge, on every node the same, so that a container that moves, or asks another node's
+// gateway, needs no new ARP entry. Locally administered, from the network's random id.
+[[nodiscard]] base::MacAddress gateway_mac(const base::NetworkId& network, std::size_t subnet);
+
+// What marks a link as ours (its IFLA_IFALIAS): "warren:<cluster>:<network>" and, for an endpoint's two links,
+// "warren:<cluster>:<network>:<endpoint>".
+[[nodiscard]] std::string network_mark(const base::ClusterId& cluster, const base::NetworkId& network);
+[[nodiscard]] std::string endpoint_mark(const base::ClusterId& cluster, const base::NetworkId& network,
+                                        const base::EndpointId& endpoint);
+
+}  // namespace warren::overlay
