@@ -169,7 +169,7 @@ struct Decision {
 
 struct Asked {
     KeyState state;
-    base::Epoch target;  // the request is served when this epoch or a later one is done (see progress())
+    base::Epoch target;  // the request is served when this epoch or a later one is done (see outcome())
 };
 // Asks for a rotation. Follow it with step() and store the outcome of both at once. `about` (kLimit, kSaLost) is the
 // epoch of the SA in question: an epoch that is on its way out already needs no rotation, and the state stays as it is.
@@ -208,17 +208,18 @@ struct Progress {
 [[nodiscard]] Progress progress(const KeyState& state, std::span<const Member> members, const Settings& settings,
                                 base::Time now);
 
-// Whether a request with this target is served: `target` or a later epoch is active, and every present member has
-// confirmed that what was before is retired (kept for stragglers at most).
-[[nodiscard]] bool is_done(const KeyState& state, base::Epoch target, std::span<const Member> members,
-                           const Settings& settings, base::Time now);
+enum class Outcome : std::uint8_t { kRunning = 1, kDone, kAborted };
+// What became of a request with this target. Done: `target` or a later epoch is active, and every member that is waited
+// for has confirmed that what was before `target` is retired (kept for stragglers at most).
+[[nodiscard]] Outcome outcome(const KeyState& state, base::Epoch target, std::span<const Member> members,
+                              const Settings& settings, base::Time now);
 
 // The highest epoch a member holds; 0 = none.
 [[nodiscard]] base::Epoch installed_epoch(const KeyState& state, const Member& member);
 
-// After the removal of a node with request target `below`: members that may still hold an epoch older than it; nullopt
-// while the rotation has not got there. Empty = no member accepts a packet of the removed node any more.
-[[nodiscard]] std::optional<std::vector<base::MembershipId>> unconfirmed(const KeyState& state, base::Epoch below,
-                                                                         std::span<const Member> members);
+// After the removal of a node, with the target of its request: members that may still hold an epoch older than that.
+// Empty = no member accepts a packet of the removed node any more.
+[[nodiscard]] std::vector<base::MembershipId> unconfirmed(const KeyState& state, base::Epoch target,
+                                                          std::span<const Member> members);
 
 }  // namespace warren::keymgr
