@@ -112,7 +112,6 @@ struct NewLink {
 [[nodiscard]] Message create_vxlan(const NewLink& link, const Vxlan& options);
 [[nodiscard]] Message create_bridge(const NewLink& link, const Bridge& options);
 [[nodiscard]] Message create_veth(const NewLink& link, const NewLink& peer);
-[[nodiscard]] Message create_dummy(const NewLink& link);
 
 // Changes what is set, leaves the rest.
 struct LinkChange {

@@ -97,11 +97,6 @@ void put_veth(Message& message, const NewLink& peer) {
     put_new(message, peer);
 }
 
-void put_dummy(Message& message) {
-    const auto info = message.nest(IFLA_LINKINFO);
-    message.put_string(IFLA_INFO_KIND, "dummy");
-}
-
 void put_port(Message& message, const BridgePort& options) {
     const auto info = message.nest(IFLA_LINKINFO);
     message.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
@@ -138,14 +133,6 @@ Message create_veth(const NewLink& link, const NewLink& peer) {
     message.header(new_head(link));
     put_new(message, link);
     put_veth(message, peer);
-    return message;
-}
-
-Message create_dummy(const NewLink& link) {
-    Message message(RTM_NEWLINK, kMakeNew);
-    message.header(new_head(link));
-    put_new(message, link);
-    put_dummy(message);
     return message;
 }
 

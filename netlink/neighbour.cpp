@@ -34,10 +34,11 @@ std::uint16_t wire_state(FdbState state) {
 
 Message about(std::uint16_t type, std::uint16_t flags, const FdbEntry& entry) {
     Message message(type, flags);
-    message.header(ndmsg{.ndm_family = AF_BRIDGE,
-                         .ndm_ifindex = static_cast<int>(entry.link.value),
-                         .ndm_state = wire_state(entry.state),
-                         .ndm_flags = entry.table == FdbTable::kDevice ? NTF_SELF : NTF_MASTER});
+    message.header(
+        ndmsg{.ndm_family = AF_BRIDGE,
+              .ndm_ifindex = static_cast<int>(entry.link.value),
+              .ndm_state = wire_state(entry.state),
+              .ndm_flags = static_cast<std::uint8_t>(entry.table == FdbTable::kDevice ? NTF_SELF : NTF_MASTER)});
     message.put(NDA_LLADDR, entry.mac.bytes);
     if (entry.destination) {
         message.put_ip(NDA_DST, *entry.destination);
