@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "xfrm/diff.h"
 #include "xfrm/install_record.h"
 #include "xfrm/kernel_port.h"
 #include "xfrm/model.h"
@@ -18,16 +20,6 @@ namespace warren::xfrm {
 struct EngineOptions {
     std::filesystem::path run_dir;  // holds the install record, `sa-record`
     SoftLimits limits;
-};
-
-// An SA that was handed to the kernel once and is not there any more (or not as it was). It is not made again, since
-// its key may have been used: the network has to rotate.
-struct LostSa {
-    Direction direction = Direction::kIn;
-    keymgr::SaIdentity identity;
-    SaLocation location;
-
-    bool operator==(const LostSa&) const = default;
 };
 
 // What an apply or remove did. Counts are of kernel objects.
@@ -65,8 +57,8 @@ struct Findings {
 
 struct SaStatus {
     base::NetworkIndex network;
-    Direction direction = Direction::kIn;
-    std::optional<keymgr::SaIdentity> identity;  // nullopt: nobody's, will be deleted
+    std::optional<Direction> direction;
+    std::optional<keymgr::SaIdentity> identity;  // neither: nobody's, will be deleted
     Sa sa;
 };
 
@@ -112,15 +104,30 @@ class Engine {
     [[nodiscard]] const std::vector<Policy>& policies() const { return policies_; }
 
   private:
-    using SaTable = std::map<SaLocation, Sa>;
-
     Engine(EngineOptions options, KernelPort& kernel, InstallRecord record);
+
+    [[nodiscard]] base::Status refresh();  // reads the kernel if an answer was lost
+    [[nodiscard]] base::Status reload(Findings& findings);
+    [[nodiscard]] base::Status reload_policies(Findings& findings);
+    void note_change(const Event& event, bool& states, bool& policies, Findings& findings) const;
+    void check_limits(Findings& findings) const;
+    [[nodiscard]] const Sa* find(const SaLocation& location, Reqid reqid) const;
+
+    void run_policy_steps(const PolicyPlan& plan, Outcome& outcome);
+    void clear_places(const StatePlan& plan, Outcome& outcome, std::vector<bool>& cleared);
+    void run_installs(const Network& network, const StatePlan& plan, Outcome& outcome, std::vector<bool>& done);
+    void settle_installs(std::span<const Answer> answers, std::span<const std::size_t> of, const StatePlan& plan,
+                         Outcome& outcome, std::vector<bool>& done);
+    void run_removals(base::NetworkIndex network, std::span<const Removal> removals, Outcome& outcome);
+    bool settle(const Answer& answer, const std::string& what, Outcome& outcome);
+    void prune(const Network& network, Outcome& outcome);
 
     EngineOptions options_;
     KernelPort* kernel_;
     InstallRecord record_;
     std::map<base::NetworkIndex, SaTable> states_;
     std::vector<Policy> policies_;
+    Findings pending_;    // found while something else was being done; the next resync() or handle_events() tells
     bool stale_ = false;  // an answer of the kernel was lost: read it before the next decision
 };
 

@@ -15,16 +15,19 @@ void InstallHistory::add(const Installed& installed) {
     PerNetwork& network = networks_[installed.identity.network];
     const Key key{installed.direction, installed.identity};
     network.current = installed.self_membership();
-    if (network.entries.emplace(key, installed.location).second) {
+    if (!network.entries.emplace(key, installed).second) {
+        return;
+    }
+    ++entry_count_;
+    if (installed.placed) {
         at_[installed.location].push_back(key);
-        ++entry_count_;
     }
 }
 
-void InstallHistory::forget(const Key& key, const SaLocation& location) {
-    const auto found = at_.find(location);
-    if (found != at_.end()) {
-        std::erase(found->second, key);
+void InstallHistory::forget(const Installed& installed) {
+    const auto found = at_.find(installed.location);
+    if (installed.placed && found != at_.end()) {
+        std::erase(found->second, Key{installed.direction, installed.identity});
         if (found->second.empty()) {
             at_.erase(found);
         }
@@ -39,7 +42,7 @@ void InstallHistory::revoke(const Installed& installed) {
     }
     const Key key{installed.direction, installed.identity};
     if (const auto entry = network->second.entries.find(key); entry != network->second.entries.end()) {
-        forget(key, entry->second);
+        forget(entry->second);
         network->second.entries.erase(entry);
     }
 }
@@ -57,7 +60,7 @@ void InstallHistory::raise(const Floor& floor) {
             ++entry;
             continue;
         }
-        forget(entry->first, entry->second);
+        forget(entry->second);
         entry = network.entries.erase(entry);
     }
 }
@@ -74,9 +77,13 @@ bool InstallHistory::spent(Direction direction, const keymgr::SaIdentity& identi
     return network->second.entries.contains({direction, identity});
 }
 
-std::optional<keymgr::SaIdentity> InstallHistory::at(const SaLocation& location) const {
+std::optional<Installed> InstallHistory::at(const SaLocation& location) const {
     const auto found = at_.find(location);
-    return found == at_.end() ? std::nullopt : std::optional(found->second.back().second);
+    if (found == at_.end()) {
+        return std::nullopt;
+    }
+    const Key& key = found->second.back();
+    return networks_.at(key.second.network).entries.at(key);
 }
 
 std::optional<Floor> InstallHistory::prunable(const base::NetworkId& network, base::MembershipId self,
@@ -101,12 +108,12 @@ std::vector<Floor> InstallHistory::leaving(base::NetworkIndex index) const {
         if (network.entries.empty()) {
             continue;
         }
-        const auto parts = split_spi(network.entries.begin()->second.spi);
+        const auto parts = split_spi(network.entries.begin()->second.location.spi);
         if (!parts || parts->network != index) {
             continue;
         }
         base::Epoch highest;
-        for (const auto& [key, location] : network.entries) {
+        for (const auto& [key, installed] : network.entries) {
             highest = std::max(highest, key.second.epoch);
         }
         floors.push_back({.network = id, .self = network.current, .epoch = highest});
@@ -127,11 +134,20 @@ std::vector<Floor> InstallHistory::floors() const {
 std::vector<Installed> InstallHistory::entries() const {
     std::vector<Installed> past;
     std::vector<Installed> current;
+    const auto keep = [&](const Installed& entry) {
+        const bool is_current = networks_.at(entry.identity.network).current == entry.self_membership();
+        (is_current ? current : past).push_back(entry);
+    };
     for (const auto& [location, keys] : at_) {
-        for (const auto& [direction, identity] : keys) {
-            const Installed entry{.direction = direction, .identity = identity, .location = location};
-            const bool is_current = networks_.at(identity.network).current == entry.self_membership();
-            (is_current ? current : past).push_back(entry);
+        for (const Key& key : keys) {
+            keep(networks_.at(key.second.network).entries.at(key));
+        }
+    }
+    for (const auto& [id, network] : networks_) {
+        for (const auto& [key, entry] : network.entries) {
+            if (!entry.placed) {
+                keep(entry);
+            }
         }
     }
     past.insert(past.end(), current.begin(), current.end());

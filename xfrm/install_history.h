@@ -15,6 +15,7 @@ struct Installed {
     Direction direction = Direction::kIn;
     keymgr::SaIdentity identity;
     SaLocation location;
+    bool placed = true;  // false: the key only counts as spent, what is under the location is somebody else's doing
 
     // This node's own membership: the sender's or the receiver's.
     [[nodiscard]] base::MembershipId self_membership() const {
@@ -45,8 +46,8 @@ class InstallHistory {
 
     // Was an SA with this key ever handed over? If so the key is spent.
     [[nodiscard]] bool spent(Direction direction, const keymgr::SaIdentity& identity) const;
-    // What was last handed over under this location.
-    [[nodiscard]] std::optional<keymgr::SaIdentity> at(const SaLocation& location) const;
+    // What was last handed over under this location; nullopt: nothing, or we cannot know.
+    [[nodiscard]] std::optional<Installed> at(const SaLocation& location) const;
 
     // The floor that drops what cannot be wanted again, when the network's oldest epoch is `oldest` and this node's
     // membership `self`; nullopt when there is nothing to drop.
@@ -60,21 +61,17 @@ class InstallHistory {
     [[nodiscard]] std::vector<Installed> entries() const;
     [[nodiscard]] std::size_t size() const;  // floors and entries
 
-    bool operator==(const InstallHistory&) const = default;
-
   private:
     using Key = std::pair<Direction, keymgr::SaIdentity>;
     struct PerNetwork {
         std::optional<Floor> floor;
-        std::map<Key, SaLocation> entries;
+        std::map<Key, Installed> entries;
         base::MembershipId current;  // this node's own, of the last entry
-
-        bool operator==(const PerNetwork&) const = default;
     };
-    void forget(const Key& key, const SaLocation& location);
+    void forget(const Installed& installed);
 
     std::map<base::NetworkId, PerNetwork> networks_;
-    std::map<SaLocation, std::vector<Key>> at_;  // the last is the current one
+    std::map<SaLocation, std::vector<Key>, KernelOrder> at_;  // the last is the current one
     std::size_t entry_count_ = 0;
 };
 

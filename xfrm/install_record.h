@@ -30,9 +30,9 @@ class InstallRecord {
     [[nodiscard]] base::Status raise(std::span<const Floor> floors);
 
   private:
-    InstallRecord(std::filesystem::path path) : path_(std::move(path)) {}
+    explicit InstallRecord(std::filesystem::path path) : path_(std::move(path)) {}
     [[nodiscard]] base::Status replay(std::string_view content);
-    [[nodiscard]] base::Status replay_line(std::string_view line);
+    [[nodiscard]] bool replay_line(std::string_view line);
     [[nodiscard]] base::Status append(const std::string& lines, std::size_t count);
     [[nodiscard]] base::Status rewrite();
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/ids.h"
@@ -124,7 +125,10 @@ struct Policy {
     Action action = Action::kBlock;
     std::uint32_t priority = 0;
     std::vector<Template> templates;
-    bool restricted = false;  // has something that ours never have: a mark, an interface id, a time limit, a sub type
+    // Has a flag or a limit, which ours never have.
+    bool restricted = false;
+    // Has a mark, an interface id or a type, by which the kernel tells policies apart: not ours.
+    bool keyed_apart = false;
     std::uint32_t index = 0;  // the kernel's own number; 0 in a wanted policy, ignored by same_policy()
 
     bool operator==(const Policy&) const = default;
@@ -138,13 +142,18 @@ struct Policy {
 
 // ---- Security associations ----
 
-// How the kernel finds an SA; the source is carried along since ours always have one.
 struct SaLocation {
     base::IpAddress destination;
     Spi spi;
     base::IpAddress source;
 
     auto operator<=>(const SaLocation&) const = default;
+};
+// The kernel has one SA for a destination and SPI, whatever the source (net/xfrm/xfrm_state.c, __xfrm_state_lookup).
+struct KernelOrder {
+    [[nodiscard]] bool operator()(const SaLocation& a, const SaLocation& b) const {
+        return std::tie(a.destination, a.spi) < std::tie(b.destination, b.spi);
+    }
 };
 [[nodiscard]] std::string text(const SaLocation& location);  // "10.0.0.1 -> 10.0.0.2 spi 0x40004001"
 
@@ -181,13 +190,19 @@ struct Sa {
     std::uint32_t key_bits = 0;
     bool esn = false;
     std::uint32_t replay_window = 0;
-    bool restricted =
-        false;  // has something that ours never have: mark, encapsulation, selector, hard or time limit, …
+    // Has a flag, a selector, encapsulation, a hard or time limit or what else ours never have.
+    bool restricted = false;
+    // Has a mark, by which the kernel tells SAs apart: not ours.
+    bool keyed_apart = false;
     SoftLimits soft{.packets = kNoLimit, .bytes = kNoLimit};
     SaCounters counters;
 
     bool operator==(const Sa&) const = default;
 };
+
+// The network that an SA belongs to; nullopt: not ours. Nor is a larval state (SPI 0), which the kernel makes for
+// itself with our reqid where a key manager listens.
+[[nodiscard]] std::optional<base::NetworkIndex> owner(const Sa& sa);
 
 // ---- What is wanted of one encrypted network ----
 

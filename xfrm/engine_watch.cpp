@@ -1,0 +1,223 @@
+#include <algorithm>
+#include <utility>
+
+#include "xfrm/engine.h"
+
+// How the engine learns what is there: dumps, events, counters.
+namespace warren::xfrm {
+namespace {
+
+// Equal in all that somebody must have changed, and not in what moves by itself.
+bool same_sa(const Sa& a, const Sa& b) {
+    Sa still = a;
+    still.counters = b.counters;
+    return still == b;
+}
+
+// What differs between two tables of one network, in words; nothing if they are equal.
+std::optional<std::string> difference(const SaTable& before, const SaTable& now) {
+    std::size_t gone = 0;
+    std::size_t changed = 0;
+    std::size_t kept = 0;
+    for (const auto& [location, sa] : before) {
+        const auto found = now.find(location);
+        gone += found == now.end() ? 1U : 0U;
+        kept += found != now.end() ? 1U : 0U;
+        changed += found != now.end() && !same_sa(sa, found->second) ? 1U : 0U;
+    }
+    const std::size_t appeared = now.size() - kept;
+    if (gone + changed + appeared == 0) {
+        return std::nullopt;
+    }
+    return fmt::format("{} SAs gone, {} changed, {} appeared", gone, changed, appeared);
+}
+
+std::vector<Policy> policies_of(const std::vector<Policy>& all, base::NetworkIndex network) {
+    std::vector<Policy> ours;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(ours),
+                 [&](const Policy& policy) { return owner(policy) == network; });
+    std::sort(ours.begin(), ours.end(), [](const Policy& a, const Policy& b) { return a.index < b.index; });
+    return ours;
+}
+
+std::set<base::NetworkIndex> owners_of(const std::vector<Policy>& policies) {
+    std::set<base::NetworkIndex> owners;
+    for (const Policy& policy : policies) {
+        if (const auto network = owner(policy)) {
+            owners.insert(*network);
+        }
+    }
+    return owners;
+}
+
+void merge(Findings& into, Findings&& from) {
+    into.states.merge(from.states);
+    into.policies.merge(from.policies);
+    into.limits.merge(from.limits);
+    std::move(from.notes.begin(), from.notes.end(), std::back_inserter(into.notes));
+}
+
+}  // namespace
+
+std::set<base::NetworkIndex> Engine::present() const {
+    std::set<base::NetworkIndex> networks = owners_of(policies_);
+    for (const auto& [network, table] : states_) {
+        if (!table.empty()) {
+            networks.insert(network);
+        }
+    }
+    return networks;
+}
+
+base::Status Engine::refresh() {
+    if (!stale_) {
+        return {};
+    }
+    Findings found;
+    WARREN_TRY(reload(found));
+    merge(pending_, std::move(found));
+    return {};
+}
+
+base::Status Engine::reload(Findings& findings) {
+    stale_ = true;  // until both dumps are in
+    WARREN_TRY_ASSIGN(const auto dumped, kernel_->dump_sas());
+    std::map<base::NetworkIndex, SaTable> now;
+    for (const Sa& sa : dumped) {
+        if (const auto network = owner(sa)) {
+            now[*network].emplace(sa.location, sa);
+        }
+    }
+    for (auto& [network, table] : states_) {
+        now.try_emplace(network);
+    }
+    for (const auto& [network, table] : now) {
+        if (const auto what = difference(states_[network], table)) {
+            findings.states.insert(network);
+            findings.notes.push_back(fmt::format("network index {}: {}", network, *what));
+        }
+    }
+    std::erase_if(now, [](const auto& entry) { return entry.second.empty(); });
+    states_ = std::move(now);
+    check_limits(findings);
+    WARREN_TRY(reload_policies(findings));
+    stale_ = false;
+    return {};
+}
+
+base::Status Engine::reload_policies(Findings& findings) {
+    WARREN_TRY_ASSIGN(auto dumped, kernel_->dump_policies());
+    std::set<base::NetworkIndex> networks = owners_of(policies_);
+    networks.merge(owners_of(dumped));
+    for (const base::NetworkIndex network : networks) {
+        if (policies_of(policies_, network) != policies_of(dumped, network)) {
+            findings.policies.insert(network);
+            findings.notes.push_back(fmt::format("network index {}: its policies are not as they were", network));
+        }
+    }
+    policies_ = std::move(dumped);
+    return {};
+}
+
+void Engine::check_limits(Findings& findings) const {
+    for (const auto& [network, table] : states_) {
+        for (const auto& [location, sa] : table) {
+            // The engine's limits, not the SA's: one that was adopted may have been made with others.
+            if (sa.counters.packets >= options_.limits.packets || sa.counters.bytes >= options_.limits.bytes) {
+                findings.limits.insert({.network = network, .location = location});
+            }
+        }
+    }
+}
+
+base::Result<Findings> Engine::resync() {
+    Findings findings = std::exchange(pending_, {});
+    if (auto reloaded = reload(findings); !reloaded) {
+        merge(pending_, std::move(findings));
+        return base::fail_with(std::move(reloaded));
+    }
+    return findings;
+}
+
+int Engine::event_fd() const {
+    return kernel_->event_fd();
+}
+
+const Sa* Engine::find(const SaLocation& location, Reqid reqid) const {
+    const auto network = network_of(reqid);
+    const auto table = network ? states_.find(*network) : states_.end();
+    if (table == states_.end()) {
+        return nullptr;
+    }
+    const auto found = table->second.find(location);
+    return found == table->second.end() ? nullptr : &found->second;
+}
+
+// Events only say that the mirror is wrong; what is right is read from the kernel, since an event may be older than our
+// own last change.
+void Engine::note_change(const Event& event, bool& states, bool& policies, Findings& findings) const {
+    if (const auto* changed = std::get_if<SaChanged>(&event)) {
+        const Sa* known = find(changed->sa.location, changed->sa.reqid);
+        states = states || (owner(changed->sa) && (known == nullptr || !same_sa(*known, changed->sa)));
+    } else if (const auto* gone = std::get_if<SaGone>(&event)) {
+        states = states || find(gone->location, gone->reqid) != nullptr;
+    } else if (const auto* expired = std::get_if<SaExpired>(&event)) {
+        const Sa* known = find(expired->location, expired->reqid);
+        if (known != nullptr && !expired->hard) {
+            findings.limits.insert({.network = *network_of(expired->reqid), .location = expired->location});
+        }
+        states = states || (known != nullptr && expired->hard);
+    } else if (std::holds_alternative<SasFlushed>(event)) {
+        states = states || !states_.empty();
+    } else {
+        policies = true;
+    }
+}
+
+base::Result<Findings> Engine::handle_events() {
+    Findings findings = std::exchange(pending_, {});
+    auto batch = kernel_->read_events();
+    if (!batch) {
+        merge(pending_, std::move(findings));
+        stale_ = true;
+        return base::fail_with(std::move(batch));
+    }
+    bool states = batch->lost || stale_;
+    bool policies = false;
+    for (const Event& event : batch->events) {
+        note_change(event, states, policies, findings);
+    }
+    base::Status read;
+    if (states) {
+        read = reload(findings);
+    } else if (policies) {
+        read = reload_policies(findings);
+        stale_ = stale_ || !read;
+    }
+    if (!read) {
+        merge(pending_, std::move(findings));
+        return base::fail_with(std::move(read));
+    }
+    return findings;
+}
+
+base::Result<std::vector<SaStatus>> Engine::status(std::optional<base::NetworkIndex> network) {
+    WARREN_TRY_ASSIGN(auto dumped, kernel_->dump_sas());
+    std::vector<SaStatus> list;
+    for (Sa& sa : dumped) {
+        const auto of = owner(sa);
+        if (!of || (network && *network != *of)) {
+            continue;
+        }
+        SaStatus entry{.network = *of};
+        if (const auto installed = record_.history().at(sa.location)) {
+            entry.direction = installed->direction;
+            entry.identity = installed->identity;
+        }
+        entry.sa = std::move(sa);
+        list.push_back(std::move(entry));
+    }
+    return list;
+}
+
+}  // namespace warren::xfrm
