@@ -1,6 +1,5 @@
 #include "certs/grpc_credentials.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
@@ -8,16 +7,10 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #include <thread>
 
-#include "base/free.h"
-#include "base/unique_fd.h"
-#include "certs/token.h"
+#include "tests/unit/certs/raw_tls.h"
 #include "tests/unit/certs/test_cluster.h"
 
 // gRPC verifies against the machine's clock, so these tests, unlike all others, issue relative to it. Every validity
@@ -129,16 +122,105 @@ TEST_F(GrpcCredentials, AJoinerRefusesAServerThatThePinnedRootsDoNotVouchFor) {
     EXPECT_EQ(call(server_.port(), must(joiner_credentials(other.roots))).code, grpc::StatusCode::UNAVAILABLE);
 }
 
-// A client of the right cluster that presents the certificate of another: same roots for the server's certificate, so
-// that the server's judgement alone decides.
+// Certificates that claim this cluster but are signed by a root of the attacker's own. Each side also trusts the real
+// root, so the other side's judgement alone decides.
+class Impostor {
+  public:
+    explicit Impostor(const TestCluster& victim)
+        : own_(victim.now, victim.id),
+          both_(must(Roots::parse("both", own_.authority.root_pem() + victim.authority.root_pem()))) {}
+
+    [[nodiscard]] NodeIdentity node(Role role) const {
+        PrivateKey key = must(PrivateKey::generate());
+        const std::string leaf = own_.leaf(key, own_.identity(role), own_.now);
+        return must(NodeIdentity::assemble(std::move(key), leaf, both_));
+    }
+
+  private:
+    TestCluster own_;
+    Roots both_;
+};
+
 TEST_F(GrpcCredentials, ACertificateOfAnotherAuthorityIsRefused) {
-    const TestCluster other(cluster_.now);
-    const NodeIdentity stranger = other.node(other.identity(Role::kManager), other.now);
-    EXPECT_EQ(call(server_.port(), must(member_credentials(stranger))).code, grpc::StatusCode::UNAVAILABLE);
+    const NodeIdentity client = Impostor(cluster_).node(Role::kManager);
+    EXPECT_EQ(call(server_.port(), must(member_credentials(client))).code, grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcCredentials, AServerOfAnotherAuthorityIsRefused) {
+    const TestServer impostor(must(server_credentials(Impostor(cluster_).node(Role::kManager))));
+    EXPECT_EQ(call(impostor.port(), must(member_credentials(manager_))).code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(call(impostor.port(), must(joiner_credentials(cluster_.roots))).code, grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcCredentials, AWorkerCannotPassForAManager) {
+    const TestServer worker(must(server_credentials(cluster_.node(Role::kWorker))));
+    EXPECT_EQ(call(worker.port(), must(member_credentials(manager_))).code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(call(worker.port(), must(joiner_credentials(cluster_.roots))).code, grpc::StatusCode::UNAVAILABLE);
+}
+
+// One root may one day sign for two clusters (a company's own): the cluster id must count, not only the root.
+TEST_F(GrpcCredentials, ASharedRootDoesNotJoinClusters) {
+    const Identity elsewhere{
+        .cluster = base::random_id<base::ClusterId>(), .node = base::random_id<base::NodeId>(), .role = Role::kManager};
+    const NodeIdentity foreign = cluster_.node(elsewhere, cluster_.now);
+    EXPECT_EQ(call(server_.port(), must(member_credentials(foreign))).code, grpc::StatusCode::UNAVAILABLE);
+
+    const TestServer other(must(server_credentials(foreign)));
+    EXPECT_EQ(call(other.port(), must(member_credentials(manager_))).code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(call(other.port(), must(member_credentials(foreign))).code, grpc::StatusCode::OK);
+}
+
+TEST_F(GrpcCredentials, ClientsOutsideTheirValidityAreRefused) {
+    const Identity who = cluster_.identity(Role::kWorker);
+    const NodeIdentity expired = cluster_.node(who, base::system_now() - 10 * kDay, kDay);
+    const NodeIdentity early = cluster_.node(who, base::system_now() + 10 * kDay);
+    EXPECT_EQ(call(server_.port(), must(member_credentials(expired))).code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(call(server_.port(), must(member_credentials(early))).code, grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcCredentials, ServersOutsideTheirValidityAreRefused) {
+    const Identity who = cluster_.identity(Role::kManager);
+    const TestServer expired(must(server_credentials(cluster_.node(who, base::system_now() - 10 * kDay, kDay))));
+    const TestServer early(must(server_credentials(cluster_.node(who, base::system_now() + 10 * kDay))));
+    for (const int port : {expired.port(), early.port()}) {
+        EXPECT_EQ(call(port, must(member_credentials(manager_))).code, grpc::StatusCode::UNAVAILABLE);
+        EXPECT_EQ(call(port, must(joiner_credentials(cluster_.roots))).code, grpc::StatusCode::UNAVAILABLE);
+    }
 }
 
 TEST_F(GrpcCredentials, WithoutTlsThereIsNoAnswer) {
     EXPECT_EQ(call(server_.port(), grpc::InsecureChannelCredentials()).code, grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcCredentials, ServersTakeTls13Only) {
+    // gRPC hangs up without sending the alert that OpenSSL wrote.
+    EXPECT_EQ(raw_connect(server_.port(), TLS1_2_VERSION).outcome, "unexpected eof while reading");
+    EXPECT_EQ(raw_connect(server_.port(), TLS1_3_VERSION).outcome, "ok TLSv1.3");
+}
+
+TEST_F(GrpcCredentials, ClientsTakeTls13Only) {
+    const std::vector<std::shared_ptr<grpc::ChannelCredentials>> clients{
+        must(member_credentials(manager_)), must(joiner_credentials(cluster_.roots)), must(unverified_credentials())};
+    for (const auto& credentials : clients) {
+        for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+            const RawServer server;
+            const auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(server.port()), credentials);
+            (void)channel->GetState(/*try_to_connect=*/true);
+            EXPECT_EQ(server.accept(manager_, version),
+                      version == TLS1_3_VERSION ? "ok TLSv1.3" : "unsupported protocol");
+        }
+    }
+}
+
+TEST_F(GrpcCredentials, ServersHandOutNoSessionTickets) {
+    const RawHandshake handshake = raw_connect(server_.port(), TLS1_3_VERSION);
+    EXPECT_EQ(handshake.outcome, "ok TLSv1.3");
+    EXPECT_FALSE(handshake.resumable);
+}
+
+TEST_F(GrpcCredentials, ACallerOnATransportWithoutTlsIsNobody) {
+    TestServer local(grpc::InsecureServerCredentials());
+    EXPECT_EQ(call(local.port(), grpc::InsecureChannelCredentials()), (Answer{grpc::StatusCode::OK, "nobody"}));
 }
 
 }  // namespace

@@ -40,24 +40,29 @@ std::string error_of(const base::Result<T>& result) {
 
 // A cluster's authority and what a manager does with it.
 struct TestCluster {
-    explicit TestCluster(base::Time made = kNow)
+    explicit TestCluster(base::Time made = kNow, base::ClusterId cluster = base::random_id<base::ClusterId>())
         : now(made),
+          id(cluster),
           authority(must(Authority::make(id, "harbour", made))),
           roots(must(Roots::parse("roots", authority.root_pem()))) {}
 
     [[nodiscard]] Identity identity(Role role) const {
         return {.cluster = id, .node = base::random_id<base::NodeId>(), .role = role};
     }
-    [[nodiscard]] NodeIdentity node(const Identity& who, base::Time issued) const {
+    [[nodiscard]] std::string leaf(const PrivateKey& key, const Identity& who, base::Time issued,
+                                   base::Duration lifetime = kDefaultLeafLifetime) const {
+        return must(authority.issue(must(make_request(key)), who, lifetime, issued));
+    }
+    [[nodiscard]] NodeIdentity node(const Identity& who, base::Time issued,
+                                    base::Duration lifetime = kDefaultLeafLifetime) const {
         PrivateKey key = must(PrivateKey::generate());
-        const std::string request = must(make_request(key));
-        const std::string leaf = must(authority.issue(request, who, kDefaultLeafLifetime, issued));
-        return must(NodeIdentity::assemble(std::move(key), leaf, roots));
+        const std::string chain = leaf(key, who, issued, lifetime);
+        return must(NodeIdentity::assemble(std::move(key), chain, roots));
     }
     [[nodiscard]] NodeIdentity node(Role role) const { return node(identity(role), now); }
 
     base::Time now;
-    base::ClusterId id = base::random_id<base::ClusterId>();
+    base::ClusterId id;
     Authority authority;
     Roots roots;
 };
