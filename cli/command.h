@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/exit.h"
+#include "proto/control.pb.h"
+#include "proto/local.pb.h"
+
+namespace warren::cli {
+
+// What a command line asks for, one type per command: the request as the daemon takes it, and how to show the reply.
+struct PrintHelp {
+    std::string text;
+    Exit exit = Exit::kDone;  // kUsage when nobody asked for help but there was nothing to do
+};
+struct ShowVersion {};
+
+struct ClusterInit {
+    v1::ClusterInitRequest request;
+};
+struct ClusterJoin {
+    v1::ClusterJoinRequest request;
+};
+struct ClusterInfo {
+    v1::ClusterInfoRequest request;
+};
+struct TokenShow {
+    v1::TokenShowRequest request;
+    bool quiet = false;  // the token alone
+};
+
+struct NodeList {
+    v1::NodeListRequest request;
+    bool quiet = false;  // ids alone
+};
+struct NodeInspect {
+    v1::NodeInspectRequest request;
+};
+
+struct NetworkCreate {
+    v1::NetworkCreateRequest request;
+};
+struct NetworkList {
+    v1::NetworkListRequest request;
+    bool quiet = false;  // ids alone
+};
+struct NetworkInspect {
+    v1::NetworkInspectRequest request;
+};
+struct NetworkRemove {
+    std::vector<std::string> networks;  // a failure does not keep the rest
+};
+struct NetworkConnect {
+    v1::NetworkConnectRequest request;
+};
+struct NetworkDisconnect {
+    v1::NetworkDisconnectRequest request;
+};
+struct EndpointList {
+    v1::EndpointListRequest request;
+};
+
+struct KeyList {
+    v1::KeyListRequest request;
+};
+struct KeyStatus {
+    v1::KeyStatusRequest request;
+};
+struct KeyRotate {
+    v1::KeyRotateRequest request;
+};
+
+struct Status {
+    v1::StatusRequest request;
+};
+
+using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, NodeList,
+                             NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove, NetworkConnect,
+                             NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Status>;
+
+enum class Format : std::uint8_t { kTable, kJson };
+
+// One run of the program.
+struct Invocation {
+    Command command;
+    Format format = Format::kTable;
+    bool no_color = false;
+    std::string socket;  // path of the daemon's socket
+};
+
+}  // namespace warren::cli

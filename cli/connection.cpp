@@ -1,0 +1,106 @@
+#include "cli/connection.h"
+
+#include <fcntl.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel_posix.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/unique_fd.h"
+
+namespace warren::cli {
+
+namespace {
+
+// What to do about a socket that can't be connected to.
+std::string remedy(const std::string& socket, int error) {
+    switch (error) {
+        case ENOENT:
+        case ECONNREFUSED:
+            return fmt::format("; is it running? (systemctl start warrend, or warrend --run-dir {})",
+                               std::filesystem::path(socket).parent_path().string());
+        case EACCES:
+        case EPERM:
+            return "; be root or in the group warren (usermod -aG warren USER, then log in again)";
+        default:
+            return "";
+    }
+}
+
+tl::unexpected<base::Error> unreachable(const std::string& socket, int error) {
+    const base::Error reason = base::Error::from_errno("cannot reach warrend at " + socket, error);
+    return tl::unexpected(
+        base::Error(base::Code::kUnavailable, reason.message() + remedy(socket, error), reason.sys_errno()));
+}
+
+base::Result<base::UniqueFd> dial(const std::string& socket) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.size() >= sizeof address.sun_path) {
+        return unreachable(socket, ENAMETOOLONG);
+    }
+    std::memcpy(address.sun_path, socket.data(), socket.size());
+    base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    // A daemon that accepts nobody would hold us in connect() for ever once its backlog is full.
+    const timeval patience{.tv_sec = 5, .tv_usec = 0};
+    if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+        return unreachable(socket, errno);
+    }
+    return fd;
+}
+
+}  // namespace
+
+Connection::Connection(std::string socket, const std::shared_ptr<grpc::Channel>& channel)
+    : socket_(std::move(socket)), local_(v1::Local::NewStub(channel)), control_(v1::Control::NewStub(channel)) {}
+
+base::Result<Connection> Connection::open(const std::string& socket) {
+    WARREN_TRY_ASSIGN(base::UniqueFd fd, dial(socket));
+    // The channel lives as long as this one connection: no resolver, no reconnecting, and whatever it calls unavailable
+    // is the loss of it.
+    return Connection(socket, grpc::CreateInsecureChannelFromFd("localhost", fd.release()));
+}
+
+base::Error Connection::failure(const grpc::Status& status) const {
+    const std::string& message = status.error_message();
+    switch (status.error_code()) {
+        case grpc::StatusCode::UNAVAILABLE:
+            return {base::Code::kUnavailable,
+                    fmt::format("lost the connection to warrend at {} ({}); see its log (journalctl -u warrend)",
+                                socket_, message)};
+        case grpc::StatusCode::DEADLINE_EXCEEDED:
+            return {base::Code::kAborted,
+                    "no answer from warrend in time; it may still be at it: look with 'warren status' before trying "
+                    "again"};
+        case grpc::StatusCode::UNIMPLEMENTED:
+            return {base::Code::kPrecondition, "this warrend cannot do that; is it older than this warren?"};
+        case grpc::StatusCode::OK:
+        case grpc::StatusCode::CANCELLED:
+        case grpc::StatusCode::UNKNOWN:
+        case grpc::StatusCode::INVALID_ARGUMENT:
+        case grpc::StatusCode::NOT_FOUND:
+        case grpc::StatusCode::ALREADY_EXISTS:
+        case grpc::StatusCode::PERMISSION_DENIED:
+        case grpc::StatusCode::UNAUTHENTICATED:
+        case grpc::StatusCode::RESOURCE_EXHAUSTED:
+        case grpc::StatusCode::FAILED_PRECONDITION:
+        case grpc::StatusCode::ABORTED:
+        case grpc::StatusCode::OUT_OF_RANGE:
+        case grpc::StatusCode::INTERNAL:
+        case grpc::StatusCode::DATA_LOSS:
+        case grpc::StatusCode::DO_NOT_USE:
+            break;
+    }
+    return {base::Code::kInternal, message.empty() ? fmt::format("warrend gave no reason (gRPC status {})",
+                                                                 static_cast<int>(status.error_code()))
+                                                   : message};
+}
+
+}  // namespace warren::cli

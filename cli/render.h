@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+
+#include "base/time.h"
+#include "cli/text.h"
+#include "proto/control.pb.h"
+#include "proto/local.pb.h"
+
+// What people see of each answer: pure functions from the API's message to text that ends in a newline.
+namespace warren::cli {
+
+// `join_command` may be empty: then it says how to get it.
+[[nodiscard]] std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command);
+[[nodiscard]] std::string render_joined(const v1::ClusterInfoReply& reply);
+[[nodiscard]] std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view);
+[[nodiscard]] std::string render_token(const v1::TokenShowReply& reply, bool quiet);
+[[nodiscard]] std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view);
+[[nodiscard]] std::string render_node(const v1::Node& node, const View& view);
+
+[[nodiscard]] std::string render_networks(const v1::NetworkListReply& reply, bool quiet, const View& view);
+[[nodiscard]] std::string render_network(const v1::Network& network, const View& view);
+[[nodiscard]] std::string render_connected(const v1::NetworkConnectReply& reply);
+[[nodiscard]] std::string render_endpoints(const v1::EndpointListReply& reply, const View& view);
+
+[[nodiscard]] std::string render_keys(const v1::KeyListReply& reply, const View& view);
+[[nodiscard]] std::string render_key_status(const v1::KeyStatusReply& reply, const View& view);
+
+// One line without its newline: "net1: epoch 4  installed 3/3  active 3/3  retiring 1/3".
+[[nodiscard]] std::string rotation_line(const v1::RotationProgress& progress);
+
+[[nodiscard]] std::string render_status(const v1::StatusReply& reply, const View& view);
+
+}  // namespace warren::cli

@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include "cli/render.h"
+#include "cli/table.h"
+
+namespace warren::cli {
+
+namespace {
+
+Tone node_tone(const v1::Node& node) {
+    return node.state() == "ready" ? Tone::kGood : Tone::kBad;
+}
+
+Cell certificate(std::int64_t expires_unix_ms, const View& view) {
+    const bool over = expires_unix_ms != 0 && base::Time(base::Duration(expires_unix_ms)) <= view.now;
+    return {"expires " + expiry(expires_unix_ms, view), over ? Tone::kBad : Tone::kPlain};
+}
+
+// "aes-128-gcm, ..." or why encrypted networks can't be.
+Cell encryption(const google::protobuf::RepeatedPtrField<std::string>& ciphers, const std::string& problem) {
+    return problem.empty() ? Cell(joined(ciphers)) : Cell("none: " + problem, Tone::kBad);
+}
+
+}  // namespace
+
+std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command) {
+    return printable(fmt::format("Cluster {} is there; this node, {}, is its manager at {}.", reply.cluster_name(),
+                                 reply.node_name(), joined(reply.managers()))) +
+           "\n\nTo add a worker, run on its host:\n\n    " +
+           printable(join_command.empty() ? "(the command that 'warren token show worker' prints)" : join_command) +
+           "\n\nTo make an encrypted network:\n\n    warren network create --opt encrypted net1\n";
+}
+
+std::string render_joined(const v1::ClusterInfoReply& reply) {
+    return printable(fmt::format("This node, {}, is now a {} of cluster {}; data address {}.", reply.node_name(),
+                                 reply.role(), reply.cluster_name(), reply.data_address())) +
+           "\n";
+}
+
+std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view) {
+    Block block;
+    block.line("Cluster", reply.cluster_name());
+    block.line("Cluster ID", reply.cluster_id());
+    block.line("Node", reply.node_name());
+    block.line("Node ID", reply.node_id());
+    block.line("Role", reply.role());
+    block.line("Managers", joined(reply.managers()));
+    block.line("Data address", reply.data_address());
+    block.line("Advertised", reply.advertise_address());
+    block.line("Root CA", "sha256 " + reply.root_fingerprint());
+    block.line("Root expires", expiry(reply.root_expires_unix_ms(), view));
+    block.line("Certificate", certificate(reply.certificate_expires_unix_ms(), view));
+    return block.text(view);
+}
+
+std::string render_token(const v1::TokenShowReply& reply, bool quiet) {
+    if (quiet) {
+        return printable(reply.token()) + "\n";
+    }
+    return fmt::format("To add a {} to this cluster, run on its host:\n\n    {}\n", printable(reply.role()),
+                       printable(reply.join_command()));
+}
+
+std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view) {
+    if (quiet) {
+        std::string ids;
+        for (const v1::Node& node : reply.nodes()) {
+            ids += node.id() + "\n";
+        }
+        return ids;
+    }
+    Table table({"ID", "NAME", "ROLE", "STATE", "DATA ADDRESS", "ENCRYPTION", "NETWORKS", "ENDPOINTS", "LAST SEEN"});
+    for (const v1::Node& node : reply.nodes()) {
+        table.row({short_id(node.id()) + (node.self() ? " *" : ""), node.name(), node.role(),
+                   Cell(node.state(), node_tone(node)), node.data_address(),
+                   node.esp_problem().empty() ? Cell("yes") : Cell("no", Tone::kCaution), node.networks_size(),
+                   node.endpoints(), age(node.last_seen_unix_ms(), view)});
+    }
+    return table.text(view);
+}
+
+std::string render_node(const v1::Node& node, const View& view) {
+    Block block;
+    block.line("ID", node.id());
+    block.line("Name", node.name() + (node.self() ? " (this node)" : ""));
+    block.line("Role", node.role());
+    block.line("State", Cell(node.state(), node_tone(node)));
+    block.line("Last seen", moment(node.last_seen_unix_ms(), view));
+    block.line("Joined", moment(node.joined_unix_ms(), view));
+    block.line("Data address", node.data_address());
+    block.line("Advertised", node.advertise_address());
+    block.line("Underlay MTU", node.underlay_mtu());
+    block.line("Ciphers", encryption(node.ciphers(), node.esp_problem()));
+    block.line("Index", node.index());
+    block.line("Version", node.version());
+    block.line("Certificate", certificate(node.certificate_expires_unix_ms(), view));
+    block.line("Networks", joined(node.networks()));
+    block.line("Endpoints", node.endpoints());
+    return block.text(view);
+}
+
+}  // namespace warren::cli

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "cli/render.h"
+#include "cli/table.h"
+
+namespace warren::cli {
+
+namespace {
+
+std::string subnets_text(const v1::Network& network) {
+    std::vector<std::string> subnets;
+    for (const v1::Subnet& subnet : network.subnets()) {
+        subnets.push_back(subnet.subnet());
+    }
+    return joined(subnets);
+}
+
+std::string gateways_text(const v1::Network& network) {
+    std::vector<std::string> gateways;
+    for (const v1::Subnet& subnet : network.subnets()) {
+        gateways.push_back(subnet.gateway());
+    }
+    return joined(gateways);
+}
+
+std::string vnis_text(const v1::Network& network) {
+    std::vector<std::string> vnis;
+    for (const std::uint32_t vni : network.vnis()) {
+        vnis.push_back(fmt::format("{} ({:#x})", vni, vni));
+    }
+    return joined(vnis);
+}
+
+// A map has no order of its own; people and diffs want one.
+std::string labels_text(const v1::Network& network) {
+    std::vector<std::string> labels;
+    for (const auto& [key, value] : network.labels()) {
+        labels.push_back(key + "=" + value);
+    }
+    std::sort(labels.begin(), labels.end());
+    return joined(labels);
+}
+
+std::string facts(const v1::Network& network, const View& view) {
+    Block block;
+    block.line("ID", network.id());
+    block.line("Name", network.name());
+    block.line("Driver", network.driver());
+    if (network.encrypted()) {
+        block.line("Encrypted", fmt::format("yes, {}, replay window {}", network.cipher(), network.replay_window()));
+        block.line("Active epoch", network.active_epoch() == 0 ? Cell("none yet") : Cell(network.active_epoch()));
+    } else {
+        block.line("Encrypted", "no");
+    }
+    block.line("Subnet", subnets_text(network));
+    block.line("Gateway", gateways_text(network));
+    block.line("Internal", network.internal() ? "yes" : "no");
+    block.line("VNI", vnis_text(network));
+    block.line("UDP port", network.udp_port());
+    block.line("MTU", network.mtu());
+    block.line("Labels", labels_text(network));
+    block.line("Created", moment(network.created_unix_ms(), view));
+    block.line("Revision", network.revision());
+    return block.text(view);
+}
+
+Table endpoint_table(const google::protobuf::RepeatedPtrField<v1::Endpoint>& endpoints, const View& view) {
+    Table table({"ENDPOINT ID", "NAME", "NETWORK", "IP", "MAC", "NODE", "NETNS", "IFNAME", "AGE"});
+    for (const v1::Endpoint& endpoint : endpoints) {
+        table.row({short_id(endpoint.id()), endpoint.name(), endpoint.network(), endpoint.ip(), endpoint.mac(),
+                   endpoint.node(), endpoint.netns(), endpoint.ifname(), age(endpoint.created_unix_ms(), view)});
+    }
+    return table;
+}
+
+std::string members_text(const v1::Network& network, const View& view) {
+    Table table({"NODE", "DATA ADDRESS", "STATE", "REVISION"});
+    for (const v1::NetworkMember& member : network.member_nodes()) {
+        const bool behind = member.acked_revision() < network.revision();
+        table.row({member.node(), member.data_address(),
+                   member.reachable() ? Cell("ready", Tone::kGood) : Cell("unreachable", Tone::kBad),
+                   Cell(fmt::format("{}{}", member.acked_revision(), behind ? " (behind)" : ""),
+                        behind ? Tone::kCaution : Tone::kPlain)});
+    }
+    return table.text(view);
+}
+
+}  // namespace
+
+std::string render_networks(const v1::NetworkListReply& reply, bool quiet, const View& view) {
+    if (quiet) {
+        std::string ids;
+        for (const v1::Network& network : reply.networks()) {
+            ids += network.id() + "\n";
+        }
+        return ids;
+    }
+    Table table({"NETWORK ID", "NAME", "DRIVER", "ENCRYPTED", "SUBNET", "PORT", "MTU", "NODES", "ENDPOINTS", "AGE"});
+    for (const v1::Network& network : reply.networks()) {
+        table.row({short_id(network.id()), network.name(), network.driver(),
+                   network.encrypted() ? network.cipher() : std::string("no"), subnets_text(network),
+                   network.udp_port(), network.mtu(), network.members(), network.endpoint_count(),
+                   age(network.created_unix_ms(), view)});
+    }
+    return table.text(view);
+}
+
+std::string render_network(const v1::Network& network, const View& view) {
+    return facts(network, view) + "\nNodes:\n" + members_text(network, view) + "\nEndpoints:\n" +
+           endpoint_table(network.endpoints(), view).text(view);
+}
+
+std::string render_connected(const v1::NetworkConnectReply& reply) {
+    return printable(fmt::format("{} is connected to {}: {} {}, MAC {}, MTU {}", reply.name(), reply.network(),
+                                 reply.ifname(), reply.ip(), reply.mac(), reply.mtu())) +
+           "\n";
+}
+
+std::string render_endpoints(const v1::EndpointListReply& reply, const View& view) {
+    return endpoint_table(reply.endpoints(), view).text(view);
+}
+
+}  // namespace warren::cli

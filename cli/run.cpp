@@ -1,0 +1,196 @@
+#include "cli/run.h"
+
+#include <optional>
+#include <ostream>
+#include <utility>
+#include <variant>
+
+#include "cli/connection.h"
+#include "cli/json.h"
+#include "cli/render.h"
+#include "cli/rotate.h"
+
+namespace warren::cli {
+
+namespace {
+
+using Control = v1::Control::Stub;
+using Local = v1::Local::Stub;
+
+constexpr std::chrono::seconds kLimit{30};
+constexpr std::chrono::seconds kJoinLimit{60};  // a handshake, a certificate and a first snapshot over the network
+
+// A renderer that wants the view, as one that does not.
+template <typename Message>
+auto viewed(std::string (*render)(const Message&, const View&), const View& view) {
+    return [render, &view](const Message& reply) { return render(reply, view); };
+}
+
+// Does what each command asks: calls the daemon and shows the answer. Connects with the first call.
+class Runner {
+  public:
+    Runner(const Invocation& invocation, const Terminal& terminal) : invocation_(invocation), terminal_(terminal) {}
+
+    Exit operator()(const PrintHelp& command) {
+        (command.exit == Exit::kDone ? terminal_.out : terminal_.err) << command.text;
+        return command.exit;
+    }
+    Exit operator()(const ShowVersion& /*command*/) {
+        terminal_.out << (json() ? "{\"version\": \"" WARREN_VERSION "\"}\n" : "warren " WARREN_VERSION "\n");
+        return Exit::kDone;
+    }
+
+    Exit operator()(const ClusterInit& command) {
+        return show(&Local::ClusterInit, command.request,
+                    [&](const auto& reply) { return render_initialised(reply, join_command()); });
+    }
+    Exit operator()(const ClusterJoin& command) {
+        return show(&Local::ClusterJoin, command.request, render_joined, kJoinLimit);
+    }
+    Exit operator()(const ClusterInfo& command) {
+        return show(&Local::ClusterInfo, command.request, viewed(render_cluster, terminal_.view));
+    }
+    Exit operator()(const TokenShow& command) {
+        return show(&Control::TokenShow, command.request,
+                    [&](const auto& reply) { return render_token(reply, command.quiet); });
+    }
+
+    Exit operator()(const NodeList& command) {
+        return show(&Control::NodeList, command.request,
+                    [&](const auto& reply) { return render_nodes(reply, command.quiet, terminal_.view); });
+    }
+    Exit operator()(const NodeInspect& command) {
+        return show(&Control::NodeInspect, command.request, viewed(render_node, terminal_.view));
+    }
+
+    Exit operator()(const NetworkCreate& command) {
+        return show(&Control::NetworkCreate, command.request,
+                    [](const v1::Network& network) { return printable(network.id()) + "\n"; });
+    }
+    Exit operator()(const NetworkList& command) {
+        return show(&Control::NetworkList, command.request,
+                    [&](const auto& reply) { return render_networks(reply, command.quiet, terminal_.view); });
+    }
+    Exit operator()(const NetworkInspect& command) {
+        return show(&Control::NetworkInspect, command.request, viewed(render_network, terminal_.view));
+    }
+    Exit operator()(const NetworkRemove& command);
+    Exit operator()(const NetworkConnect& command) {
+        return show(&Local::NetworkConnect, command.request, render_connected);
+    }
+    Exit operator()(const NetworkDisconnect& command) {
+        return show(&Local::NetworkDisconnect, command.request,
+                    [](const v1::NetworkDisconnectReply& reply) { return printable(reply.name()) + "\n"; });
+    }
+    Exit operator()(const EndpointList& command) {
+        return show(&Control::EndpointList, command.request, viewed(render_endpoints, terminal_.view));
+    }
+
+    Exit operator()(const KeyList& command) {
+        return show(&Control::KeyList, command.request, viewed(render_keys, terminal_.view));
+    }
+    Exit operator()(const KeyStatus& command) {
+        return show(&Control::KeyStatus, command.request, viewed(render_key_status, terminal_.view));
+    }
+    Exit operator()(const KeyRotate& command) {
+        if (auto connected = connect(); !connected) {
+            return refuse(terminal_, connected.error());
+        }
+        return rotate(*connection_, command, invocation_.format, terminal_);
+    }
+
+    Exit operator()(const Status& command) {
+        const auto reply = call(&Local::Status, command.request, kLimit);
+        if (!reply) {
+            return refuse(terminal_, reply.error());
+        }
+        print(*reply, viewed(render_status, terminal_.view));
+        return reply->state() == "degraded" ? Exit::kDegraded : Exit::kDone;
+    }
+
+  private:
+    [[nodiscard]] bool json() const { return invocation_.format == Format::kJson; }
+
+    base::Status connect() {
+        if (!connection_) {
+            WARREN_TRY_ASSIGN(connection_, Connection::open(invocation_.socket));
+        }
+        return {};
+    }
+
+    template <typename Stub, typename Request, typename Reply>
+    base::Result<Reply> call(Method<Stub, Request, Reply> method, const Request& request, std::chrono::seconds limit) {
+        WARREN_TRY(connect());
+        return connection_->call(method, request, limit);
+    }
+
+    template <typename Reply, typename Render>
+    void print(const Reply& reply, Render render) {
+        terminal_.out << (json() ? to_json(reply, JsonStyle::kIndented) : render(reply)) << std::flush;
+    }
+
+    // The life of nearly every command.
+    template <typename Stub, typename Request, typename Reply, typename Render>
+    Exit show(Method<Stub, Request, Reply> method, const Request& request, Render render,
+              std::chrono::seconds limit = kLimit) {
+        const base::Result<Reply> reply = call(method, request, limit);
+        if (!reply) {
+            return refuse(terminal_, reply.error());
+        }
+        print(*reply, render);
+        return Exit::kDone;
+    }
+
+    // For the text after `cluster init`; without it that text is less handy, but the cluster is there.
+    std::string join_command() {
+        v1::TokenShowRequest request;
+        request.set_role("worker");
+        const auto reply = call(&Control::TokenShow, request, kLimit);
+        return reply ? reply->join_command() : "";
+    }
+
+    const Invocation& invocation_;
+    const Terminal& terminal_;
+    std::optional<Connection> connection_;
+};
+
+Exit Runner::operator()(const NetworkRemove& command) {
+    Exit worst = Exit::kDone;
+    for (const std::string& network : command.networks) {
+        v1::NetworkRemoveRequest request;
+        request.set_network(network);
+        const auto reply = call(&Control::NetworkRemove, request, kLimit);
+        if (!reply) {
+            worst = refuse(terminal_, reply.error());
+            if (worst == Exit::kUnreachable) {
+                return worst;  // the rest would only say so again
+            }
+            continue;
+        }
+        terminal_.out << (json() ? to_json(*reply, JsonStyle::kLine) : printable(reply->name()) + "\n") << std::flush;
+    }
+    return worst;
+}
+
+}  // namespace
+
+Exit refuse(const Terminal& terminal, const base::Error& error) {
+    terminal.err << "warren: " << printable(error.message()) << '\n' << std::flush;
+    return error.code() == base::Code::kUnavailable ? Exit::kUnreachable : Exit::kFailed;
+}
+
+Exit run(const std::vector<std::string>& arguments, const Environment& environment, Terminal terminal) {
+    const base::Result<Invocation> invocation = parse(arguments, environment);
+    if (!invocation) {
+        refuse(terminal, invocation.error());
+        return Exit::kUsage;
+    }
+    terminal.view.colour = terminal.view.colour && !invocation->no_color;
+    const Exit exit = std::visit(Runner(*invocation, terminal), invocation->command);
+    if (!terminal.out.flush()) {
+        return refuse(terminal, {base::Code::kInternal, "cannot write to the standard output"});
+    }
+    return exit;
+}
+
+}  // namespace warren::cli
