@@ -135,9 +135,8 @@ Result<std::string> Connection::text(std::string_view sql) {
 }
 
 Error Connection::error(int code) const {
-    const int sys_errno = database_ ? sqlite3_system_errno(database_.get()) : 0;
     const auto make = [&](Code kind, std::string_view text) {
-        return Error(kind, fmt::format("store {}: {}", path_, text), sys_errno);
+        return Error(kind, fmt::format("store {}: {}", path_, text));
     };
     switch (code & 0xff) {
         case SQLITE_FULL:
@@ -154,11 +153,13 @@ Error Connection::error(int code) const {
             return make(Code::kDenied,
                         "cannot be written: check its owner and mode, and whether its disk is read-only");
         default:
-            // The text for the code, not the connection's last message, which may be an earlier failure's.
-            return make(Code::kInternal,
-                        fmt::format("{} (SQLite {}{}{}): check its disk", sqlite3_errstr(code), code,
-                                    sys_errno != 0 ? ", " : "", sys_errno != 0 ? std::strerror(sys_errno) : ""));
+            break;
     }
+    // The text for the code, not the connection's last message, which may be an earlier failure's.
+    const auto failed = fmt::format("store {}: {} (SQLite code {}): check its disk", path_, sqlite3_errstr(code), code);
+    const int sys_errno = database_ ? sqlite3_system_errno(database_.get()) : 0;
+    const bool of_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    return of_system && sys_errno != 0 ? Error::from_errno(failed, sys_errno) : Error(Code::kInternal, failed);
 }
 
 Result<WriteTransaction> WriteTransaction::begin(Connection& connection) {

@@ -149,7 +149,7 @@ Status create_file(const path& file) {
     clean();  // one that a crash left; we have the lock
     if (auto written = write_new(temp); !written) {
         clean();
-        return base::fail_in("create", std::move(written));
+        return base::fail_in(fmt::format("create store {}", file.native()), std::move(written));
     }
     if (::rename(temp.c_str(), file.c_str()) != 0) {
         const int error = errno;
@@ -211,7 +211,9 @@ Result<StoreFile> open_file(const path& file, OpenMode mode, std::uint64_t max_b
     if (!file.has_filename() || !file.has_parent_path()) {
         return fail(Code::kInvalid, "store path '{}': must name a directory and a file in it", file.native());
     }
-    WARREN_TRY(check_directory(file.parent_path()));
+    if (auto checked = check_directory(file.parent_path()); !checked) {
+        return base::fail_in(fmt::format("store {}", file.native()), std::move(checked));
+    }
     WARREN_TRY_ASSIGN(UniqueFd lock, take_lock(file));
     WARREN_TRY_ASSIGN(const bool exists, check_file(file));
     if (!exists && mode == OpenMode::kExisting) {
