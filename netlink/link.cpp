@@ -39,7 +39,6 @@ base::Result<Bridge> decode_bridge(const Attributes& data) {
     std::uint32_t ageing = out.ageing.count();
     WARREN_TRY(data.read_flag(IFLA_BR_MCAST_SNOOPING, out.multicast_snooping));
     WARREN_TRY(data.read(IFLA_BR_STP_STATE, stp));
-    WARREN_TRY(data.read_flag(IFLA_BR_VLAN_FILTERING, out.vlan_filtering));
     WARREN_TRY(data.read(IFLA_BR_AGEING_TIME, ageing));
     out.stp = stp != 0;
     out.ageing = UserTicks(ageing);

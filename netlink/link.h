@@ -44,8 +44,7 @@ using UserTicks = std::chrono::duration<std::uint32_t, std::centi>;  // the kern
 struct Bridge {
     bool multicast_snooping = true;
     bool stp = false;
-    bool vlan_filtering = false;
-    UserTicks ageing{30000};  // 0 = a learned entry is forgotten at once
+    UserTicks ageing{30000};  // 0 = a learned entry is forgotten at once; the kernel rounds to its HZ
     bool operator==(const Bridge&) const = default;
 };
 

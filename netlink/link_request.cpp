@@ -84,7 +84,6 @@ void put_bridge(Message& message, const Bridge& options) {
     const auto data = message.nest(IFLA_INFO_DATA);
     message.put(IFLA_BR_MCAST_SNOOPING, flag(options.multicast_snooping))
         .put(IFLA_BR_STP_STATE, std::uint32_t{flag(options.stp)})
-        .put(IFLA_BR_VLAN_FILTERING, flag(options.vlan_filtering))
         .put(IFLA_BR_AGEING_TIME, options.ageing.count());
 }
 
