@@ -1,7 +1,5 @@
 #pragma once
 
-#include <nftables/libnftables.h>
-
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,7 +9,11 @@
 #include "netlink/kernel_socket.h"
 #include "overlay/barrier.h"
 
+struct nft_ctx;
+
 namespace warren::overlay {
+
+void free_nft_context(nft_ctx* context) noexcept;
 
 // The second barrier around encrypted networks: the nftables table `inet warren`, in the namespace of the thread that
 // calls open(). It knows only ports and reqids, so peers, epochs and rotations leave it alone, and it holds without any
@@ -49,7 +51,7 @@ class Firewall {
     [[nodiscard]] base::Result<std::optional<DropCounters>> drop_counters();
 
   private:
-    using Context = base::Handle<nft_ctx, &nft_ctx_free>;
+    using Context = base::Handle<nft_ctx, &free_nft_context>;
 
     Firewall(Context context, netlink::Subscription events)
         : context_(std::move(context)), events_(std::move(events)) {}

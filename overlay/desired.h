@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/result.h"
+#include "netlink/link.h"
+#include "overlay/model.h"
+
+// The kernel objects that a network needs on this node: a pure function of the network.
+//
+// How frames go. The VXLAN device is a bridge port that gets every frame whose destination is no local container (it
+// alone has unicast_flood), and sends it to the one VTEP of its own forwarding table, or drops it. Nothing else is
+// flooded but broadcast, which ARP needs: among the node's containers, and to the VXLAN device, which answers ARP from
+// its permanent neighbours and drops the rest, since its table has no default destination. No port learns: local
+// containers' MAC addresses are static, so neither a container nor a peer can draw another's frames to itself.
+namespace warren::overlay {
+
+struct WantedBridge {
+    std::string name;
+    std::string alias;
+    base::MacAddress mac;
+    base::Mtu mtu;
+    base::Prefix address;  // the gateway's, with the subnet's length
+    netlink::Bridge options;
+
+    bool operator==(const WantedBridge&) const = default;
+};
+
+struct WantedVxlan {
+    std::string name;
+    std::string alias;
+    std::string bridge;
+    base::Mtu mtu;
+    netlink::Vxlan options;
+    netlink::BridgePort port;
+    bool segmentation = true;
+    std::map<base::MacAddress, base::IpAddress> forwarding;  // MAC of a remote endpoint → its VTEP
+    std::map<base::IpAddress, base::MacAddress> neighbours;  // what ARP is answered from
+
+    bool operator==(const WantedVxlan&) const = default;
+};
+
+// A veth pair: one end in the bridge, one in the container.
+struct WantedPair {
+    base::EndpointId endpoint;
+    std::string name;   // of the bridge's end
+    std::string alias;  // of both
+    std::string bridge;
+    base::Mtu mtu;
+    netlink::BridgePort port;
+    std::string netns;
+    std::string ifname;  // empty: the first free ethN
+    base::MacAddress mac;
+    base::Prefix address;
+    std::vector<base::Prefix> subnets;  // the network's: another address out of these on the interface is a former one
+
+    bool operator==(const WantedPair&) const = default;
+};
+
+// What cannot be had, and whose fault it is: nullopt = a remote endpoint's or the network's.
+struct Refusal {
+    std::optional<base::EndpointId> endpoint;
+    base::Error error;
+
+    bool operator==(const Refusal&) const = default;
+};
+
+struct Desired {
+    std::string mark;  // the network's, in each alias
+    std::vector<WantedBridge> bridges;
+    std::vector<WantedVxlan> vxlans;
+    std::vector<WantedPair> pairs;
+    std::vector<Refusal> refused;
+};
+
+// A remote endpoint whose address or MAC a local one has, or whose VTEP is this node's, is left out: that is an
+// endpoint that just moved here, and what is local wins. Endpoints that contradict each other or the network are in
+// `refused`.
+[[nodiscard]] Desired desired(const Network& network);
+
+}  // namespace warren::overlay

@@ -1,0 +1,200 @@
+#include "overlay/firewall.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <nftables/libnftables.h>
+
+#include <array>
+
+#include "netlink/attributes.h"
+
+namespace warren::overlay {
+
+namespace {
+
+using base::Code;
+using base::Result;
+using base::Status;
+
+constexpr const char* kList = "list table inet warren";
+
+// What the table needs, from the general to the special, and which option of the kernel gives it. Each is tried for
+// itself when the table is refused.
+struct Requirement {
+    const char* ruleset;
+    const char* option;
+};
+constexpr std::array kRequirements{
+    Requirement{"table inet warren_probe { }", "CONFIG_NF_TABLES_INET"},
+    Requirement{"table inet warren_probe { set s { type inet_service; }; counter c { }; chain c { type filter hook "
+                "input priority -300; udp dport @s counter name c drop; }; }",
+                "CONFIG_NF_TABLES"},
+    Requirement{
+        "table inet warren_probe { chain c { type filter hook postrouting priority 300; rt ipsec missing drop; }; }",
+        "CONFIG_XFRM"},
+    Requirement{
+        "table inet warren_probe { set s { typeof ipsec in reqid . udp dport; }; chain c { type filter hook input "
+        "priority -300; ipsec in reqid . udp dport @s accept; }; }",
+        "CONFIG_NFT_XFRM"},
+};
+
+// The first line that says what is wrong; the others quote the ruleset.
+std::string_view first_line(std::string_view text) {
+    return text.substr(0, text.find('\n'));
+}
+
+bool concerns_us(const netlink::Received& event) {
+    if (event.type >> 8U != NFNL_SUBSYS_NFTABLES) {
+        return false;
+    }
+    const auto attributes = netlink::Attributes::parse(netlink::after_header(event.payload, sizeof(nfgenmsg)));
+    // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, ... are all 1.
+    std::string table;
+    return attributes && attributes->read_string(NFTA_TABLE_NAME, table) && table == "warren";
+}
+
+// Restores what it found.
+class DryRun {
+  public:
+    explicit DryRun(nft_ctx* context) : context_(context) { nft_ctx_set_dry_run(context_, true); }
+    DryRun(const DryRun&) = delete;
+    DryRun& operator=(const DryRun&) = delete;
+    ~DryRun() { nft_ctx_set_dry_run(context_, false); }
+
+  private:
+    nft_ctx* context_;
+};
+
+}  // namespace
+
+void free_nft_context(nft_ctx* context) noexcept {
+    nft_ctx_free(context);
+}
+
+Result<Firewall> Firewall::open() {
+    // libnftables exits the process when it cannot open its socket: so this comes first.
+    constexpr std::array<unsigned, 1> kGroups{NFNLGRP_NFTABLES};
+    auto events = netlink::Subscription::open(netlink::Protocol::kNetfilter, kGroups);
+    if (!events) {
+        return base::fail(Code::kPrecondition,
+                          "the kernel has no nf_tables (CONFIG_NF_TABLES), which encrypted networks need: {}",
+                          events.error().message());
+    }
+    Context context(nft_ctx_new(NFT_CTX_DEFAULT));
+    if (context == nullptr || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
+        return base::fail(Code::kInternal, "nftables: out of memory");
+    }
+    return Firewall(std::move(context), *std::move(events));
+}
+
+Result<std::string> Firewall::run(const std::string& commands, unsigned output_flags) {
+    nft_ctx_output_set_flags(context_.get(), output_flags);
+    const int failed = nft_run_cmd_from_buffer(context_.get(), commands.c_str());
+    std::string output = nft_ctx_get_output_buffer(context_.get());
+    const std::string error = nft_ctx_get_error_buffer(context_.get());
+    if (failed != 0) {
+        return base::fail(Code::kInternal, "nftables: {}", first_line(error));
+    }
+    return output;
+}
+
+Status Firewall::check_support() {
+    const DryRun dry(context_.get());
+    const auto whole = run(barrier_ruleset({{.reqid = 1, .port = base::UdpPort(1)}}, {}));
+    if (whole) {
+        return {};
+    }
+    for (const auto& [ruleset, option] : kRequirements) {
+        if (const auto part = run(ruleset); !part) {
+            return base::fail(Code::kPrecondition,
+                              "the kernel cannot filter by IPsec, which encrypted networks need: {} is missing ({})",
+                              option, part.error().message());
+        }
+    }
+    return base::fail(Code::kPrecondition, "the kernel refuses the table that encrypted networks need: {}",
+                      whole.error().message());
+}
+
+Result<std::optional<std::string>> Firewall::listing() {
+    // Without the numbers of counters, and with ports as numbers whatever /etc/services says.
+    auto out = run(kList, NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
+    if (out) {
+        return std::optional(*std::move(out));
+    }
+    if (out.error().message().find("No such file or directory") != std::string::npos) {
+        return std::nullopt;
+    }
+    return base::fail_with(std::move(out));
+}
+
+Result<bool> Firewall::intact() {
+    if (!applied_) {
+        return false;
+    }
+    WARREN_TRY_ASSIGN(const auto now, listing());
+    return now.value_or("") == expected_;
+}
+
+Status Firewall::apply(const ProtectedPorts& ports) {
+    WARREN_TRY_ASSIGN(const bool same, intact());
+    if (same && *applied_ == ports) {
+        return {};
+    }
+    if (same && !applied_->empty() && !ports.empty()) {
+        WARREN_TRY(run(barrier_elements(ports)));  // the counters stay
+    } else {
+        WARREN_TRY(write(ports));
+    }
+    WARREN_TRY_ASSIGN(const auto now, listing());
+    applied_ = ports;
+    expected_ = now.value_or("");
+    return {};
+}
+
+Status Firewall::write(const ProtectedPorts& ports) {
+    if (ports.empty()) {
+        WARREN_TRY(run(barrier_removal()));
+        return {};
+    }
+    // Of a table that somebody spoilt, or that a former process left.
+    const auto counted = drop_counters();
+    const auto before = counted && *counted ? **counted : DropCounters{};
+    if (auto done = run(barrier_ruleset(ports, before)); !done) {
+        if (auto support = check_support(); !support) {
+            return support;
+        }
+        return base::fail_in("put the table inet warren", std::move(done));
+    }
+    return {};
+}
+
+Result<bool> Firewall::handle_events() {
+    bool ours = false;
+    WARREN_TRY_ASSIGN(const auto outcome, events_.receive([&ours](const netlink::Received& event) -> Status {
+        ours = ours || concerns_us(event);
+        return {};
+    }));
+    if ((!ours && outcome == netlink::Subscription::Outcome::kDrained) || !applied_) {
+        return false;
+    }
+    // Our own changes are among the events.
+    WARREN_TRY_ASSIGN(const bool same, intact());
+    if (same) {
+        return false;
+    }
+    WARREN_TRY(apply(ProtectedPorts(*applied_)));
+    return true;
+}
+
+Result<std::optional<DropCounters>> Firewall::drop_counters() {
+    auto out = run("list counters table inet warren");
+    if (!out) {
+        if (out.error().message().find("No such file or directory") != std::string::npos) {
+            return std::nullopt;
+        }
+        return base::fail_with(std::move(out));
+    }
+    return parse_drop_counters(*out);
+}
+
+}  // namespace warren::overlay

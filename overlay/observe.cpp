@@ -1,0 +1,47 @@
+#include "overlay/observe.h"
+
+#include "netlink/address.h"
+#include "netlink/segmentation.h"
+
+namespace warren::overlay {
+
+namespace {
+
+base::Status read_links_and_addresses(netlink::Socket& socket, SeenNamespace& out) {
+    WARREN_TRY_ASSIGN(out.links, netlink::read_links(socket));
+    WARREN_TRY_ASSIGN(const auto addresses, netlink::read_addresses(socket));
+    for (const auto& address : addresses) {
+        if (!address.prefix.address.is_link_local()) {
+            out.addresses[address.link].push_back(address.prefix);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, netlink::Socket& socket) {
+    SeenNamespace out;
+    WARREN_TRY(read_links_and_addresses(socket, out));
+    // One dump for all devices: a bridge may have a thousand ports.
+    WARREN_TRY_ASSIGN(const auto forwarding, netlink::read_fdb(socket, base::IfIndex(0)));
+    for (const auto& entry : forwarding) {
+        out.forwarding[entry.link].push_back(entry);
+    }
+    for (const auto& link : out.links) {
+        if (link.kind != "vxlan") {
+            continue;
+        }
+        WARREN_TRY_ASSIGN(out.neighbours[link.index], netlink::read_neighbours(socket, link.index));
+        WARREN_TRY_ASSIGN(out.segmentation[link.index], netlink::segmentation(where, link.name));
+    }
+    return out;
+}
+
+base::Result<SeenNamespace> observe_container(netlink::Socket& socket) {
+    SeenNamespace out;
+    WARREN_TRY(read_links_and_addresses(socket, out));
+    return out;
+}
+
+}  // namespace warren::overlay

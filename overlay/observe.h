@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/result.h"
+#include "netlink/kernel_socket.h"
+#include "netlink/namespace.h"
+#include "overlay/diff.h"
+
+// Reads from the kernel what diff() compares with.
+namespace warren::overlay {
+
+// The network's namespace; `socket` was opened in it.
+[[nodiscard]] base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, netlink::Socket& socket);
+
+// A container's namespace: links and addresses.
+[[nodiscard]] base::Result<SeenNamespace> observe_container(netlink::Socket& socket);
+
+}  // namespace warren::overlay

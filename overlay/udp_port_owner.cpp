@@ -1,0 +1,81 @@
+#include <dirent.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/files.h"
+#include "base/text.h"
+#include "overlay/builder.h"
+
+namespace warren::overlay {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The inode of a UDP socket bound to the port, 0 for a socket of the kernel's own. Format: net/ipv4/udp.c,
+// udp4_format_sock: "sl local_address:port remote_address:port st tx:rx tr:when retrnsmt uid timeout inode ...", all
+// hexadecimal but the last two.
+std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort port) {
+    std::ifstream file(table);
+    std::string line;
+    std::getline(file, line);  // the heading
+    const std::string wanted = fmt::format("{:04X}", port.value);
+    while (std::getline(file, line)) {
+        std::istringstream words(line);
+        std::string slot, local, skipped, inode;
+        words >> slot >> local;
+        for (int i = 0; i < 7; ++i) {
+            words >> skipped;
+        }
+        words >> inode;
+        if (local.ends_with(":" + wanted)) {
+            return base::parse_unsigned(inode).value_or(0);
+        }
+    }
+    return std::nullopt;
+}
+
+bool holds(const fs::path& process, const std::string& socket) {
+    std::error_code ignored;
+    for (const auto& fd : fs::directory_iterator(process / "fd", ignored)) {
+        if (fs::read_symlink(fd.path(), ignored) == socket) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::optional<std::string> find_process(std::uint64_t inode) {
+    const std::string socket = fmt::format("socket:[{}]", inode);
+    std::error_code ignored;
+    for (const auto& process : fs::directory_iterator("/proc", ignored)) {
+        const std::string pid = process.path().filename().string();
+        if (!base::parse_unsigned(pid) || !holds(process.path(), socket)) {
+            continue;
+        }
+        std::ifstream comm(process.path() / "comm");
+        std::string name;
+        std::getline(comm, name);
+        return fmt::format("process {} ({})", pid, name);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> udp_port_owner(base::UdpPort port) {
+    for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
+        if (const auto inode = find_socket(table, port)) {
+            return *inode == 0 ? "a tunnel of the kernel"
+                               : find_process(*inode).value_or("a socket of a hidden process");
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace warren::overlay
