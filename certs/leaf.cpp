@@ -112,9 +112,12 @@ base::Result<std::string> serial_text(const X509* certificate) {
 base::Result<Leaf> parse_leaf(std::string_view what, std::string_view pem) {
     WARREN_TRY_ASSIGN(const std::vector<Certificate> chain, read_certificates(what, pem, kMaxChain));
     X509* certificate = chain.front().get();
+    const std::uint32_t flags = X509_get_extension_flags(certificate);
+    if ((flags & EXFLAG_INVALID) != 0) {
+        return base::fail(base::Code::kInvalid, "{}: an extension of it is damaged or there twice", what);
+    }
     // CA:TRUE without the right to sign is no authority to OpenSSL, but neither is it anything that we issue.
-    if (X509_check_ca(certificate) != 0 ||
-        (X509_get_extension_flags(certificate) & (EXFLAG_CA | EXFLAG_INVALID)) != 0) {
+    if ((flags & EXFLAG_CA) != 0 || X509_check_ca(certificate) != 0) {
         return base::fail(base::Code::kInvalid, "{}: must not be the certificate of an authority", what);
     }
     Leaf leaf;

@@ -94,7 +94,7 @@ TEST_F(AuthorityTest, ARequestMustProveThatItsSenderHasTheKey) {
 }
 
 TEST_F(AuthorityTest, RequestsForOtherKindsOfKeysAreRefused) {
-    for (const char* kind : {"P-384", "RSA"}) {
+    for (const char* kind : {"P-384", "RSA", "P-256 spelt out"}) {
         EXPECT_THAT(error_of(issue(forge_request(kind, {}, ""))),
                     HasSubstr("must be an ECDSA key on the named curve P-256"));
     }

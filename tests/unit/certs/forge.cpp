@@ -1,5 +1,6 @@
 #include "tests/unit/certs/forge.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 
@@ -40,7 +41,16 @@ std::string spki(const EVP_PKEY* key) {
 }
 
 PKey new_key(const std::string& kind) {
-    return PKey(kind == "RSA" ? EVP_RSA_gen(2048) : EVP_EC_gen(kind.c_str()));
+    if (kind == "RSA") {
+        return PKey(EVP_RSA_gen(2048));
+    }
+    if (kind == "P-256 spelt out") {
+        PKey key(EVP_EC_gen("P-256"));
+        EXPECT_EQ(
+            EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_EXPLICIT), 1);
+        return key;
+    }
+    return PKey(EVP_EC_gen(kind.c_str()));
 }
 
 }  // namespace

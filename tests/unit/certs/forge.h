@@ -26,7 +26,8 @@ struct Forgery {
 // Signed by the cluster's authority, for a new key.
 [[nodiscard]] std::string forge_leaf(const TestCluster& cluster, const Forgery& forgery);
 
-// A request of `kind` ("P-256", "P-384", "RSA") that asks for a subject and alternative names.
+// A request of `kind` ("P-256", "P-384", "RSA"; "P-256 spelt out": with the curve's parameters in place of its name)
+// that asks for a subject and alternative names.
 [[nodiscard]] std::string forge_request(const std::string& kind, const Values& subject, const std::string& names);
 
 // A request in which the public key was replaced by another's after signing.

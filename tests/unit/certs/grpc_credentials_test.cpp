@@ -10,6 +10,7 @@
 
 #include <thread>
 
+#include "base/log.h"
 #include "tests/unit/certs/raw_tls.h"
 #include "tests/unit/certs/test_cluster.h"
 
@@ -19,6 +20,7 @@ namespace warren::certs {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // Answers every call with what peer_identity() says of the caller.
 class WhoAmI final : public grpc::CallbackGenericService {
@@ -221,6 +223,19 @@ TEST_F(GrpcCredentials, ServersHandOutNoSessionTickets) {
 TEST_F(GrpcCredentials, ACallerOnATransportWithoutTlsIsNobody) {
     TestServer local(grpc::InsecureServerCredentials());
     EXPECT_EQ(call(local.port(), grpc::InsecureChannelCredentials()), (Answer{grpc::StatusCode::OK, "nobody"}));
+}
+
+TEST_F(GrpcCredentials, GrpcsOwnLogGoesThroughOurs) {
+    adopt_grpc_log();
+    base::start_logging(base::LogLevel::kInfo);
+    testing::internal::CaptureStderr();
+    (void)call(server_.port(), must(joiner_credentials(cluster_.roots)));       // nothing to say
+    (void)call(server_.port(), must(joiner_credentials(TestCluster().roots)));  // a refused handshake
+    const std::string log = testing::internal::GetCapturedStderr();
+    base::start_logging(base::LogLevel::kError);
+    EXPECT_THAT(log, HasSubstr("info grpc: Handshake failed"));
+    EXPECT_THAT(log, Not(HasSubstr("ssl_transport_security.cc")));
+    EXPECT_THAT(log, Not(HasSubstr("No match found")));
 }
 
 }  // namespace

@@ -138,8 +138,9 @@ TEST_F(NodeIdentityTest, TornFilesNameThemselvesAndTheWayOut) {
     }
     write(node_pem_, whole + "x");
     EXPECT_THAT(load_error(), HasSubstr(node_pem_.native()));
-    write(node_pem_, "x" + whole);
-    EXPECT_THAT(load_error(), HasSubstr(node_pem_.native()));
+    write(node_pem_, "x\n" + whole);
+    EXPECT_THAT(load_error(),
+                HasSubstr(node_pem_.native() + ": must be a private key and its certificate and nothing else"));
     write(node_pem_, whole);
     const std::string roots = must(base::read_file(roots_pem_));
     write(roots_pem_, roots.substr(0, roots.size() / 2));
