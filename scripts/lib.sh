@@ -28,3 +28,17 @@ usage_error() { die -c 2 "$*" "see ${0##*/} --help"; }
 print_help() { sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"; }
 
 seconds() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
+
+# prepare_lab_and COMMAND [ARG]...: get the lab's kernel ready if this machine needs one, and run COMMAND meanwhile.
+prepare_lab_and() {
+  local lab code=0
+  "$root/scripts/lab-run" --prepare &
+  lab=$!
+  "$@" || code=$?
+  if ((code)); then
+    kill "$lab" 2> /dev/null || true
+    wait "$lab" || true
+    exit "$code"
+  fi
+  wait "$lab" || die "the lab is not ready; to repeat: scripts/lab-run --prepare"
+}
