@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/secret.h"
+#include "manager/key_record.h"
 
 namespace warren::manager {
 
@@ -41,30 +42,65 @@ void add_endpoint(v1::NetworkDelta& delta, const v1::StoredEndpoint& stored) {
     endpoint.set_node_id(stored.node_id());
 }
 
-void add_epoch(v1::NetworkDelta& delta, const NetworkState& network, const v1::StoredEpoch& stored,
-               const SecretOf& secret_of) {
-    auto& epoch = *delta.add_epochs();
-    epoch.set_epoch(stored.epoch());
-    epoch.set_slot(stored.slot());
-    epoch.set_cipher(stored.cipher());
-    epoch.set_replay_window(stored.replay_window());
-    epoch.set_since(stored.since());
-    if (auto secret = secret_of(id_of<base::NetworkId>(network.record().id()), base::Epoch{stored.epoch()})) {
-        epoch.set_secret(std::move(*secret));
+v1::EpochKey write_epoch(const keymgr::HeldEpoch& held) {
+    v1::EpochKey epoch;
+    epoch.set_epoch(held.number.value);
+    epoch.set_slot(held.slot.value);
+    epoch.set_cipher(static_cast<std::uint32_t>(held.parameters.cipher));
+    epoch.set_replay_window(held.parameters.replay_window);
+    epoch.set_since(held.since.value);
+    epoch.set_superseded(held.superseded.value);
+    epoch.set_kept(held.kept);
+    for (const auto member : held.kept_for) {
+        epoch.add_kept_for(member.value);
+    }
+    return epoch;
+}
+
+// What `held` has that `before` has not, or otherwise; the secret goes only with an epoch that is new to the member.
+void add_epochs(v1::NetworkDelta& delta, const std::vector<keymgr::HeldEpoch>& before,
+                const std::vector<keymgr::HeldEpoch>& held, const NetworkState& network, const SecretOf& secret_of) {
+    const auto find = [](const std::vector<keymgr::HeldEpoch>& epochs, base::Epoch number) {
+        return std::find_if(epochs.begin(), epochs.end(), [&](const auto& epoch) { return epoch.number == number; });
+    };
+    for (const auto& epoch : held) {
+        const auto old = find(before, epoch.number);
+        if (old != before.end() && *old == epoch) {
+            continue;
+        }
+        auto& message = *delta.add_epochs();
+        message = write_epoch(epoch);
+        if (old == before.end()) {
+            message.set_secret(secret_of(network, epoch.number).value_or(""));
+        }
+    }
+    for (const auto& epoch : before) {
+        if (find(held, epoch.number) == held.end()) {
+            delta.add_epochs_gone(epoch.number.value);
+        }
     }
 }
 
-const v1::StoredEpoch* find_epoch(const v1::KeyStateRecord& keys, std::uint32_t number) {
-    const auto& epochs = keys.epochs();
-    const auto found = std::find_if(epochs.begin(), epochs.end(), [&](const auto& e) { return e.epoch() == number; });
-    return found == epochs.end() ? nullptr : &*found;
+void add_attachments(v1::NetworkDelta& delta, const NetworkState& network, const base::NodeId& node) {
+    for (const auto& endpoint : delta.endpoints()) {
+        if (id_of<base::NodeId>(endpoint.node_id()) != node) {
+            continue;
+        }
+        const auto stored = network.endpoints.find(id_of<base::EndpointId>(endpoint.id()));
+        if (stored != network.endpoints.end()) {
+            auto& attachment = *delta.add_attachments();
+            attachment.set_endpoint_id(endpoint.id());
+            attachment.set_netns(stored->second.netns());
+            attachment.set_ifname(stored->second.ifname());
+        }
+    }
 }
 
 v1::NetworkDelta empty_delta(const NetworkState& network) {
     v1::NetworkDelta delta;
     delta.set_network_id(network.record().id());
     delta.set_revision(network.revision().value);
-    delta.set_active_epoch(network.keys.record.active_epoch());
+    delta.set_active_epoch(network.keys.record.active());
     return delta;
 }
 
@@ -89,7 +125,7 @@ void describe_members(const NetworkBefore& before, const NetworkState& after, Ne
 }  // namespace
 
 NetworkChange describe_change(const NetworkBefore& before, const NetworkState& after,
-                              const std::set<base::EndpointId>& touched, const SecretOf& secret_of) {
+                              const std::set<base::EndpointId>& touched) {
     NetworkChange change{.delta = empty_delta(after), .joined = {}, .left = {}};
     describe_members(before, after, change);
     for (const auto& id : touched) {
@@ -100,50 +136,53 @@ NetworkChange describe_change(const NetworkBefore& before, const NetworkState& a
             add_endpoint(change.delta, found->second);
         }
     }
-    for (const auto& epoch : after.keys.record.epochs()) {
-        if (find_epoch(before.keys, epoch.epoch()) == nullptr) {
-            add_epoch(change.delta, after, epoch, secret_of);
-        }
-    }
-    for (const auto& epoch : before.keys.epochs()) {
-        if (find_epoch(after.keys.record, epoch.epoch()) == nullptr) {
-            change.delta.add_epochs_gone(epoch.epoch());
-        }
+    if (after.record().encrypted()) {
+        write_acks(id_of<base::NetworkId>(after.record().id()), keymgr::announced_acks(read_keys(after.keys.record)),
+                   *change.delta.mutable_acks());
     }
     return change;
 }
 
-v1::NetworkSnapshot make_snapshot(const NetworkState& network, const SecretOf& secret_of) {
+v1::NetworkDelta for_member(v1::NetworkDelta delta, const NetworkBefore& before, const NetworkState& after,
+                            const keymgr::Member& member, const SecretOf& secret_of) {
+    add_attachments(delta, after, member.node);
+    if (after.record().encrypted()) {
+        add_epochs(delta, keymgr::held_epochs(read_keys(before.keys), member),
+                   keymgr::held_epochs(read_keys(after.keys.record), member), after, secret_of);
+    }
+    return delta;
+}
+
+v1::NetworkSnapshot make_snapshot(const NetworkState& network, const keymgr::Member& member,
+                                  const std::vector<keymgr::Member>& members, const SecretOf& secret_of) {
     v1::NetworkSnapshot snapshot;
     *snapshot.mutable_network() = spec_of(network.record());
     auto& content = *snapshot.mutable_content();
     content = empty_delta(network);
-    for (const auto& member : network.members.record.members()) {
-        add_member(content, member);
+    for (const auto& record : network.members.record.members()) {
+        add_member(content, record);
     }
     for (const auto& [id, endpoint] : network.endpoints) {
         add_endpoint(content, endpoint);
     }
-    for (const auto& epoch : network.keys.record.epochs()) {
-        add_epoch(content, network, epoch, secret_of);
+    add_attachments(content, network, member.node);
+    if (network.record().encrypted()) {
+        const auto keys = read_keys(network.keys.record);
+        add_epochs(content, {}, keymgr::held_epochs(keys, member), network, secret_of);
+        write_acks(id_of<base::NetworkId>(network.record().id()), keymgr::snapshot_acks(keys, member, members),
+                   *content.mutable_acks());
     }
     return snapshot;
 }
 
-v1::NetworkDelta for_member(v1::NetworkDelta delta, const NetworkState& network, const base::NodeId& node) {
-    for (const auto& endpoint : delta.endpoints()) {
-        if (id_of<base::NodeId>(endpoint.node_id()) != node) {
-            continue;
-        }
-        const auto stored = network.endpoints.find(id_of<base::EndpointId>(endpoint.id()));
-        if (stored != network.endpoints.end()) {
-            auto& attachment = *delta.add_attachments();
-            attachment.set_endpoint_id(endpoint.id());
-            attachment.set_netns(stored->second.netns());
-            attachment.set_ifname(stored->second.ifname());
-        }
+void write_acks(const base::NetworkId& network, const keymgr::AckUpdate& acks, v1::PeerAcks& message) {
+    message.set_network_id(raw(network));
+    message.set_floor(acks.floor.value);
+    for (const auto& ack : acks.acks) {
+        auto& written = *message.add_acks();
+        written.set_membership_id(ack.member.value);
+        written.set_acked(ack.acked.value);
     }
-    return delta;
 }
 
 void wipe_secrets(v1::NetworkDelta& delta) {

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "keymgr/readiness.h"
 #include "manager/ledger.h"
 #include "proto/session.pb.h"
 
@@ -12,26 +13,30 @@
 namespace warren::manager {
 
 // The secret of an epoch, to be put into a message; nullopt when it can't be opened.
-using SecretOf = std::function<std::optional<std::string>(const base::NetworkId&, base::Epoch)>;
+using SecretOf = std::function<std::optional<std::string>(const NetworkState&, base::Epoch)>;
 
-// What a change of one network did, as far as its members must hear of it. The same for all of them; attachments are
-// added for each receiver by for_member().
+// What a change of one network did, as far as its members must hear of it.
 struct NetworkChange {
-    v1::NetworkDelta delta;
+    v1::NetworkDelta delta;            // what all are told: members, endpoints, acknowledgements
     std::vector<base::NodeId> joined;  // new, or come back with a new membership id: they need a snapshot
     std::vector<base::NodeId> left;
 };
 
 // `touched` are the endpoints that changed or went between `before` and `after`.
 [[nodiscard]] NetworkChange describe_change(const NetworkBefore& before, const NetworkState& after,
-                                            const std::set<base::EndpointId>& touched, const SecretOf& secret_of);
+                                            const std::set<base::EndpointId>& touched);
+
+// The delta as one member gets it: with where its own endpoints are attached, and the epochs that it uses with some
+// peer and that are new to it or changed.
+[[nodiscard]] v1::NetworkDelta for_member(v1::NetworkDelta delta, const NetworkBefore& before,
+                                          const NetworkState& after, const keymgr::Member& member,
+                                          const SecretOf& secret_of);
 
 // Everything a member needs to know of a network.
-[[nodiscard]] v1::NetworkSnapshot make_snapshot(const NetworkState& network, const SecretOf& secret_of);
+[[nodiscard]] v1::NetworkSnapshot make_snapshot(const NetworkState& network, const keymgr::Member& member,
+                                                const std::vector<keymgr::Member>& members, const SecretOf& secret_of);
 
-// The same delta with what only `node` is told: where its own endpoints are attached.
-[[nodiscard]] v1::NetworkDelta for_member(v1::NetworkDelta delta, const NetworkState& network,
-                                          const base::NodeId& node);
+void write_acks(const base::NetworkId& network, const keymgr::AckUpdate& acks, v1::PeerAcks& message);
 
 // Overwrites the secrets in a message that has been sent.
 void wipe_secrets(v1::NetworkDelta& delta);

@@ -85,8 +85,7 @@ base::Status Ledger::take(const std::vector<store::Event>& events) {
         if (is_new) {
             entry->second.id = touched->network;
             if (const auto* before = cluster_.network(touched->network)) {
-                entry->second.before =
-                    NetworkBefore{.members = before->members.record, .keys = before->keys.record};
+                entry->second.before = NetworkBefore{.members = before->members.record, .keys = before->keys.record};
             }
         }
         if (touched->endpoint) {

@@ -38,8 +38,8 @@ class Ledger {
 
     [[nodiscard]] const Cluster& cluster() const { return cluster_; }
 
-    // Told of every change of a network, in order, after the cache has it. Must not commit: what follows would be told out
-    // of order.
+    // Told of every change of a network, in order, after the cache has it. Must not commit: what follows would be told
+    // out of order.
     void observe(Observer observer) { observer_ = std::move(observer); }
 
     // Makes a transaction from the present state and commits it; when another change came first, does so again from the

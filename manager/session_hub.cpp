@@ -7,7 +7,8 @@ namespace warren::manager {
 
 SessionId SessionHub::open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now) {
     if (const auto older = sessions_.find(node); older != sessions_.end()) {
-        older->second.sink->close(base::Error(base::Code::kAborted, "a newer session of this node has replaced this one"));
+        older->second.sink->close(
+            base::Error(base::Code::kAborted, "a newer session of this node has replaced this one"));
         end(node, now);
     }
     const SessionId id{next_session_++};
@@ -17,7 +18,7 @@ SessionId SessionHub::open(const base::NodeId& node, std::shared_ptr<SessionSink
     return id;
 }
 
-bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms) {
+bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms, base::Time now) {
     const auto node = node_of(session);
     const auto* record = node ? cluster_->node(*node) : nullptr;
     if (record == nullptr) {
@@ -37,7 +38,7 @@ bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms) {
     state.sink->send(std::move(message));
     for (const auto& [id, network] : cluster_->networks()) {
         if (network.member(*node) != nullptr) {
-            send_snapshot(network, *node, state);
+            send_snapshot(network, *node, state, now);
         }
     }
     mark_networks_of(*node);
@@ -46,6 +47,13 @@ bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms) {
 
 void SessionHub::close(SessionId session, base::Time now) {
     if (const auto node = node_of(session)) {
+        end(*node, now);
+    }
+}
+
+void SessionHub::refuse(SessionId session, const base::Error& why, base::Time now) {
+    if (const auto node = node_of(session)) {
+        sessions_.at(*node).sink->close(why);
         end(*node, now);
     }
 }
@@ -104,90 +112,108 @@ void SessionHub::reply(const base::NodeId& node, v1::FromManager message) {
     }
 }
 
-bool SessionHub::acknowledge(const base::NodeId& node, const v1::Applied& applied) {
+void SessionHub::acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now) {
     const auto id = id_of<base::NetworkId>(applied.network_id());
     const auto* network = cluster_->network(id);
-    const auto* member = network == nullptr ? nullptr : network->member(node);
+    const auto* record = network == nullptr ? nullptr : network->member(node);
     // A revision from the future can only be a lie or a store that went back in time: it would open the barrier.
-    if (member == nullptr || member->membership_id() != applied.membership_id() ||
+    if (record == nullptr || record->membership_id() != applied.membership_id() ||
         applied.revision() > network->revision().value) {
-        return false;
+        return;
     }
-    auto& ack = acks_[id][node];
-    const base::MembershipId membership{applied.membership_id()};
+    const auto before = acked(id, *record);
     const base::Revision revision{applied.revision()};
-    if (ack.membership == membership && ack.revision >= revision) {
-        return false;
+    if (before >= revision) {
+        return;
     }
-    ack = {.membership = membership, .revision = revision};
+    acks_[id][node] = {.membership = base::MembershipId{applied.membership_id()}, .revision = revision};
     dirty_.insert(id);
-    return true;
+    if (!network->record().encrypted()) {
+        return;
+    }
+    const auto by_since = members(*network, now);
+    for (const auto& listener : keymgr::ack_listeners(by_since, member(id, *record, now), before)) {
+        if (listener.node != node) {
+            untold_acks_[listener.node][id].acks.push_back(
+                {.member = base::MembershipId{applied.membership_id()}, .acked = revision});
+        }
+    }
 }
 
-void SessionHub::tell(const NetworkEvent& event) {
-    if (event.after == nullptr) {
-        acks_.erase(event.id);
-        told_.erase(event.id);
+void SessionHub::tell_acks() {
+    for (auto& [node, networks] : std::exchange(untold_acks_, {})) {
+        for (const auto& [network, acks] : networks) {
+            v1::FromManager message;
+            write_acks(network, acks, *message.mutable_peer_acks());
+            reply(node, std::move(message));
+        }
     }
+}
+
+void SessionHub::tell(const NetworkEvent& event, base::Time now) {
     dirty_.insert(event.id);
     v1::FromManager gone;
     gone.mutable_gone()->set_network_id(raw(event.id));
     if (event.after == nullptr) {
+        acks_.erase(event.id);
         for (const auto& member : event.before->members.members()) {
             reply(id_of<base::NodeId>(member.node_id()), gone);
         }
         return;
     }
-    auto change = describe_change(event.before.value_or(NetworkBefore{}), *event.after, event.endpoints, secret_of_);
+    const auto before = event.before.value_or(NetworkBefore{});
+    const auto change = describe_change(before, *event.after, event.endpoints);
     for (const auto& node : change.left) {
         acks_[event.id].erase(node);
         reply(node, gone);
     }
     const std::set<base::NodeId> joined(change.joined.begin(), change.joined.end());
-    *change.delta.mutable_acks() = acks_of(*event.after);
-    told_.insert_or_assign(event.id, change.delta.acks());
-    for (const auto& member : event.after->members.record.members()) {
-        const auto node = id_of<base::NodeId>(member.node_id());
+    for (const auto& record : event.after->members.record.members()) {
+        const auto node = id_of<base::NodeId>(record.node_id());
         auto* session = started(node);
         if (session == nullptr) {
             continue;
         }
         if (joined.contains(node)) {
-            send_snapshot(*event.after, node, *session);
+            send_snapshot(*event.after, node, *session, now);
             continue;
         }
         v1::FromManager message;
-        *message.mutable_delta() = for_member(change.delta, *event.after, node);
+        *message.mutable_delta() =
+            for_member(change.delta, before, *event.after, member(event.id, record, now), secret_of_);
         session->sink->send(std::move(message));
     }
-    wipe_secrets(change.delta);
 }
 
-void SessionHub::send_snapshot(const NetworkState& network, const base::NodeId& node, Session& session) {
+void SessionHub::send_snapshot(const NetworkState& network, const base::NodeId& node, Session& session,
+                               base::Time now) {
     v1::FromManager message;
-    auto& snapshot = *message.mutable_snapshot();
-    snapshot = make_snapshot(network, secret_of_);
-    *snapshot.mutable_content() = for_member(std::move(*snapshot.mutable_content()), network, node);
-    *snapshot.mutable_content()->mutable_acks() = acks_of(network);
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    *message.mutable_snapshot() =
+        make_snapshot(network, member(id, *network.member(node), now), members(network, now), secret_of_);
     session.sink->send(std::move(message));
 }
 
-void SessionHub::tell_acks(const base::NetworkId& network) {
-    const auto* state = cluster_->network(network);
-    if (state == nullptr || !state->record().encrypted()) {
-        return;
+keymgr::Member SessionHub::member(const base::NetworkId& network, const v1::MemberRecord& record,
+                                  base::Time now) const {
+    const auto node = id_of<base::NodeId>(record.node_id());
+    const bool connected = reachable(node);
+    return {.node = node,
+            .id = base::MembershipId{record.membership_id()},
+            .since = base::Revision{record.since()},
+            .acked = acked(network, record),
+            .connected = connected,
+            .last_seen = connected ? now : std::max(last_seen(node), started_at_)};
+}
+
+std::vector<keymgr::Member> SessionHub::members(const NetworkState& network, base::Time now) const {
+    std::vector<keymgr::Member> members;
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    for (const auto& record : network.members.record.members()) {
+        members.push_back(member(id, record, now));
     }
-    auto acks = acks_of(*state);
-    auto& told = told_[network];
-    if (acks.SerializeAsString() == told.SerializeAsString()) {
-        return;
-    }
-    told = acks;
-    v1::FromManager message;
-    *message.mutable_peer_acks() = std::move(acks);
-    for (const auto& member : state->members.record.members()) {
-        reply(id_of<base::NodeId>(member.node_id()), message);
-    }
+    std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
+    return members;
 }
 
 bool SessionHub::reachable(const base::NodeId& node) const {

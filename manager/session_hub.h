@@ -32,18 +32,21 @@ class SessionSink {
 
 // The sessions of all agents: who is reachable, who has acknowledged what, and what each is told.
 //
-// Owner: the manager's core. Thread: the manager's. Holds nothing that is worth keeping: after a restart of the manager the
-// agents' hellos say it all again.
+// Owner: the manager's core. Thread: the manager's. Holds nothing that is worth keeping: after a restart of the manager
+// the agents' hellos say it all again.
 class SessionHub {
   public:
-    SessionHub(const Cluster& cluster, SecretOf secret_of) : cluster_(&cluster), secret_of_(std::move(secret_of)) {}
+    // `started` is when this manager began: until then it knows nobody's absence.
+    SessionHub(const Cluster& cluster, SecretOf secret_of, base::Time started)
+        : cluster_(&cluster), secret_of_(std::move(secret_of)), started_at_(started) {}
 
     // A new stream of a node, which replaces an older one. Nothing is sent before start().
     [[nodiscard]] SessionId open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now);
-    // Sends the welcome and a snapshot of each network the node is a member of; from here on it gets every change. False:
-    // the session is gone meanwhile.
-    bool start(SessionId session, std::uint32_t heartbeat_ms);
+    // Sends the welcome and a snapshot of each network the node is a member of; from here on it gets every change.
+    // False: the session is gone meanwhile.
+    bool start(SessionId session, std::uint32_t heartbeat_ms, base::Time now);
     void close(SessionId session, base::Time now);
+    void refuse(SessionId session, const base::Error& why, base::Time now);
     // Ends the session of a node that has said nothing since `oldest`, and of one whose node is gone.
     void close_silent(base::Time oldest, base::Time now);
 
@@ -52,19 +55,21 @@ class SessionHub {
     void heard(SessionId session, base::Time now);
     void reply(const base::NodeId& node, v1::FromManager message);
 
-    // Takes an acknowledgement; one for an older membership counts nothing. True if it is news.
-    bool acknowledge(const base::NodeId& node, const v1::Applied& applied);
+    // Takes an acknowledgement; one for an older membership counts nothing. Who has to know of it is told by
+    // tell_acks().
+    void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);
 
     // Tells the members of a change.
-    void tell(const NetworkEvent& event);
-    // Tells the members what they need to know of each other's acknowledgements, if that has changed since last time.
-    void tell_acks(const base::NetworkId& network);
+    void tell(const NetworkEvent& event, base::Time now);
+    // Sends what acknowledge() has gathered, one message for each network of a session.
+    void tell_acks();
 
     [[nodiscard]] bool reachable(const base::NodeId& node) const;
     [[nodiscard]] base::Time last_seen(const base::NodeId& node) const;  // or since when reachable
+    [[nodiscard]] bool anybody() const { return !sessions_.empty(); }
     [[nodiscard]] base::Revision acked(const base::NetworkId& network, const v1::MemberRecord& member) const;
-    // The members as the rotation sees them.
-    [[nodiscard]] std::vector<keymgr::Member> members(const NetworkState& network) const;
+    // The members as the rotation sees them, by `since`.
+    [[nodiscard]] std::vector<keymgr::Member> members(const NetworkState& network, base::Time now) const;
 
     // Networks whose members, acknowledgements or reachability changed since the last call.
     [[nodiscard]] std::set<base::NetworkId> take_dirty() { return std::exchange(dirty_, {}); }
@@ -84,18 +89,20 @@ class SessionHub {
 
     const Cluster* cluster_;
     SecretOf secret_of_;
+    base::Time started_at_;
     std::uint64_t next_session_ = 1;
     std::map<base::NodeId, Session> sessions_;
     std::map<SessionId, base::NodeId> nodes_;
     std::map<base::NodeId, base::Time> last_seen_;
     std::map<base::NetworkId, std::map<base::NodeId, Ack>> acks_;
-    std::map<base::NetworkId, v1::PeerAcks> told_;
+    std::map<base::NodeId, std::map<base::NetworkId, keymgr::AckUpdate>> untold_acks_;
     std::set<base::NetworkId> dirty_;
 
     void end(const base::NodeId& node, base::Time now);
     void mark_networks_of(const base::NodeId& node);
-    [[nodiscard]] v1::PeerAcks acks_of(const NetworkState& network) const;
-    void send_snapshot(const NetworkState& network, const base::NodeId& node, Session& session);
+    [[nodiscard]] keymgr::Member member(const base::NetworkId& network, const v1::MemberRecord& record,
+                                        base::Time now) const;
+    void send_snapshot(const NetworkState& network, const base::NodeId& node, Session& session, base::Time now);
     [[nodiscard]] Session* started(const base::NodeId& node);
 };
 

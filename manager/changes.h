@@ -1,0 +1,75 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "manager/cluster.h"
+#include "manager/network_options.h"
+#include "proto/control.pb.h"
+#include "proto/session.pb.h"
+#include "store/store.h"
+
+// Every change of the cluster's state, as the transaction that makes it: from the state as it is now, with all checks.
+// Pure but for random ids. A transaction compares what it was made from, so a state that moved meanwhile makes it fail,
+// not wrong.
+//
+// The invariant of the feed: whatever changes of a network that members must hear of is in one transaction with a new
+// revision of its membership record.
+namespace warren::manager {
+
+// A node that asks to be let in.
+struct NewNode {
+    base::NodeId id;
+    std::string name;
+    std::string role;
+    base::IpAddress data_address;
+    base::IpAddress advertise_address;
+    std::uint16_t port = 0;  // of a manager's API
+    base::Time certificate_expires;
+};
+[[nodiscard]] base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNode& node, base::Time now);
+
+// What a hello says of the node itself; empty when the record says so already.
+[[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
+                                                           const v1::Hello& hello);
+// A new membership id in one network for a node that booted or changed its address since it got the one it has; empty
+// when it did neither.
+[[nodiscard]] base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network,
+                                                                const base::NodeId& node);
+
+// What a new network is to be. The first epoch's secret is made and sealed by the caller, for the id it chose.
+struct NewNetwork {
+    base::NetworkId id;
+    v1::NetworkCreateRequest request;
+    NetworkOptions options;
+    v1::KeyStateRecord keys;  // encrypted only
+};
+[[nodiscard]] base::Result<store::Transaction> create_network(const Cluster& cluster, const NewNetwork& network,
+                                                              base::Time now);
+[[nodiscard]] base::Result<store::Transaction> remove_network(const Cluster& cluster, const base::NetworkId& id,
+                                                              base::Time now);
+
+struct NewEndpoint {
+    base::EndpointId id;
+    base::NodeId node;
+    base::MembershipId membership;  // taken if the node is no member yet
+    v1::ConnectEndpoint request;
+};
+[[nodiscard]] base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint,
+                                                                base::Time now);
+
+struct Departure {
+    base::NetworkId network;
+    base::EndpointId endpoint;
+    bool last_of_node = false;  // the node is no member any more
+};
+[[nodiscard]] base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeId& node,
+                                                     const v1::DisconnectEndpoint& request);
+[[nodiscard]] base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure);
+
+// A decision of the rotation: the key record with the network's next revision.
+[[nodiscard]] base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys);
+
+}  // namespace warren::manager

@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <vector>
+
+#include "base/text.h"
+#include "manager/changes.h"
+#include "manager/numbers.h"
+#include "overlay/ipam.h"
+#include "overlay/mtu.h"
+
+namespace warren::manager {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr std::size_t kEndpointsShown = 3;
+
+base::Status check_request(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
+    WARREN_TRY(base::check_name("network name", request.name()));
+    for (const auto& [id, network] : cluster.networks()) {
+        if (network.record().name() == request.name()) {
+            return fail(Code::kConflict, "network name '{}': taken by network {}; choose another one", request.name(),
+                        id);
+        }
+    }
+    if (!request.driver().empty() && request.driver() != "overlay") {
+        return fail(Code::kInvalid, "--driver '{}': must be overlay", request.driver());
+    }
+    if (request.subnets_size() > 1) {
+        return fail(Code::kInvalid, "--subnet: given {} times; a network has one subnet", request.subnets_size());
+    }
+    if (request.gateways_size() > request.subnets_size()) {
+        return fail(Code::kInvalid, "--gateway: needs the --subnet that it belongs to");
+    }
+    return {};
+}
+
+std::vector<overlay::UsedSubnet> subnets_in_use(const Cluster& cluster) {
+    std::vector<overlay::UsedSubnet> used;
+    for (const auto& [id, network] : cluster.networks()) {
+        used.push_back(
+            {.prefix = subnet_of(network.record()), .user = fmt::format("network {}", network.record().name())});
+    }
+    return used;
+}
+
+struct Addressing {
+    base::Prefix subnet;
+    base::IpAddress gateway;
+};
+
+base::Result<Addressing> choose_addressing(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
+    const auto used = subnets_in_use(cluster);
+    Addressing chosen;
+    if (request.subnets().empty()) {
+        WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("subnet pool", cluster.settings().subnet_pool()));
+        const auto size = static_cast<std::uint8_t>(cluster.settings().subnet_size());
+        WARREN_TRY_ASSIGN(chosen.subnet, overlay::allocate_subnet(pool, size, used));
+    } else {
+        WARREN_TRY_ASSIGN(chosen.subnet, base::parse_prefix("--subnet", request.subnets(0)));
+        WARREN_TRY(overlay::check_subnet("--subnet", chosen.subnet, used));
+    }
+    if (request.gateways().empty()) {
+        chosen.gateway = overlay::default_gateway(chosen.subnet);
+    } else {
+        WARREN_TRY_ASSIGN(chosen.gateway, base::parse_ip("--gateway", request.gateways(0)));
+        WARREN_TRY(overlay::check_gateway("--gateway", chosen.subnet, chosen.gateway));
+    }
+    return chosen;
+}
+
+// The most that the underlay of every node carries. Nodes that have not said hello yet do not count.
+base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options) {
+    const auto protection = options.encrypted ? overlay::Protection::kEsp : overlay::Protection::kPlain;
+    base::Mtu smallest{UINT16_MAX};
+    std::string narrowest;
+    for (const auto& [id, node] : cluster.nodes()) {
+        const auto vtep = ip_of(node.record.data_address());
+        if (node.record.underlay_mtu() == 0 || !vtep) {
+            continue;
+        }
+        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
+        if (!carried) {
+            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
+                        node.record.name(), node.record.underlay_mtu());
+        }
+        if (*carried < smallest) {
+            smallest = *carried;
+            narrowest = node.record.name();
+        }
+    }
+    if (narrowest.empty()) {
+        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
+    }
+    if (options.mtu && *options.mtu > smallest) {
+        return fail(Code::kInvalid, "--opt mtu={}: the underlay of node '{}' carries at most {}", *options.mtu,
+                    narrowest, smallest);
+    }
+    return options.mtu.value_or(smallest);
+}
+
+base::Status set_labels(v1::NetworkRecord& record, const v1::NetworkCreateRequest& request) {
+    for (const auto& label : request.labels()) {
+        const auto equals = label.find('=');
+        const auto name = label.substr(0, equals);
+        if (name.empty()) {
+            return fail(Code::kInvalid, "--label '{}': must be KEY or KEY=VALUE", label);
+        }
+        (*record.mutable_labels())[name] = equals == std::string::npos ? "" : label.substr(equals + 1);
+    }
+    return {};
+}
+
+base::Status set_port(const Cluster& cluster, v1::NetworkRecord& record) {
+    if (!record.encrypted()) {
+        record.set_udp_port(cluster.settings().plain_port());
+        return {};
+    }
+    const std::uint32_t port = cluster.settings().port_base() + record.network_index();
+    if (port > UINT16_MAX) {
+        return fail(Code::kExhausted, "network index {} has no UDP port: port base {} is too high",
+                    record.network_index(), cluster.settings().port_base());
+    }
+    record.set_udp_port(port);
+    return {};
+}
+
+base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNetwork& network, base::Time now) {
+    WARREN_TRY(check_request(cluster, network.request));
+    v1::NetworkRecord record;
+    WARREN_TRY_ASSIGN(const auto addressing, choose_addressing(cluster, network.request));
+    WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options));
+    WARREN_TRY_ASSIGN(const auto vni, next_number(cluster, key::Kind::kVni, now));
+    record.set_id(raw(network.id));
+    record.set_name(network.request.name());
+    record.set_subnet(raw(addressing.subnet.address));
+    record.set_subnet_length(addressing.subnet.length);
+    record.set_gateway(raw(addressing.gateway));
+    record.set_vni(vni);
+    record.set_mtu(mtu.value);
+    record.set_encrypted(network.options.encrypted);
+    if (network.options.encrypted) {
+        WARREN_TRY_ASSIGN(const auto index, next_number(cluster, key::Kind::kNetworkIndex, now));
+        record.set_network_index(index);
+        record.set_cipher(static_cast<std::uint32_t>(network.options.cipher));
+        record.set_replay_window(network.options.replay_window);
+    }
+    WARREN_TRY(set_port(cluster, record));
+    WARREN_TRY(set_labels(record, network.request));
+    record.set_internal(network.request.internal());
+    record.set_created(unix_ms(now));
+    return record;
+}
+
+}  // namespace
+
+base::Result<store::Transaction> create_network(const Cluster& cluster, const NewNetwork& network, base::Time now) {
+    WARREN_TRY_ASSIGN(const auto record, make_record(cluster, network, now));
+    v1::MembershipRecord members;
+    members.set_revision(1);
+    store::Transaction change;
+    take_guard(cluster, change);
+    take_number(change, key::Kind::kVni, record.vni(), network.id.bytes);
+    if (record.encrypted()) {
+        take_number(change, key::Kind::kNetworkIndex, record.network_index(), network.id.bytes);
+        change.puts.push_back({.key = key::keys(network.id), .value = network.keys.SerializeAsString()});
+    }
+    change.puts.push_back({.key = key::network(network.id), .value = record.SerializeAsString()});
+    change.puts.push_back({.key = key::members(network.id), .value = members.SerializeAsString()});
+    return change;
+}
+
+base::Result<store::Transaction> remove_network(const Cluster& cluster, const base::NetworkId& id, base::Time now) {
+    const auto* network = cluster.network(id);
+    if (network == nullptr) {
+        return fail(Code::kNotFound, "network {}: not found", id);
+    }
+    if (!network->endpoints.empty()) {
+        std::string shown;
+        std::size_t count = 0;
+        for (const auto& [endpoint_id, endpoint] : network->endpoints) {
+            if (count++ < kEndpointsShown) {
+                shown += fmt::format("{}{} on {}", shown.empty() ? "" : ", ", endpoint.name(),
+                                     cluster.node_name(id_of<base::NodeId>(endpoint.node_id())));
+            }
+        }
+        return fail(Code::kConflict, "network '{}' is in use by {} endpoint{} ({}{}): disconnect {} first",
+                    network->record().name(), count, count == 1 ? "" : "s", shown,
+                    count > kEndpointsShown ? ", ..." : "", count == 1 ? "it" : "them");
+    }
+    store::Transaction change;
+    take_guard(cluster, change);
+    change.compares.emplace_back(store::ModifiedAt{key::members(id), network->members.revision});
+    free_number(change, key::Kind::kVni, network->record().vni(), now);
+    if (network->record().encrypted()) {
+        free_number(change, key::Kind::kNetworkIndex, network->record().network_index(), now);
+        change.deletes.push_back(key::keys(id));
+    }
+    change.deletes.push_back(key::members(id));
+    change.deletes.push_back(key::network(id));
+    return change;
+}
+
+base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys) {
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    v1::MembershipRecord members = network.members.record;
+    members.set_revision(members.revision() + 1);
+    store::Transaction change;
+    change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
+    change.puts.push_back({.key = key::members(id), .value = members.SerializeAsString()});
+    change.puts.push_back({.key = key::keys(id), .value = keys.SerializeAsString()});
+    return change;
+}
+
+}  // namespace warren::manager

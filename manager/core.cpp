@@ -1,0 +1,209 @@
+#include "manager/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "manager/changes.h"
+#include "manager/key_record.h"
+#include "manager/present.h"
+
+namespace warren::manager {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr base::Log kLog{"manager"};
+constexpr int kMissedHeartbeats = 3;
+
+}  // namespace
+
+base::Result<std::unique_ptr<Core>> Core::open(store::Store& store, Vault vault, CoreOptions options) {
+    WARREN_TRY_ASSIGN(auto ledger, Ledger::open(store));
+    return std::unique_ptr<Core>(new Core(std::move(ledger), store, std::move(vault), std::move(options)));
+}
+
+Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, CoreOptions options)
+    : options_(std::move(options)),
+      store_(&store),
+      vault_(std::move(vault)),
+      ledger_(std::move(ledger)),
+      hub_(
+          ledger_->cluster(), [this](const auto& network, auto epoch) { return secret_of(network, epoch); },
+          options_.now()),
+      rotations_(*ledger_, hub_, vault_) {
+    ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
+    for (const auto& [id, network] : cluster().networks()) {
+        rotations_.mark(id);
+    }
+}
+
+std::optional<std::string> Core::secret_of(const NetworkState& network, base::Epoch epoch) const {
+    const auto* stored = find_epoch(network.keys.record, epoch);
+    if (stored == nullptr || stored->sealed_secret().empty()) {
+        return std::nullopt;
+    }
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    const auto secret = vault_.open_epoch(id, epoch, stored->sealed_secret());
+    if (!secret) {
+        kLog.error("network {}: the secret of epoch {} can't be opened: {}", network.record().name(), epoch,
+                   secret.error().message());
+        return std::nullopt;
+    }
+    const auto bytes = secret->reveal();
+    return std::string(bytes.begin(), bytes.end());
+}
+
+base::Time Core::run() {
+    const auto now = options_.now();
+    if (auto drained = ledger_->drain(); !drained) {
+        kLog.error("the store's changes can't be read: {}", drained.error().message());
+    }
+    if (auto ticked = store_->tick(); !ticked) {
+        kLog.error("the store: {}", ticked.error().message());
+    }
+    hub_.close_silent(now - options_.heartbeat * kMissedHeartbeats, now);
+    const auto next = rotations_.run(now);
+    hub_.tell_acks();
+    return std::min(next.value_or(now + options_.heartbeat), now + options_.heartbeat);
+}
+
+base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
+    const auto* node = cluster().node(peer.node);
+    if (node == nullptr || peer.cluster != cluster().id()) {
+        return fail(Code::kDenied, "node {} is not in this cluster", peer.node);
+    }
+    return hub_.open(peer.node, std::move(sink), options_.now());
+}
+
+void Core::session_message(SessionId session, const v1::FromAgent& message) {
+    const auto now = options_.now();
+    const auto node = hub_.node_of(session);
+    if (!node) {
+        return;
+    }
+    hub_.heard(session, now);
+    switch (message.message_case()) {
+        case v1::FromAgent::kHello:
+            if (auto done = hello(*node, session, message.hello()); !done) {
+                kLog.warn("node {}: refused: {}", cluster().node_name(*node), done.error().message());
+                hub_.refuse(session, done.error(), now);
+            }
+            break;
+        case v1::FromAgent::kAcks:
+            for (const auto& applied : message.acks().applied()) {
+                hub_.acknowledge(*node, applied, now);
+            }
+            break;
+        case v1::FromAgent::kEndpointRequest:
+            endpoint_request(*node, message.endpoint_request());
+            break;
+        case v1::FromAgent::kRotationRequest: {
+            const auto id = id_of<base::NetworkId>(message.rotation_request().network_id());
+            const auto* network = cluster().network(id);
+            if (network != nullptr && network->member(*node) != nullptr) {
+                ask_rotation(id, message.rotation_request().limit() ? keymgr::Reason::kLimit : keymgr::Reason::kSaLost,
+                             base::Epoch{message.rotation_request().epoch()});
+            }
+            break;
+        }
+        case v1::FromAgent::kHeartbeat: {
+            v1::FromManager answer;
+            answer.mutable_heartbeat();
+            hub_.reply(*node, std::move(answer));
+            break;
+        }
+        case v1::FromAgent::MESSAGE_NOT_SET:
+            break;
+    }
+}
+
+void Core::session_closed(SessionId session) {
+    if (const auto node = hub_.node_of(session)) {
+        kLog.info("node {}: session ended", cluster().node_name(*node));
+    }
+    hub_.close(session, options_.now());
+}
+
+base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::Hello& hello) {
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return update_node(state, node, hello); }));
+    std::vector<base::NetworkId> memberships;
+    for (const auto& [id, network] : cluster().networks()) {
+        if (network.member(node) != nullptr) {
+            memberships.push_back(id);
+        }
+    }
+    for (const auto& id : memberships) {
+        WARREN_TRY(ledger_->commit([&](const Cluster& state) { return renew_membership(state, id, node); }));
+    }
+    const auto now = options_.now();
+    for (const auto& applied : hello.applied()) {
+        hub_.acknowledge(node, applied, now);
+    }
+    if (hub_.start(session, static_cast<std::uint32_t>(options_.heartbeat.count()), now)) {
+        kLog.info("node {}: session begins, version {}, data address {}", cluster().node_name(node), hello.version(),
+                  ip_of(hello.data_address())->text());
+    }
+    return {};
+}
+
+void Core::ask_rotation(const base::NetworkId& network, keymgr::Reason reason, base::Epoch about) {
+    if (auto asked = rotations_.request(network, reason, options_.now(), about); !asked) {
+        kLog.warn("rotation of network {} for reason {}: {}", network, keymgr::name(reason), asked.error().message());
+    }
+}
+
+void Core::endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request) {
+    v1::FromManager answer;
+    auto& reply = *answer.mutable_endpoint_reply();
+    reply.set_request_id(request.request_id());
+    const auto done =
+        request.has_connect() ? connect(node, request.connect(), reply) : disconnect(node, request.disconnect(), reply);
+    if (!done) {
+        reply.set_error_code(static_cast<std::uint32_t>(done.error().code()) + 1);
+        reply.set_error(done.error().message());
+    }
+    hub_.reply(node, std::move(answer));
+}
+
+base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& request, v1::EndpointReply& reply) {
+    const NewEndpoint endpoint{.id = base::random_id<base::EndpointId>(),
+                               .node = node,
+                               .membership = base::MembershipId{base::random_u64()},
+                               .request = request};
+    WARREN_TRY(
+        ledger_->commit([&](const Cluster& state) { return connect_endpoint(state, endpoint, options_.now()); }));
+    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
+    const auto& network = *cluster().network(id);
+    const auto& stored = network.endpoints.at(endpoint.id);
+    reply.set_network_id(raw(id));
+    reply.set_endpoint_id(raw(endpoint.id));
+    reply.set_revision(network.revision().value);
+    kLog.info("network {}: endpoint {} ({}) connected on node {}", network.record().name(), stored.name(),
+              ip_of(stored.ip())->text(), cluster().node_name(node));
+    return {};
+}
+
+base::Status Core::disconnect(const base::NodeId& node, const v1::DisconnectEndpoint& request,
+                              v1::EndpointReply& reply) {
+    Departure departure;
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) -> base::Result<store::Transaction> {
+        WARREN_TRY_ASSIGN(departure, find_departure(state, node, request));
+        return disconnect_endpoint(state, departure);
+    }));
+    const auto& network = *cluster().network(departure.network);
+    reply.set_network_id(raw(departure.network));
+    reply.set_endpoint_id(raw(departure.endpoint));
+    reply.set_revision(network.revision().value);
+    kLog.info("network {}: endpoint {} disconnected on node {}", network.record().name(), request.endpoint(),
+              cluster().node_name(node));
+    // Whoever stays must not go on with keys that a former member knows.
+    if (departure.last_of_node && network.record().encrypted() && network.members.record.members_size() > 0) {
+        ask_rotation(departure.network, keymgr::Reason::kMemberLeft);
+    }
+    return {};
+}
+
+}  // namespace warren::manager

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "certs/authority.h"
+#include "certs/identity.h"
+#include "certs/token.h"
+#include "manager/ledger.h"
+#include "manager/rotations.h"
+#include "manager/session_hub.h"
+#include "manager/vault.h"
+#include "proto/bootstrap.pb.h"
+#include "proto/control.pb.h"
+#include "proto/session.pb.h"
+
+namespace warren::manager {
+
+struct CoreOptions {
+    base::Clock now = base::system_now;
+    base::Duration heartbeat = std::chrono::seconds(5);  // what agents are asked for; three missed end a session
+    base::NodeId self;                                   // the node this manager runs on
+};
+
+// The control plane without its transport: what the bootstrap, control and session services do.
+//
+// Owner: manager::Server. Thread: the manager's loop, for every call. Each change of state is one transaction; a
+// refused request changes nothing.
+class Core {
+  public:
+    [[nodiscard]] static base::Result<std::unique_ptr<Core>> open(store::Store& store, Vault vault,
+                                                                  CoreOptions options);
+
+    // Bootstrap
+    [[nodiscard]] base::Result<v1::GetRootsReply> roots(const v1::GetRootsRequest& request);
+    [[nodiscard]] base::Result<v1::IssueCertificateReply> issue_certificate(const v1::IssueCertificateRequest& request);
+
+    // Control
+    [[nodiscard]] base::Result<v1::TokenShowReply> token_show(const v1::TokenShowRequest& request);
+    [[nodiscard]] base::Result<v1::NodeListReply> node_list(const v1::NodeListRequest& request);
+    [[nodiscard]] base::Result<v1::Node> node_inspect(const v1::NodeInspectRequest& request);
+    [[nodiscard]] base::Result<v1::Network> network_create(const v1::NetworkCreateRequest& request);
+    [[nodiscard]] base::Result<v1::NetworkListReply> network_list(const v1::NetworkListRequest& request);
+    [[nodiscard]] base::Result<v1::Network> network_inspect(const v1::NetworkInspectRequest& request);
+    [[nodiscard]] base::Result<v1::NetworkRemoveReply> network_remove(const v1::NetworkRemoveRequest& request);
+    [[nodiscard]] base::Result<v1::EndpointListReply> endpoint_list(const v1::EndpointListRequest& request);
+    [[nodiscard]] base::Result<v1::KeyListReply> key_list(const v1::KeyListRequest& request);
+    [[nodiscard]] base::Result<v1::KeyStatusReply> key_status(const v1::KeyStatusRequest& request);
+
+    // Asks for a rotation; `report` is called at once and with every change until the returned watch is ended or a
+    // progress says done.
+    using Report = Rotations::Report;
+    [[nodiscard]] base::Result<RotationWatchId> key_rotate(const v1::KeyRotateRequest& request, Report report);
+    void end_watch(RotationWatchId watch) { rotations_.end_watch(watch); }
+
+    // Sessions. A message that breaks the protocol ends its session.
+    [[nodiscard]] base::Result<SessionId> session_opened(const certs::Identity& peer,
+                                                         std::shared_ptr<SessionSink> sink);
+    void session_message(SessionId session, const v1::FromAgent& message);
+    void session_closed(SessionId session);
+
+    // Does what events and time have made due. After every call above, whenever the ledger wakes, and at the returned
+    // time.
+    [[nodiscard]] base::Time run();
+    void on_ledger_ready(std::function<void()> wake) { ledger_->on_ready(std::move(wake)); }
+
+  private:
+    Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, CoreOptions options);
+
+    CoreOptions options_;
+    store::Store* store_;
+    Vault vault_;
+    std::unique_ptr<Ledger> ledger_;
+    SessionHub hub_;
+    Rotations rotations_;
+
+    [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
+    [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;
+    [[nodiscard]] base::Result<certs::Role> role_of_token(const std::string& shown) const;
+    [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
+    [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
+    void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);
+    [[nodiscard]] base::Status connect(const base::NodeId& node, const v1::ConnectEndpoint& request,
+                                       v1::EndpointReply& reply);
+    [[nodiscard]] base::Status disconnect(const base::NodeId& node, const v1::DisconnectEndpoint& request,
+                                          v1::EndpointReply& reply);
+    void ask_rotation(const base::NetworkId& network, keymgr::Reason reason, base::Epoch about = {});
+};
+
+}  // namespace warren::manager

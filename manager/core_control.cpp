@@ -1,0 +1,228 @@
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "manager/changes.h"
+#include "manager/core.h"
+#include "manager/present.h"
+
+// The bootstrap and control services of manager::Core.
+namespace warren::manager {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr base::Log kLog{"manager"};
+
+}  // namespace
+
+base::Result<v1::GetRootsReply> Core::roots(const v1::GetRootsRequest& /*request*/) {
+    v1::GetRootsReply reply;
+    reply.set_roots_pem(cluster().cluster().record.roots_pem());
+    return reply;
+}
+
+base::Result<certs::Role> Core::role_of_token(const std::string& shown) const {
+    const auto& record = cluster().cluster().record;
+    if (shown.size() != certs::TokenSecret::size()) {
+        return fail(Code::kDenied, "the join token is not one of this cluster");
+    }
+    certs::TokenSecret secret;
+    std::copy(shown.begin(), shown.end(), secret.reveal_mutable().begin());
+    WARREN_TRY_ASSIGN(const auto worker,
+                      vault_.open_token(cluster().id(), certs::Role::kWorker, record.sealed_worker_token()));
+    WARREN_TRY_ASSIGN(const auto manager,
+                      vault_.open_token(cluster().id(), certs::Role::kManager, record.sealed_manager_token()));
+    if (secret == worker) {
+        return certs::Role::kWorker;
+    }
+    if (secret == manager) {
+        // One store, one manager: several need a store that they share.
+        return fail(
+            Code::kPrecondition,
+            "this cluster's store is SQLite, which serves one manager: join as a worker (warren token show worker)");
+    }
+    return fail(Code::kDenied,
+                "the join token's secret is wrong or was replaced: get the present one on a manager with "
+                "warren token show worker");
+}
+
+base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueCertificateRequest& request) {
+    WARREN_TRY_ASSIGN(const auto role, role_of_token(request.token_secret()));
+    const auto& record = cluster().cluster().record;
+    const auto now = options_.now();
+    const base::Duration lifetime(record.settings().leaf_lifetime_ms());
+    const auto data_address = ip_of(request.data_address());
+    const auto advertise_address = ip_of(request.advertise_address());
+    if (!data_address || !advertise_address) {
+        return fail(Code::kInvalid, "join request: malformed address");
+    }
+    const NewNode node{.id = base::random_id<base::NodeId>(),
+                       .name = request.node_name(),
+                       .role = std::string(certs::name(role)),
+                       .data_address = *data_address,
+                       .advertise_address = *advertise_address,
+                       .certificate_expires = now + lifetime};
+    WARREN_TRY_ASSIGN(auto key, vault_.open_authority(cluster().id(), record.sealed_ca_key()));
+    WARREN_TRY_ASSIGN(const auto authority, certs::Authority::load(record.ca_certificate_pem(), std::move(key)));
+    v1::IssueCertificateReply reply;
+    WARREN_TRY_ASSIGN(
+        *reply.mutable_certificate_pem(),
+        authority.issue(request.csr_pem(), {.cluster = cluster().id(), .node = node.id, .role = role}, lifetime, now));
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return admit_node(state, node, now); }));
+    reply.set_node_id(raw(node.id));
+    reply.set_cluster_id(record.id());
+    reply.set_cluster_name(record.name());
+    kLog.info("node {} ({}) joined as {}", node.name, node.id, node.role);
+    return reply;
+}
+
+base::Result<v1::TokenShowReply> Core::token_show(const v1::TokenShowRequest& request) {
+    WARREN_TRY_ASSIGN(const auto role, certs::parse_role("role", request.role()));
+    if (role == certs::Role::kOperator) {
+        return fail(Code::kInvalid, "role 'operator': join tokens are for worker and manager");
+    }
+    const auto& record = cluster().cluster().record;
+    WARREN_TRY_ASSIGN(const auto roots, certs::Roots::parse("the cluster's roots", record.roots_pem()));
+    WARREN_TRY_ASSIGN(auto secret, vault_.open_token(cluster().id(), role,
+                                                     role == certs::Role::kWorker ? record.sealed_worker_token()
+                                                                                  : record.sealed_manager_token()));
+    const certs::JoinToken token{.roots_hash = roots.hash(), .secret = std::move(secret)};
+    v1::TokenShowReply reply;
+    reply.set_role(request.role());
+    reply.set_token(token.text());
+    const auto* self = cluster().node(options_.self);
+    if (self != nullptr) {
+        const base::SocketAddress address{.ip = ip_of(self->record.advertise_address()).value_or(base::IpAddress{}),
+                                          .port = static_cast<std::uint16_t>(self->record.port())};
+        reply.set_join_command(fmt::format("warren cluster join --token {} {}", reply.token(), address));
+    }
+    return reply;
+}
+
+base::Result<v1::NodeListReply> Core::node_list(const v1::NodeListRequest& /*request*/) {
+    v1::NodeListReply reply;
+    for (const auto& [id, node] : cluster().nodes()) {
+        *reply.add_nodes() = shown_node(id);
+    }
+    std::sort(reply.mutable_nodes()->begin(), reply.mutable_nodes()->end(),
+              [](const auto& a, const auto& b) { return a.index() < b.index(); });
+    return reply;
+}
+
+base::Result<v1::Node> Core::node_inspect(const v1::NodeInspectRequest& request) {
+    WARREN_TRY_ASSIGN(const auto id, cluster().find_node(request.node()));
+    return shown_node(id);
+}
+
+v1::Node Core::shown_node(const base::NodeId& id) const {
+    auto node = present_node(cluster(), hub_, id);
+    node.set_self(id == options_.self);
+    return node;
+}
+
+base::Result<v1::Network> Core::network_create(const v1::NetworkCreateRequest& request) {
+    const std::vector<std::string> given(request.options().begin(), request.options().end());
+    WARREN_TRY_ASSIGN(const auto options, parse_network_options(given));
+    const auto now = options_.now();
+    NewNetwork network{.id = base::random_id<base::NetworkId>(), .request = request, .options = options, .keys = {}};
+    if (options.encrypted) {
+        WARREN_TRY_ASSIGN(
+            network.keys,
+            rotations_.first_keys(network.id, {.cipher = options.cipher, .replay_window = options.replay_window}, now));
+    }
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return create_network(state, network, now); }));
+    const auto& made = *cluster().network(network.id);
+    kLog.info("network {} ({}) created: {}, {}", made.record().name(), network.id, subnet_of(made.record()),
+              options.encrypted ? "encrypted" : "plain");
+    return present_network(made);
+}
+
+base::Result<v1::NetworkListReply> Core::network_list(const v1::NetworkListRequest& /*request*/) {
+    v1::NetworkListReply reply;
+    for (const auto& [id, network] : cluster().networks()) {
+        *reply.add_networks() = present_network(network);
+    }
+    std::sort(reply.mutable_networks()->begin(), reply.mutable_networks()->end(),
+              [](const auto& a, const auto& b) { return a.name() < b.name(); });
+    return reply;
+}
+
+base::Result<v1::Network> Core::network_inspect(const v1::NetworkInspectRequest& request) {
+    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
+    return present_network_whole(cluster(), hub_, *cluster().network(id));
+}
+
+base::Result<v1::NetworkRemoveReply> Core::network_remove(const v1::NetworkRemoveRequest& request) {
+    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
+    v1::NetworkRemoveReply reply;
+    reply.set_id(id.text());
+    reply.set_name(cluster().network(id)->record().name());
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return remove_network(state, id, options_.now()); }));
+    kLog.info("network {} ({}) removed", reply.name(), id);
+    return reply;
+}
+
+base::Result<v1::EndpointListReply> Core::endpoint_list(const v1::EndpointListRequest& request) {
+    std::optional<base::NetworkId> only;
+    if (!request.network().empty()) {
+        WARREN_TRY_ASSIGN(only, cluster().find_network(request.network()));
+    }
+    v1::EndpointListReply reply;
+    for (const auto& [id, network] : cluster().networks()) {
+        if (only && *only != id) {
+            continue;
+        }
+        for (const auto& [endpoint_id, endpoint] : network.endpoints) {
+            *reply.add_endpoints() = present_endpoint(cluster(), network, endpoint);
+        }
+    }
+    std::sort(reply.mutable_endpoints()->begin(), reply.mutable_endpoints()->end(), [](const auto& a, const auto& b) {
+        return std::pair(a.network(), a.name()) < std::pair(b.network(), b.name());
+    });
+    return reply;
+}
+
+base::Result<v1::KeyListReply> Core::key_list(const v1::KeyListRequest& /*request*/) {
+    v1::KeyListReply reply;
+    for (const auto& [id, network] : cluster().networks()) {
+        for (auto& epoch : present_epochs(network)) {
+            *reply.add_epochs() = std::move(epoch);
+        }
+    }
+    std::sort(reply.mutable_epochs()->begin(), reply.mutable_epochs()->end(), [](const auto& a, const auto& b) {
+        return std::pair(a.network(), a.epoch()) < std::pair(b.network(), b.epoch());
+    });
+    return reply;
+}
+
+base::Result<v1::KeyStatusReply> Core::key_status(const v1::KeyStatusRequest& request) {
+    std::optional<base::NetworkId> only;
+    if (!request.network().empty()) {
+        WARREN_TRY_ASSIGN(only, cluster().find_network(request.network()));
+        if (!cluster().network(*only)->record().encrypted()) {
+            return fail(Code::kInvalid, "network '{}' is not encrypted: it has no keys", request.network());
+        }
+    }
+    v1::KeyStatusReply reply;
+    for (const auto& [id, network] : cluster().networks()) {
+        if (network.record().encrypted() && (!only || *only == id)) {
+            *reply.add_networks() =
+                present_keys(cluster(), hub_, network, rotations_.settings(network), options_.now());
+        }
+    }
+    std::sort(reply.mutable_networks()->begin(), reply.mutable_networks()->end(),
+              [](const auto& a, const auto& b) { return a.network() < b.network(); });
+    return reply;
+}
+
+base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& request, Report report) {
+    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
+    const auto now = options_.now();
+    WARREN_TRY_ASSIGN(const auto target, rotations_.request(id, keymgr::Reason::kCommand, now));
+    return rotations_.watch(id, target, std::move(report), now);
+}
+
+}  // namespace warren::manager

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "base/log.h"
+#include "certs/grpc_credentials.h"
+#include "manager/core.h"
+#include "proto/access.h"
+#include "proto/status.h"
+
+namespace warren::manager {
+
+// Who may call a method on a TCP port: the roles that its .proto names, shown by the certificate of the connection.
+// kDenied says who asked and what was missing. A method that names no role is refused to everybody.
+[[nodiscard]] base::Status authorise(const grpc::AuthContext& context, const std::string& method,
+                                     const base::ClusterId& cluster);
+
+// The way from gRPC's threads to the core. Any thread may call.
+class Dispatch {
+  public:
+    enum class Access : std::uint8_t { kRemote, kLocal };
+
+    // Null core: this node is no manager (now).
+    struct Target {
+        asio::io_context* loop = nullptr;
+        Core* core = nullptr;
+        base::ClusterId cluster;
+        std::function<void()> ran;  // after each call on the core, on its thread
+    };
+    void set(std::shared_ptr<const Target> target) { std::atomic_store(&target_, std::move(target)); }
+    [[nodiscard]] std::shared_ptr<const Target> target() const { return std::atomic_load(&target_); }
+
+    // The target, if the caller may call the method on it.
+    [[nodiscard]] base::Result<std::shared_ptr<const Target>> admit(const grpc::CallbackServerContext& context,
+                                                                    const std::string& method, Access access) const;
+
+    // Runs one call on the core's thread and finishes it with the outcome. `request` and `reply` are gRPC's and live
+    // until then.
+    template <typename Request, typename Reply>
+    grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const std::string& method, Access access,
+                                    base::Result<Reply> (Core::*call)(const Request&), const Request* request,
+                                    Reply* reply) const {
+        auto* reactor = context.DefaultReactor();
+        auto target = admit(context, method, access);
+        if (!target) {
+            reactor->Finish(proto::to_grpc(target.error()));
+            return reactor;
+        }
+        asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply] {
+            auto result = (target->core->*call)(*request);
+            if (result) {
+                *reply = *std::move(result);
+            }
+            reactor->Finish(result ? grpc::Status::OK : proto::to_grpc(result.error()));
+            target->ran();
+        });
+        return reactor;
+    }
+
+  private:
+    std::shared_ptr<const Target> target_;
+};
+
+}  // namespace warren::manager

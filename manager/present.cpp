@@ -1,0 +1,172 @@
+#include "manager/present.h"
+
+#include <algorithm>
+
+#include "keymgr/key_schedule.h"
+#include "manager/key_record.h"
+
+namespace warren::manager {
+
+namespace {
+
+std::string ip_text(const std::string& raw) {
+    const auto ip = ip_of(raw);
+    return ip ? ip->text() : "";
+}
+
+std::string cipher_name(std::uint32_t number) {
+    return std::string(keymgr::name(static_cast<keymgr::Cipher>(number)));
+}
+
+// The newest epoch that the member knows to be active: it sends in it to everybody who can receive it.
+base::Epoch sending_epoch(const keymgr::KeyState& keys, const keymgr::Member& member) {
+    base::Epoch sending;
+    for (const auto& epoch : keys.epochs) {
+        if (epoch.activated != base::Revision{} && member.acked >= std::max(epoch.activated, member.since)) {
+            sending = std::max(sending, epoch.number);
+        }
+    }
+    return sending;
+}
+
+}  // namespace
+
+v1::Node present_node(const Cluster& cluster, const SessionHub& hub, const base::NodeId& id) {
+    v1::Node shown;
+    const auto& node = cluster.node(id)->record;
+    shown.set_id(id.text());
+    shown.set_name(node.name());
+    shown.set_role(node.role());
+    shown.set_state(hub.reachable(id) ? "ready" : "unreachable");
+    shown.set_index(node.index());
+    shown.set_data_address(ip_text(node.data_address()));
+    shown.set_advertise_address(ip_text(node.advertise_address()));
+    shown.set_version(node.version());
+    shown.set_underlay_mtu(node.underlay_mtu());
+    for (const auto cipher : node.ciphers()) {
+        shown.add_ciphers(cipher_name(cipher));
+    }
+    shown.set_esp_problem(node.esp_problem());
+    shown.set_joined_unix_ms(node.joined());
+    shown.set_last_seen_unix_ms(unix_ms(hub.last_seen(id)));
+    shown.set_certificate_expires_unix_ms(node.certificate_expires());
+    std::size_t endpoints = 0;
+    for (const auto& [network_id, network] : cluster.networks()) {
+        if (network.member(id) != nullptr) {
+            shown.add_networks(network.record().name());
+            endpoints += network.endpoints_on(id);
+        }
+    }
+    shown.set_endpoints(static_cast<std::uint32_t>(endpoints));
+    return shown;
+}
+
+v1::Network present_network(const NetworkState& network) {
+    v1::Network shown;
+    const auto& record = network.record();
+    shown.set_id(id_of<base::NetworkId>(record.id()).text());
+    shown.set_name(record.name());
+    shown.set_driver("overlay");
+    shown.set_encrypted(record.encrypted());
+    shown.set_udp_port(record.udp_port());
+    shown.set_mtu(record.mtu());
+    auto& subnet = *shown.add_subnets();
+    subnet.set_subnet(subnet_of(record).text());
+    subnet.set_gateway(ip_text(record.gateway()));
+    shown.add_vnis(record.vni());
+    if (record.encrypted()) {
+        shown.set_active_epoch(network.keys.record.active());
+        shown.set_cipher(cipher_name(record.cipher()));
+        shown.set_replay_window(record.replay_window());
+    }
+    shown.set_created_unix_ms(record.created());
+    shown.set_members(static_cast<std::uint32_t>(network.members.record.members_size()));
+    shown.set_endpoint_count(static_cast<std::uint32_t>(network.endpoints.size()));
+    *shown.mutable_labels() = record.labels();
+    shown.set_internal(record.internal());
+    shown.set_revision(network.revision().value);
+    return shown;
+}
+
+v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub, const NetworkState& network) {
+    auto shown = present_network(network);
+    for (const auto& [id, endpoint] : network.endpoints) {
+        *shown.add_endpoints() = present_endpoint(cluster, network, endpoint);
+    }
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    for (const auto& record : network.members.record.members()) {
+        const auto node = id_of<base::NodeId>(record.node_id());
+        auto& member = *shown.add_member_nodes();
+        member.set_node(cluster.node_name(node));
+        member.set_node_id(node.text());
+        member.set_data_address(ip_text(record.vtep()));
+        member.set_reachable(hub.reachable(node));
+        member.set_acked_revision(hub.acked(id, record).value);
+    }
+    return shown;
+}
+
+v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& network, const v1::StoredEndpoint& endpoint) {
+    v1::Endpoint shown;
+    shown.set_id(id_of<base::EndpointId>(endpoint.id()).text());
+    shown.set_name(endpoint.name());
+    shown.set_network(network.record().name());
+    shown.set_ip(fmt::format("{}/{}", ip_text(endpoint.ip()), network.record().subnet_length()));
+    shown.set_mac(mac_of(endpoint.mac()).value_or(base::MacAddress{}).text());
+    shown.set_node(cluster.node_name(id_of<base::NodeId>(endpoint.node_id())));
+    shown.set_netns(endpoint.netns());
+    shown.set_ifname(endpoint.ifname());
+    *shown.mutable_aliases() = endpoint.aliases();
+    shown.set_created_unix_ms(endpoint.created());
+    return shown;
+}
+
+v1::KeyNetwork present_keys(const Cluster& cluster, const SessionHub& hub, const NetworkState& network,
+                            const keymgr::Settings& settings, base::Time now) {
+    v1::KeyNetwork shown;
+    const auto keys = read_keys(network.keys.record);
+    const auto members = hub.members(network, now);
+    const auto progress = keymgr::progress(keys, members, settings, now);
+    shown.set_network(network.record().name());
+    shown.set_active_epoch(keys.active.value);
+    shown.set_phase(std::string(keymgr::name(progress.phase)));
+    shown.set_cipher(cipher_name(network.record().cipher()));
+    for (const auto& epoch : keys.epochs) {
+        if (epoch.number == progress.epoch) {
+            shown.set_phase_since_unix_ms(unix_ms(epoch.entered));
+        }
+    }
+    for (const auto& member : members) {
+        auto& row = *shown.add_members();
+        row.set_node(cluster.node_name(member.node));
+        row.set_installed_epoch(keymgr::installed_epoch(keys, member).value);
+        row.set_reachable(member.connected);
+        row.set_sending_epoch(sending_epoch(keys, member).value);
+        row.set_since_unix_ms(unix_ms(hub.last_seen(member.node)));
+    }
+    return shown;
+}
+
+std::vector<v1::EpochInfo> present_epochs(const NetworkState& network) {
+    std::vector<v1::EpochInfo> shown;
+    for (const auto& epoch : read_keys(network.keys.record).epochs) {
+        if (epoch.stage == keymgr::Stage::kRetired) {
+            continue;
+        }
+        auto& row = shown.emplace_back();
+        row.set_network(network.record().name());
+        row.set_epoch(epoch.number.value);
+        row.set_slot(epoch.slot.value);
+        row.set_state(std::string(keymgr::name(epoch.stage)));
+        row.set_cipher(std::string(keymgr::name(epoch.parameters.cipher)));
+        row.set_created_unix_ms(unix_ms(epoch.created));
+        std::string reasons;
+        for (const auto reason : epoch.reasons) {
+            reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", keymgr::name(reason));
+        }
+        row.set_reason(reasons);
+    }
+    return shown;
+}
+
+}  // namespace warren::manager

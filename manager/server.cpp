@@ -1,0 +1,130 @@
+#include "manager/server.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <thread>
+
+#include "manager/services.h"
+
+namespace warren::manager {
+
+namespace {
+
+constexpr base::Log kLog{"manager"};
+constexpr std::chrono::milliseconds kStopPatience{500};
+// One bootstrap or control request; a session's messages are smaller still.
+constexpr int kMaxRequestBytes = 1 << 20;
+
+}  // namespace
+
+struct Server::Impl {
+    Dispatch dispatch;
+    BootstrapService bootstrap{dispatch};
+    SessionsService sessions{dispatch};
+    ControlService control{dispatch, Dispatch::Access::kRemote};
+    ControlService local_control{dispatch, Dispatch::Access::kLocal};
+
+    asio::io_context loop{1};
+    std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
+    asio::steady_timer timer{loop};
+    std::unique_ptr<store::Store> store;
+    std::unique_ptr<Core> core;
+    std::unique_ptr<grpc::Server> server;
+    std::thread thread;
+
+    // On the loop: lets the core do what is due and comes back when more is.
+    void run_core() {
+        const auto next = core->run();
+        const auto wait = std::max(next - base::system_now(), base::Duration::zero());
+        timer.expires_after(wait);
+        timer.async_wait([this](const asio::error_code& error) {
+            if (!error) {
+                run_core();
+            }
+        });
+    }
+
+    base::Status listen(const certs::NodeIdentity& identity, const base::SocketAddress& address) {
+        WARREN_TRY_ASSIGN(auto credentials, certs::server_credentials(identity));
+        grpc::ServerBuilder builder;
+        int port = 0;
+        // Without it a second daemon would share the port and get half of the calls.
+        builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+        builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+        builder.AddListeningPort(address.text(), std::move(credentials), &port);
+        builder.RegisterService(&bootstrap);
+        builder.RegisterService(&sessions);
+        builder.RegisterService(&control);
+        server = builder.BuildAndStart();
+        if (!server || port == 0) {
+            return base::fail(base::Code::kConflict,
+                              "--listen {}: can't listen: the address is taken or not one of this host", address);
+        }
+        return {};
+    }
+};
+
+Server::Server() : impl_(std::make_unique<Impl>()) {}
+
+Server::~Server() {
+    stop();
+}
+
+base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, const certs::NodeIdentity& identity,
+                           ServerOptions options) {
+    impl_->store = std::move(store);
+    WARREN_TRY_ASSIGN(impl_->core, Core::open(*impl_->store, std::move(vault),
+                                              {.heartbeat = options.heartbeat, .self = identity.identity().node}));
+    Dispatch::Target target{.loop = &impl_->loop,
+                            .core = impl_->core.get(),
+                            .cluster = identity.identity().cluster,
+                            .ran = [impl = impl_.get()] { impl->run_core(); }};
+    impl_->dispatch.set(std::make_shared<const Dispatch::Target>(std::move(target)));
+    impl_->loop.restart();
+    impl_->work.emplace(impl_->loop.get_executor());
+    impl_->core->on_ledger_ready([impl = impl_.get()] { asio::post(impl->loop, [impl] { impl->run_core(); }); });
+    if (auto listening = impl_->listen(identity, options.listen); !listening) {
+        impl_->dispatch.set(nullptr);
+        impl_->core.reset();
+        impl_->store.reset();
+        return listening;
+    }
+    impl_->thread = std::thread([impl = impl_.get()] { impl->loop.run(); });
+    asio::post(impl_->loop, [impl = impl_.get()] { impl->run_core(); });
+    kLog.info("manager of cluster {} listens on {}", identity.identity().cluster, options.listen);
+    return {};
+}
+
+void Server::stop() {
+    if (!impl_->thread.joinable()) {
+        return;
+    }
+    // New calls are refused; those under way still find the core, since its loop ends after the last of them.
+    impl_->dispatch.set(nullptr);
+    impl_->server->Shutdown(std::chrono::system_clock::now() + kStopPatience);
+    impl_->server->Wait();
+    asio::post(impl_->loop, [impl = impl_.get()] { impl->timer.cancel(); });
+    impl_->work.reset();
+    impl_->thread.join();
+    impl_->server.reset();
+    impl_->core.reset();
+    impl_->store.reset();
+}
+
+bool Server::running() const {
+    return impl_->dispatch.target() != nullptr;
+}
+
+grpc::Service& Server::local_control() {
+    return impl_->local_control;
+}
+
+void Server::set_local_caller(std::function<std::string(const std::string& peer)> who) {
+    impl_->local_control.set_caller(std::move(who));
+}
+
+}  // namespace warren::manager

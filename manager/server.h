@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "certs/node_identity.h"
+#include "manager/vault.h"
+#include "store/store.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace warren::manager {
+
+struct ServerOptions {
+    base::SocketAddress listen;
+    base::Duration heartbeat = std::chrono::seconds(5);
+};
+
+// A running manager: the core on a thread of its own, the services on a TCP port with TLS, and the control service once
+// more for the local socket.
+//
+// Owner: main. Threads: one loop that owns all state; gRPC's threads decode, authorise and post to it. The services may
+// be registered with another server before start() and outlive stop(): until then, and after, they answer that this
+// node is no manager.
+class Server {
+  public:
+    Server();
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // Serves the cluster in `store`. kConflict: the address is taken.
+    [[nodiscard]] base::Status start(std::unique_ptr<store::Store> store, Vault vault,
+                                     const certs::NodeIdentity& identity, ServerOptions options);
+    void stop();
+    [[nodiscard]] bool running() const;
+
+    // The control service for the local socket, where the file's permissions have decided already who may call. Log
+    // lines of changes say who called, as `who` tells it from the connection's name.
+    [[nodiscard]] grpc::Service& local_control();
+    void set_local_caller(std::function<std::string(const std::string& peer)> who);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace warren::manager

@@ -1,0 +1,78 @@
+#pragma once
+
+#include "manager/dispatch.h"
+#include "proto/bootstrap.grpc.pb.h"
+#include "proto/control.grpc.pb.h"
+#include "proto/session.grpc.pb.h"
+
+// The gRPC services, each a thin layer over the core. All belong to manager::Server and hold nothing but the way there.
+namespace warren::manager {
+
+class BootstrapService final : public v1::Bootstrap::CallbackService {
+  public:
+    explicit BootstrapService(const Dispatch& dispatch) : dispatch_(&dispatch) {}
+
+    grpc::ServerUnaryReactor* GetRoots(grpc::CallbackServerContext* context, const v1::GetRootsRequest* request,
+                                       v1::GetRootsReply* reply) override;
+    grpc::ServerUnaryReactor* IssueCertificate(grpc::CallbackServerContext* context,
+                                               const v1::IssueCertificateRequest* request,
+                                               v1::IssueCertificateReply* reply) override;
+
+  private:
+    const Dispatch* dispatch_;
+};
+
+class SessionsService final : public v1::Sessions::CallbackService {
+  public:
+    explicit SessionsService(const Dispatch& dispatch) : dispatch_(&dispatch) {}
+
+    grpc::ServerBidiReactor<v1::FromAgent, v1::FromManager>* Open(grpc::CallbackServerContext* context) override;
+
+  private:
+    const Dispatch* dispatch_;
+};
+
+class ControlService final : public v1::Control::CallbackService {
+  public:
+    ControlService(const Dispatch& dispatch, Dispatch::Access access) : dispatch_(&dispatch), access_(access) {}
+
+    // Who calls, from the connection's name; for the log lines of changes.
+    void set_caller(std::function<std::string(const std::string&)> who) { who_ = std::move(who); }
+
+    grpc::ServerUnaryReactor* TokenShow(grpc::CallbackServerContext* context, const v1::TokenShowRequest* request,
+                                        v1::TokenShowReply* reply) override;
+    grpc::ServerUnaryReactor* NodeList(grpc::CallbackServerContext* context, const v1::NodeListRequest* request,
+                                       v1::NodeListReply* reply) override;
+    grpc::ServerUnaryReactor* NodeInspect(grpc::CallbackServerContext* context, const v1::NodeInspectRequest* request,
+                                          v1::Node* reply) override;
+    grpc::ServerUnaryReactor* NetworkCreate(grpc::CallbackServerContext* context,
+                                            const v1::NetworkCreateRequest* request, v1::Network* reply) override;
+    grpc::ServerUnaryReactor* NetworkList(grpc::CallbackServerContext* context, const v1::NetworkListRequest* request,
+                                          v1::NetworkListReply* reply) override;
+    grpc::ServerUnaryReactor* NetworkInspect(grpc::CallbackServerContext* context,
+                                             const v1::NetworkInspectRequest* request, v1::Network* reply) override;
+    grpc::ServerUnaryReactor* NetworkRemove(grpc::CallbackServerContext* context,
+                                            const v1::NetworkRemoveRequest* request,
+                                            v1::NetworkRemoveReply* reply) override;
+    grpc::ServerUnaryReactor* EndpointList(grpc::CallbackServerContext* context, const v1::EndpointListRequest* request,
+                                           v1::EndpointListReply* reply) override;
+    grpc::ServerUnaryReactor* KeyList(grpc::CallbackServerContext* context, const v1::KeyListRequest* request,
+                                      v1::KeyListReply* reply) override;
+    grpc::ServerUnaryReactor* KeyStatus(grpc::CallbackServerContext* context, const v1::KeyStatusRequest* request,
+                                        v1::KeyStatusReply* reply) override;
+    grpc::ServerWriteReactor<v1::RotationProgress>* KeyRotate(grpc::CallbackServerContext* context,
+                                                              const v1::KeyRotateRequest* request) override;
+
+  private:
+    const Dispatch* dispatch_;
+    Dispatch::Access access_;
+    std::function<std::string(const std::string&)> who_;
+
+    template <typename Request, typename Reply>
+    grpc::ServerUnaryReactor* call(grpc::CallbackServerContext* context, const char* method,
+                                   base::Result<Reply> (Core::*function)(const Request&), const Request* request,
+                                   Reply* reply);
+    void log_change(const grpc::CallbackServerContext& context, std::string_view method) const;
+};
+
+}  // namespace warren::manager
