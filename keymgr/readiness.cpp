@@ -21,11 +21,9 @@ void AckView::apply(const AckUpdate& update) {
         const auto known = acks_.find(ack.member);
         named[ack.member] = std::max({named[ack.member], ack.acked, known == acks_.end() ? floor_ : known->second});
     }
-    if (update.floor > floor_) {
-        floor_ = update.floor;
-        for (auto& [member, acked] : acks_) {
-            acked = std::max(acked, floor_);
-        }
+    floor_ = std::max(floor_, update.floor);
+    for (auto& [member, acked] : acks_) {
+        acked = std::max(acked, update.floor);
     }
     for (const auto& [member, acked] : named) {
         acks_[member] = acked;

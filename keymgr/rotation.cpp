@@ -306,7 +306,8 @@ std::vector<MembershipId> unconfirmed(const KeyState& state, Epoch target, std::
     const bool purged = state.purged_through.value + 1 >= target.value;
     std::vector<MembershipId> ids;
     for (const Member& member : members) {
-        if (!purged || (member.since < state.purged_at && member.acked < state.purged_at)) {
+        // A node with a new membership id may still have the SAs of its old one, until it acknowledges.
+        if (!purged || member.acked < std::max(state.purged_at, member.since)) {
             ids.push_back(member.id);
         }
     }

@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/world.h"
+
+namespace warren::sim {
+
+using base::Time;
+using keymgr::Reason;
+using std::chrono::milliseconds;
+
+void World::next_fault() {
+    after(span(1, 600), [this] {
+        if (faults_) {
+            fault();
+            next_fault();
+        }
+    });
+    for (int i = 0; i < 5; ++i) {
+        after(span(1, 300), [this] { send_packet(); });
+    }
+}
+
+void World::fault() {
+    const auto kind = dice(20);
+    if (kind < 5) {
+        ask(Reason::kCommand);
+    } else if (kind == 5) {
+        restart_manager();
+    } else if (kind == 6 && jumpy_clock_) {
+        clock_error_ += span(-5000, 5000);
+        log(fmt::format("the manager's clock is wrong by {} ms", clock_error_.count()));
+    } else if (kind == 7 && manager_up_) {
+        if (auto aborted = keymgr::abort(state_, manager_now(), base::Revision(revision_.value + 1))) {
+            log("abort");
+            state_ = *aborted->state;
+            if (aborted->announce) {
+                announce();
+            }
+            note(*aborted);
+            decide();
+        }
+    } else if (kind == 8 && dice(6) == 0) {
+        if (const auto number = pick_node()) {
+            remove(*number);
+        }
+    } else if (kind > 8) {
+        if (const auto number = pick_node()) {
+            node_fault(*number);
+        }
+    }
+}
+
+void World::node_fault(NodeNumber number) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    switch (dice(9)) {
+        case 0:
+            log(fmt::format("node {} cut off", number));
+            node.partitioned = true;
+            cut_session(number, span(0, 2000));
+            after(span(100, 15000), [this, number] {
+                nodes_[static_cast<std::size_t>(number)].partitioned = false;
+                connect(number);
+            });
+            break;
+        case 1:
+            log(fmt::format("session of node {} breaks", number));
+            cut_session(number, span(0, 500));
+            break;
+        case 2:
+            log(fmt::format("daemon of node {} restarts", number));
+            node.agent->restart_daemon();
+            cut_session(number, span(0, 100));
+            break;
+        case 3:
+            log(fmt::format("node {} reboots", number));
+            node.boot += 1;
+            node.agent->reboot();
+            cut_session(number, span(0, 2000));
+            break;
+        case 4:
+            if (node.up) {
+                log(fmt::format("node {} changes its address", number));
+                node.address += 1;
+                cut_session(number, span(0, 100));
+            }
+            break;
+        case 5:
+            if (membership(number) != nullptr && node.greeted && node.up && manager_up_) {
+                log(fmt::format("node {} leaves", number));
+                drop_membership(number);
+                announce();
+                send_down(number, [](Agent& agent) { agent.leave(); });
+                ask(Reason::kMemberLeft);
+            }
+            break;
+        case 6:
+            log(fmt::format("node {} hangs", number));
+            node.frozen_until = now_ + span(100, 8000);
+            break;
+        case 7:
+            if (const auto sa = node.agent->flush_one(random_())) {
+                log(fmt::format("node {} loses the SA of {}", number, text(*sa)));
+                lost_.insert(*sa);
+                after(span(10, 2000), [this, number] { schedule_apply(number); });  // its sweep
+            }
+            break;
+        default:
+            add_membership(number);
+            break;
+    }
+}
+
+void World::restart_manager() {
+    if (!manager_up_) {
+        return;
+    }
+    log("the manager crashes");
+    manager_up_ = false;
+    for (NodeNumber number = 0; number < static_cast<NodeNumber>(nodes_.size()); ++number) {
+        Node& node = nodes_[static_cast<std::size_t>(number)];
+        node.up = node.greeted = node.connected = false;
+        node.session += 1;
+        node.acked = {};
+        node.acked_id = {};
+    }
+    after(span(10, 4000), [this] {
+        log("the manager starts");
+        manager_up_ = true;
+        for (NodeNumber number = 0; number < static_cast<NodeNumber>(nodes_.size()); ++number) {
+            nodes_[static_cast<std::size_t>(number)].last_seen = manager_now();
+            after(span(1, 1000), [this, number] { connect(number); });
+        }
+        decide();
+    });
+}
+
+void World::remove(NodeNumber number) {
+    if (!manager_up_) {
+        return;
+    }
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    node.removed = true;
+    node.up = node.connected = node.greeted = false;
+    node.session += 1;
+    if (membership(number) == nullptr) {
+        return;
+    }
+    log(fmt::format("node {} is removed", number));
+    drop_membership(number);
+    removals_.emplace_back(number, state_.next_epoch);
+    announce();
+    ask(Reason::kNodeRemoved);
+}
+
+void World::heal() {
+    log("faults cease");
+    faults_ = false;
+    settings_.interval = base::Duration::zero();
+    for (NodeNumber number = 0; number < static_cast<NodeNumber>(nodes_.size()); ++number) {
+        Node& node = nodes_[static_cast<std::size_t>(number)];
+        node.partitioned = false;
+        node.frozen_until = now_;
+        after(span(1, 1000), [this, number] { connect(number); });
+        for (int sweep = 1; sweep <= 8; ++sweep) {
+            after(milliseconds(500 * sweep), [this, number] { schedule_apply(number); });
+        }
+    }
+}
+
+// A packet that is on its way while SAs change.
+void World::send_packet() {
+    const Node& sender = nodes_[dice(nodes_.size())];
+    const auto& out = sender.agent->all_outbound();
+    if (out.empty() || jumpy_clock_) {
+        return;
+    }
+    const SaName sa = std::next(out.begin(), static_cast<std::ptrdiff_t>(dice(out.size())))->second;
+    if (!is_current(sa) || is_excused(sa)) {
+        return;
+    }
+    after(span(1, static_cast<int>(settings_.grace.count()) / 4), [this, sa] {
+        const Node& receiver = nodes_[static_cast<std::size_t>(sa.receiver)];
+        if (is_current(sa) && !is_excused(sa) && sa.epoch >= state_.revoked_below && !receiver.agent->accepts(sa)) {
+            fail(fmt::format("a packet on its way was lost: {}", text(sa)));
+        }
+    });
+}
+
+}  // namespace warren::sim

@@ -1,0 +1,327 @@
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace warren::sim {
+
+using base::Duration;
+using base::Epoch;
+using base::MembershipId;
+using base::Revision;
+using base::Time;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+World::World(std::uint64_t seed) : random_(seed) {
+    settings_ = {.interval = dice(2) == 0 ? Duration::zero() : Duration(seconds(10)),
+                 .grace = milliseconds(200),
+                 .straggler_limit = seconds(std::array{2, 20, 600}.at(dice(3))),
+                 .reconnect_window = milliseconds(500),
+                 .patience = dice(2) == 0 ? seconds(3) : seconds(30),
+                 .rate_limit = seconds(1),
+                 .batch = milliseconds(100)};
+    jumpy_clock_ = dice(4) == 0;
+    now_ = Time(seconds(1'000'000));
+    state_ = keymgr::first_keys(settings_, now_, revision_);
+    const std::size_t count = 2 + dice(4);
+    nodes_.resize(count);
+    for (NodeNumber number = 0; number < static_cast<NodeNumber>(count); ++number) {
+        Agent::Hooks hooks{.kernel_changed = [this] { check_kernels(); },
+                           .outbound_added = [this](const SaName& sa) { check_outbound(sa); },
+                           .sa_lost = [this, number](Epoch epoch) { sa_lost(number, epoch); }};
+        nodes_[static_cast<std::size_t>(number)].agent = std::make_unique<Agent>(number, std::move(hooks));
+        connect(number);
+    }
+}
+
+std::optional<std::string> World::run() {
+    constexpr auto kFaultTime = seconds(40);
+    // Everything that was going on has ended by then; far below the straggler limit of many seeds, as nobody is cut
+    // off.
+    constexpr auto kQuietTime = seconds(20);
+    const Time start = now_;
+    for (NodeNumber number = 0; number < static_cast<NodeNumber>(nodes_.size()); ++number) {
+        after(span(0, 3000), [this, number] { add_membership(number); });
+    }
+    next_fault();
+    run_until(start + kFaultTime);
+    heal();
+    run_until(start + kFaultTime + kQuietTime);
+    if (!broken_) {
+        check_quiet();
+    }
+    return broken_;
+}
+
+Duration World::span(int from_ms, int to_ms) {
+    return milliseconds(from_ms + static_cast<int>(dice(static_cast<std::uint64_t>(to_ms - from_ms + 1))));
+}
+
+void World::at(Time time, Event event) {
+    timers_.push({.at = time, .order = order_++, .event = std::move(event)});
+}
+
+void World::log(std::string line) {
+    trace_.push_back(fmt::format("{:>7} ms  {}", now_.time_since_epoch().count() - 1'000'000'000, line));
+    if (trace_.size() > 200) {
+        trace_.pop_front();
+    }
+}
+
+std::optional<NodeNumber> World::pick_node() {
+    const auto number = dice(nodes_.size());
+    return nodes_[number].removed ? std::nullopt : std::optional(static_cast<NodeNumber>(number));
+}
+
+void World::run_until(Time end) {
+    while (!broken_ && !timers_.empty() && timers_.top().at <= end) {
+        const Timer timer = timers_.top();
+        timers_.pop();
+        now_ = timer.at;
+        timer.event();
+    }
+    now_ = end;
+}
+
+// Sessions ----------------------------------------------------------------------------------------------------------
+
+void World::connect(NodeNumber number) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    if (!manager_up_ || node.partitioned || node.removed || node.up) {
+        return;
+    }
+    node.session += 1;
+    node.up = true;
+    node.greeted = false;
+    const int boot = node.boot;
+    const int address = node.address;
+    send_up(number, [this, number, boot, address] { hello(number, boot, address); });
+}
+
+// The session breaks; the manager notices later, the agent tries again.
+void World::cut_session(NodeNumber number, Duration until_noticed) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    node.up = false;
+    node.session += 1;
+    const int session = node.session;
+    after(until_noticed, [this, number, session] {
+        if (nodes_[static_cast<std::size_t>(number)].session == session) {
+            notice_cut(number);
+        }
+    });
+    after(span(100, 1500), [this, number] { connect(number); });
+}
+
+void World::notice_cut(NodeNumber number) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    if (node.connected) {
+        node.connected = false;
+        node.last_seen = manager_now();
+        decide();
+    }
+}
+
+// In order, or not at all once the session is gone.
+void World::send_down(NodeNumber number, std::function<void(Agent&)> message) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    node.down_last = std::max(node.down_last, now_ + span(1, 40));
+    at(node.down_last, [this, number, session = node.session, message = std::move(message)] {
+        Node& receiver = nodes_[static_cast<std::size_t>(number)];
+        if (receiver.up && receiver.session == session) {
+            message(*receiver.agent);
+            schedule_apply(number);
+        }
+    });
+}
+
+void World::send_up(NodeNumber number, Event message) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    node.up_last = std::max(node.up_last, now_ + span(1, 40));
+    at(node.up_last, [this, number, session = node.session, message = std::move(message)] {
+        const Node& sender = nodes_[static_cast<std::size_t>(number)];
+        if (sender.up && sender.session == session && manager_up_) {
+            message();
+        }
+    });
+}
+
+void World::schedule_apply(NodeNumber number) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    if (std::exchange(node.applying, true)) {
+        return;
+    }
+    at(std::max(node.frozen_until, now_ + span(1, 60)), [this, number] {
+        Node& self = nodes_[static_cast<std::size_t>(number)];
+        self.applying = false;
+        if (const auto ack = self.agent->apply(); ack && self.up) {
+            send_up(number, [this, number, ack = *ack] { acknowledged(number, ack); });
+        }
+    });
+}
+
+// The manager -------------------------------------------------------------------------------------------------------
+
+World::Membership* World::membership(NodeNumber number) {
+    const auto found = std::ranges::find(memberships_, number, &Membership::node);
+    return found == memberships_.end() ? nullptr : &*found;
+}
+
+keymgr::Member World::member(const Membership& membership) const {
+    const Node& node = nodes_[static_cast<std::size_t>(membership.node)];
+    return {.id = membership.id,
+            .since = membership.since,
+            .acked = node.acked_id == membership.id ? node.acked : Revision{},
+            .connected = node.connected,
+            .last_seen = node.last_seen};
+}
+
+std::vector<keymgr::Member> World::members() const {
+    std::vector<keymgr::Member> all;
+    for (const Membership& one : memberships_) {
+        all.push_back(member(one));
+    }
+    return all;
+}
+
+void World::hello(NodeNumber number, int boot, int address) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    node.connected = true;
+    node.greeted = true;
+    Membership* const known = membership(number);
+    if (known == nullptr) {
+        send_down(number, [](Agent& agent) { agent.leave(); });
+    } else if (known->boot != boot || known->address != address) {
+        log(fmt::format("node {} comes back as another member", number));
+        drop_membership(number);
+        add_membership(number);
+    } else {
+        tell(*known, true);
+    }
+    decide();
+}
+
+void World::add_membership(NodeNumber number) {
+    const Node& node = nodes_[static_cast<std::size_t>(number)];
+    if (!manager_up_ || !node.greeted || !node.up || node.removed || membership(number) != nullptr) {
+        return;
+    }
+    memberships_.push_back({.node = number,
+                            .id = MembershipId(next_membership_++),
+                            .since = Revision(revision_.value + 1),
+                            .boot = node.boot,
+                            .address = node.address});
+    log(fmt::format("node {} joins as {} at {}", number, memberships_.back().id, memberships_.back().since));
+    announce();
+    decide();
+}
+
+void World::drop_membership(NodeNumber number) {
+    std::erase_if(memberships_, [&](const Membership& one) { return one.node == number; });
+}
+
+void World::announce() {
+    revision_.value += 1;
+    for (const Membership& one : memberships_) {
+        const Node& node = nodes_[static_cast<std::size_t>(one.node)];
+        if (node.connected && node.greeted) {
+            tell(one, one.since == revision_);
+        }
+    }
+}
+
+void World::tell(const Membership& membership, bool snapshot) {
+    const keymgr::Member self = member(membership);
+    Update update{.revision = revision_,
+                  .self = {.id = self.id, .since = self.since},
+                  .epochs = keymgr::held_epochs(state_, self),
+                  .active = state_.active,
+                  .acks = snapshot ? keymgr::snapshot_acks(state_, self, members()) : keymgr::announced_acks(state_)};
+    for (const Membership& peer : memberships_) {
+        if (peer.node != membership.node) {
+            update.peers[peer.node] = {.id = peer.id, .since = peer.since};
+        }
+    }
+    send_down(membership.node, [update = std::move(update)](Agent& agent) { agent.take(update); });
+}
+
+void World::acknowledged(NodeNumber number, const keymgr::PeerAck& ack) {
+    Node& node = nodes_[static_cast<std::size_t>(number)];
+    const Membership* const known = membership(number);
+    const Revision before = node.acked_id == ack.member ? node.acked : Revision{};
+    if (known == nullptr || known->id != ack.member || ack.acked <= before) {
+        return;
+    }
+    node.acked_id = ack.member;
+    node.acked = ack.acked;
+    const auto all = members();
+    for (const keymgr::Member& listener : keymgr::ack_listeners(all, member(*known), before)) {
+        const auto peer = std::ranges::find(memberships_, listener.id, &Membership::id);
+        if (peer->node != number && nodes_[static_cast<std::size_t>(peer->node)].greeted) {
+            send_down(peer->node, [ack](Agent& agent) { agent.take(ack); });
+        }
+    }
+    decide();
+    check_removals();
+}
+
+void World::sa_lost(NodeNumber number, Epoch epoch) {
+    if (nodes_[static_cast<std::size_t>(number)].up) {
+        send_up(number, [this, epoch] { ask(keymgr::Reason::kSaLost, epoch); });
+    }
+}
+
+void World::ask(keymgr::Reason reason, Epoch about) {
+    if (!manager_up_) {
+        return;
+    }
+    auto asked = keymgr::request(state_, reason, settings_, manager_now(), about);
+    if (asked.state != state_) {
+        log(fmt::format("asked for a rotation: {}, target {}", name(reason), asked.target));
+    }
+    state_ = std::move(asked.state);
+    decide();
+}
+
+void World::decide() {
+    if (!manager_up_ || broken_) {
+        return;
+    }
+    auto decision = keymgr::step(state_, members(), settings_, manager_now(), Revision(revision_.value + 1), random_());
+    if (decision.state) {
+        state_ = *decision.state;
+        if (decision.announce) {
+            announce();
+        }
+        note(decision);
+    }
+    check_state();
+    if (decision.wakeup) {
+        after(std::max(*decision.wakeup - manager_now(), Duration(1)), [this] { decide(); });
+    }
+}
+
+void World::note(const keymgr::Decision& decision) {
+    if (decision.make) {
+        if (*decision.make <= last_made_) {
+            fail(fmt::format("epoch number {} given again", *decision.make));
+        }
+        last_made_ = *decision.make;
+        made_at_[last_made_] = manager_now();
+    }
+    for (const keymgr::Event& event : decision.events) {
+        log(fmt::format("revision {}: epoch {} {} ({})", revision_, event.epoch, name(event.kind),
+                        fmt::join(event.members, ", ")));
+        if (event.kind == keymgr::EventKind::kActivated) {
+            rotations_ += 1;
+            check_activation(event);
+        }
+        if (event.kind == keymgr::EventKind::kCutOff) {
+            for (const MembershipId id : event.members) {
+                cut_below_[id] = std::max(cut_below_[id], Epoch(event.epoch.value + 1));
+            }
+        }
+    }
+}
+
+}  // namespace warren::sim
