@@ -100,6 +100,13 @@ class Engine {
     // The SAs of one network or, without one, all of ours, with the kernel's counters of now (one dump).
     [[nodiscard]] base::Result<std::vector<SaStatus>> status(std::optional<base::NetworkIndex> network = std::nullopt);
 
+    // The newest epoch that each peer, by its membership, was ever sent to in under this node's membership `self`: what
+    // keymgr::tx_epoch() must not go back behind, also after a restart.
+    [[nodiscard]] std::map<base::MembershipId, base::Epoch> sent_epochs(const base::NetworkId& network,
+                                                                        base::MembershipId self) const {
+        return record_.history().sent(network, self);
+    }
+
     // Every policy of the namespace, foreign ones too, as of the last dump or event: for check_foreign_policies().
     [[nodiscard]] const std::vector<Policy>& policies() const { return policies_; }
 

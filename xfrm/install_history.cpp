@@ -86,6 +86,23 @@ std::optional<Installed> InstallHistory::at(const SaLocation& location) const {
     return networks_.at(key.second.network).entries.at(key);
 }
 
+std::map<base::MembershipId, base::Epoch> InstallHistory::sent(const base::NetworkId& network,
+                                                               base::MembershipId self) const {
+    std::map<base::MembershipId, base::Epoch> newest;
+    const auto found = networks_.find(network);
+    if (found == networks_.end()) {
+        return newest;
+    }
+    for (const auto& [key, installed] : found->second.entries) {
+        const auto& identity = installed.identity;
+        if (installed.direction == Direction::kOut && identity.sender_membership == self) {
+            auto& epoch = newest[identity.receiver_membership];
+            epoch = std::max(epoch, identity.epoch);
+        }
+    }
+    return newest;
+}
+
 std::optional<Floor> InstallHistory::prunable(const base::NetworkId& network, base::MembershipId self,
                                               base::Epoch oldest) const {
     const auto found = networks_.find(network);

@@ -49,6 +49,10 @@ class InstallHistory {
     // What was last handed over under this location; nullopt: nothing, or we cannot know.
     [[nodiscard]] std::optional<Installed> at(const SaLocation& location) const;
 
+    // The newest epoch in which this node, under its membership `self`, ever had an outbound SA, by the receiver's membership.
+    [[nodiscard]] std::map<base::MembershipId, base::Epoch> sent(const base::NetworkId& network,
+                                                                 base::MembershipId self) const;
+
     // The floor that drops what cannot be wanted again, when the network's oldest epoch is `oldest` and this node's
     // membership `self`; nullopt when there is nothing to drop.
     [[nodiscard]] std::optional<Floor> prunable(const base::NetworkId& network, base::MembershipId self,
