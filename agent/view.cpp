@@ -60,21 +60,32 @@ base::Result<std::pair<base::EndpointId, EndpointView>> decode_endpoint(const v1
     return std::pair(id, endpoint);
 }
 
-base::Result<std::pair<base::Epoch, EpochKeyView>> decode_epoch(const v1::EpochKey& message) {
-    EpochKeyView epoch;
-    WARREN_TRY_ASSIGN(const auto number, decode_number<base::Epoch>("epoch", message.epoch(), 1, UINT32_MAX));
-    WARREN_TRY_ASSIGN(epoch.slot, decode_number<base::EpochSlot>("epoch slot", message.slot(), 0, 3));
+// `known` is the epoch as the view has it, whose secret goes on; one that is new must come with its secret.
+base::Result<EpochView> decode_epoch(const v1::EpochKey& message, const EpochView* known) {
+    EpochView epoch;
+    auto& held = epoch.held;
+    WARREN_TRY_ASSIGN(held.number, decode_number<base::Epoch>("epoch", message.epoch(), 1, UINT32_MAX));
+    WARREN_TRY_ASSIGN(held.slot, decode_number<base::EpochSlot>("epoch slot", message.slot(), 0, keymgr::kSlots - 1));
     if (message.cipher() < 1 || message.cipher() > 3) {
-        return fail(Code::kInvalid, "epoch {}: unknown cipher {}; this node needs a newer version", number, message.cipher());
+        return fail(Code::kInvalid, "epoch {}: unknown cipher {}; this node needs a newer version", held.number,
+                    message.cipher());
     }
-    epoch.cipher = static_cast<keymgr::Cipher>(message.cipher());
-    epoch.replay_window = message.replay_window();
-    epoch.since = base::Revision{message.since()};
-    if (message.secret().size() != keymgr::EpochSecret::size()) {
-        return fail(Code::kInvalid, "epoch {}: no secret came with it", number);
+    held.parameters = {.cipher = static_cast<keymgr::Cipher>(message.cipher()),
+                       .replay_window = message.replay_window()};
+    held.since = base::Revision{message.since()};
+    held.superseded = base::Revision{message.superseded()};
+    held.kept = message.kept();
+    for (const auto member : message.kept_for()) {
+        held.kept_for.push_back(base::MembershipId{member});
     }
-    std::copy(message.secret().begin(), message.secret().end(), epoch.secret.reveal_mutable().begin());
-    return std::pair(number, std::move(epoch));
+    if (message.secret().size() == keymgr::EpochSecret::size()) {
+        std::copy(message.secret().begin(), message.secret().end(), epoch.secret.reveal_mutable().begin());
+    } else if (known != nullptr) {
+        epoch.secret = known->secret.clone();
+    } else {
+        return fail(Code::kInvalid, "epoch {}: came without its secret", held.number);
+    }
+    return epoch;
 }
 
 // A delta with every field checked, ready to be merged.
@@ -84,7 +95,7 @@ struct Checked {
     std::vector<std::pair<base::EndpointId, EndpointView>> endpoints;
     std::vector<base::EndpointId> endpoints_gone;
     std::vector<std::pair<base::EndpointId, AttachmentView>> attachments;
-    std::vector<std::pair<base::Epoch, EpochKeyView>> epochs;
+    std::vector<EpochView> epochs;
 };
 
 template <typename Messages, typename Decode, typename Out>
@@ -99,7 +110,7 @@ base::Status decode_all(const Messages& messages, Decode decode, Out& out) {
     return {};
 }
 
-base::Result<Checked> check(const v1::NetworkDelta& delta) {
+base::Result<Checked> check(const NetworkView& view, const v1::NetworkDelta& delta) {
     Checked checked;
     WARREN_TRY(decode_all(delta.members(), decode_member, checked.members));
     WARREN_TRY(decode_all(
@@ -113,7 +124,11 @@ base::Result<Checked> check(const v1::NetworkDelta& delta) {
         WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("attachment", message.endpoint_id()));
         checked.attachments.emplace_back(id, AttachmentView{.netns = message.netns(), .ifname = message.ifname()});
     }
-    WARREN_TRY(decode_all(delta.epochs(), decode_epoch, checked.epochs));
+    for (const auto& message : delta.epochs()) {
+        const auto known = view.epochs.find(base::Epoch{message.epoch()});
+        WARREN_TRY_ASSIGN(auto epoch, decode_epoch(message, known == view.epochs.end() ? nullptr : &known->second));
+        checked.epochs.push_back(std::move(epoch));
+    }
     return checked;
 }
 
@@ -134,19 +149,27 @@ void merge(NetworkView& view, Checked&& checked) {
     for (const auto& [id, attachment] : checked.attachments) {
         view.attachments.insert_or_assign(id, attachment);
     }
-    for (auto& [number, epoch] : checked.epochs) {
+    for (auto& epoch : checked.epochs) {
+        const auto number = epoch.held.number;
         view.epochs.insert_or_assign(number, std::move(epoch));
     }
 }
 
-base::Result<keymgr::AckView> decode_acks(const v1::PeerAcks& message) {
-    keymgr::AckView acks;
-    acks.floor = base::Revision{message.floor()};
-    for (const auto& exception : message.exceptions()) {
-        WARREN_TRY_ASSIGN(const auto node, decode_id<base::NodeId>("acknowledgement of", exception.node_id()));
-        acks.exceptions.insert_or_assign(node, base::Revision{exception.acked()});
+keymgr::AckUpdate decode_acks(const v1::PeerAcks& message) {
+    keymgr::AckUpdate update{.floor = base::Revision{message.floor()}, .acks = {}};
+    for (const auto& ack : message.acks()) {
+        update.acks.push_back(
+            {.member = base::MembershipId{ack.membership_id()}, .acked = base::Revision{ack.acked()}});
     }
-    return acks;
+    return update;
+}
+
+void retain_members(NetworkView& view) {
+    std::vector<base::MembershipId> members;
+    for (const auto& [node, member] : view.members) {
+        members.push_back(member.membership);
+    }
+    view.acks.retain(members);
 }
 
 base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
@@ -183,21 +206,18 @@ base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta) {
     if (revision <= view.revision) {
         return fail(Code::kInvalid, "network {}: revision {} after {}", view.name, revision, view.revision);
     }
-    WARREN_TRY_ASSIGN(auto checked, check(delta));
-    WARREN_TRY_ASSIGN(auto acks, decode_acks(delta.acks()));
+    WARREN_TRY_ASSIGN(auto checked, check(view, delta));
     merge(view, std::move(checked));
     for (const auto epoch : delta.epochs_gone()) {
         view.epochs.erase(base::Epoch{epoch});
     }
     view.active = base::Epoch{delta.active_epoch()};
-    view.acks = std::move(acks);
+    view.acks.apply(decode_acks(delta.acks()));
+    retain_members(view);
     view.revision = revision;
     return {};
 }
 
-base::Status take_acks(NetworkView& view, const v1::PeerAcks& acks) {
-    WARREN_TRY_ASSIGN(view.acks, decode_acks(acks));
-    return {};
-}
+void take_acks(NetworkView& view, const v1::PeerAcks& acks) { view.acks.apply(decode_acks(acks)); }
 
 }  // namespace warren::agent

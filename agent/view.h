@@ -9,7 +9,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "keymgr/key_schedule.h"
-#include "keymgr/rotation.h"
+#include "keymgr/readiness.h"
 #include "proto/session.pb.h"
 
 // What a manager has told this node of a network that it is a member of. Values, without I/O; every message is checked
@@ -42,11 +42,8 @@ struct AttachmentView {
     bool operator==(const AttachmentView&) const = default;
 };
 
-struct EpochKeyView {
-    base::EpochSlot slot;
-    keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
-    std::uint32_t replay_window = 0;
-    base::Revision since;
+struct EpochView {
+    keymgr::HeldEpoch held;
     keymgr::EpochSecret secret;
 };
 
@@ -65,7 +62,7 @@ struct NetworkView {
     std::map<base::NodeId, MemberView> members;  // this node too
     std::map<base::EndpointId, EndpointView> endpoints;
     std::map<base::EndpointId, AttachmentView> attachments;
-    std::map<base::Epoch, EpochKeyView> epochs;
+    std::map<base::Epoch, EpochView> epochs;
     base::Epoch active;
     keymgr::AckView acks;
 };
@@ -73,6 +70,6 @@ struct NetworkView {
 [[nodiscard]] base::Result<NetworkView> take_snapshot(const v1::NetworkSnapshot& snapshot);
 // kInvalid, and nothing is changed, when the delta is malformed or older than the view: then the session starts over.
 [[nodiscard]] base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta);
-[[nodiscard]] base::Status take_acks(NetworkView& view, const v1::PeerAcks& acks);
+void take_acks(NetworkView& view, const v1::PeerAcks& acks);
 
 }  // namespace warren::agent

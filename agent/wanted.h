@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+
+#include "agent/view.h"
+#include "overlay/barrier.h"
+#include "overlay/model.h"
+#include "xfrm/model.h"
+
+// From what the manager told to what the kernel is to have. Pure.
+namespace warren::agent {
+
+// What a node knows of itself.
+struct Self {
+    base::ClusterId cluster;
+    base::NodeId node;
+    base::IpAddress vtep;
+    bool segmentation = true;  // the kernel cuts VXLAN in ESP rightly
+};
+
+// By a peer's membership: the newest epoch that it was ever sent to in.
+using SentEpochs = std::map<base::MembershipId, base::Epoch>;
+
+// The SAs of an encrypted network. Secrets are borrowed from `view`. kInternal: the view lacks this node.
+[[nodiscard]] base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self, const SentEpochs& sent);
+[[nodiscard]] overlay::Network wanted_links(const NetworkView& view, const Self& self);
+[[nodiscard]] overlay::ProtectedPort protected_port(const NetworkView& view);
+
+}  // namespace warren::agent
