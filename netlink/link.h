@@ -105,9 +105,8 @@ struct NewLink {
     std::optional<base::MacAddress> mac;
     std::optional<base::Mtu> mtu;
     const Namespace* into = nullptr;  // null = the socket's; must live until the message is sent
-    bool up = false;
 };
-// All fail with EEXIST if the name is taken in the namespace the device ends up in.
+// All devices start down. All fail with EEXIST if the name is taken in the namespace the device ends up in.
 [[nodiscard]] Message create_vxlan(const NewLink& link, const Vxlan& options);
 [[nodiscard]] Message create_bridge(const NewLink& link, const Bridge& options);
 [[nodiscard]] Message create_veth(const NewLink& link, const NewLink& peer);

@@ -22,11 +22,6 @@ std::uint8_t flag(bool on) {
     return on ? 1 : 0;
 }
 
-ifinfomsg new_head(const NewLink& link) {
-    const unsigned up = link.up ? kUp : 0;
-    return {.ifi_family = AF_UNSPEC, .ifi_flags = up, .ifi_change = up};
-}
-
 void put_new(Message& message, const NewLink& link) {
     message.put_string(IFLA_IFNAME, link.name);
     if (link.mac) {
@@ -92,7 +87,7 @@ void put_veth(Message& message, const NewLink& peer) {
     message.put_string(IFLA_INFO_KIND, "veth");
     const auto data = message.nest(IFLA_INFO_DATA);
     const auto other = message.nest(VETH_INFO_PEER);
-    message.append(bytes_of(new_head(peer)));
+    message.append(bytes_of(ifinfomsg{}));
     put_new(message, peer);
 }
 
@@ -113,7 +108,7 @@ void put_port(Message& message, const BridgePort& options) {
 
 Message create_vxlan(const NewLink& link, const Vxlan& options) {
     Message message(RTM_NEWLINK, kMakeNew);
-    message.header(new_head(link));
+    message.header(ifinfomsg{});
     put_new(message, link);
     put_vxlan(message, options);
     return message;
@@ -121,7 +116,7 @@ Message create_vxlan(const NewLink& link, const Vxlan& options) {
 
 Message create_bridge(const NewLink& link, const Bridge& options) {
     Message message(RTM_NEWLINK, kMakeNew);
-    message.header(new_head(link));
+    message.header(ifinfomsg{});
     put_new(message, link);
     put_bridge(message, options);
     return message;
@@ -129,7 +124,7 @@ Message create_bridge(const NewLink& link, const Bridge& options) {
 
 Message create_veth(const NewLink& link, const NewLink& peer) {
     Message message(RTM_NEWLINK, kMakeNew);
-    message.header(new_head(link));
+    message.header(ifinfomsg{});
     put_new(message, link);
     put_veth(message, peer);
     return message;

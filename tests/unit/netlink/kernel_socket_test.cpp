@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -29,9 +30,18 @@ Neighbour neighbour(base::IfIndex link, std::uint32_t n) {
                      static_cast<std::uint8_t>(n >> 8U), static_cast<std::uint8_t>(n)}}};
 }
 
+// How many neighbours that somebody set; the kernel adds multicast ones of its own.
+std::size_t permanent(Socket& socket, base::IfIndex link) {
+    const auto all = must(read_neighbours(socket, link));
+    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto& n) { return n.permanent; }));
+}
+
 // A scratch namespace with a bridge that is up.
 struct Bridged : Scratch {
-    Bridged() { must(route.request(create_bridge({.name = "br0", .up = true}, {}))); }
+    Bridged() {
+        must(route.request(create_bridge({.name = "br0"}, {})));
+        must(route.request(set_link("br0", {.up = true})));
+    }
     base::IfIndex index() { return link("br0").index; }
 };
 
@@ -56,7 +66,7 @@ TEST(Transact, GivesEachMessageItsOwnResult) {
     EXPECT_EQ(results[3].error().message(), "netlink: EEXIST: File exists");
     EXPECT_TRUE(ok(results[4]));
     EXPECT_EQ(results[5].error().sys_errno(), ENOENT);
-    EXPECT_EQ(must(read_neighbours(scratch.route, bridge)).size(), 2U);
+    EXPECT_EQ(permanent(scratch.route, bridge), 2U);
 }
 
 TEST(Transact, CarriesTheKernelsOwnWords) {
@@ -65,7 +75,7 @@ TEST(Transact, CarriesTheKernelsOwnWords) {
     const auto status = scratch.route.request(create_vxlan({.name = "vx0"}, options));
     ASSERT_FALSE(status);
     EXPECT_THAT(status.error().message(), StartsWith("netlink: ERANGE: "));
-    EXPECT_THAT(status.error().message(), HasSubstr("VNI"));
+    EXPECT_THAT(status.error().message(), HasSubstr("must be lower than 16777216"));
     EXPECT_EQ(status.error().sys_errno(), ERANGE);
 }
 
@@ -94,10 +104,7 @@ TEST(Transact, TakesThousandsAndKeepsTheirOrder) {
             ASSERT_TRUE(ok(results[i])) << i;
         }
     }
-    const auto there = must(read_neighbours(scratch.route, bridge));
-    EXPECT_EQ(there.size(), kCount - (kCount + 3) / 7);
-    EXPECT_EQ(std::count_if(there.begin(), there.end(), [](const auto& n) { return n.permanent; }),
-              static_cast<std::ptrdiff_t>(there.size()));
+    EXPECT_EQ(permanent(scratch.route, bridge), kCount - (kCount + 3) / 7);
 }
 
 TEST(Dump, EndsWithTheCallersErrorAndLeavesTheSocketUsable) {
@@ -114,7 +121,7 @@ TEST(Dump, EndsWithTheCallersErrorAndLeavesTheSocketUsable) {
     });
     EXPECT_EQ(status.error().message(), "enough");
     EXPECT_EQ(seen, 10);
-    EXPECT_EQ(must(read_neighbours(scratch.route, bridge)).size(), 2000U);
+    EXPECT_EQ(permanent(scratch.route, bridge), 2000U);
 }
 
 TEST(Dump, ReportsTheKernelsRefusal) {
