@@ -45,7 +45,9 @@ gid_t group_warren() {
 
 }  // namespace
 
-std::string PeerCredentials::text() const { return fmt::format("{} (uid {}), pid {}", user_name(uid), uid, pid); }
+std::string PeerCredentials::text() const {
+    return fmt::format("{} (uid {}), pid {}", user_name(uid), uid, pid);
+}
 
 LocalSocket::LocalSocket(asio::io_context& loop, std::filesystem::path path, base::UniqueFd lock)
     : path_(std::move(path)), lock_(std::move(lock)), acceptor_(loop) {}

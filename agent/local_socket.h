@@ -2,7 +2,6 @@
 
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
-
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -31,14 +30,15 @@ struct PeerCredentials {
     [[nodiscard]] std::string text() const;  // "root (uid 0), pid 4711"
 };
 
-// The daemon's API socket: a gRPC server whose connections are accepted here, because gRPC's own listener neither sets the
-// socket's mode before somebody can connect nor tells who connected.
+// The daemon's API socket: a gRPC server whose connections are accepted here, because gRPC's own listener neither sets
+// the socket's mode before somebody can connect nor tells who connected.
 //
-// Owner: main. Thread: the loop's, but for credentials_of(), which any thread may call. The socket file is removed at the end.
+// Owner: main. Thread: the loop's, but for credentials_of(), which any thread may call. The socket file is removed at
+// the end.
 class LocalSocket {
   public:
-    // The socket is 0660, root:warren (root:root where the group does not exist). A file at `path` is replaced only when it
-    // is a socket that nobody answers on; kConflict: another daemon does.
+    // The socket is 0660, root:warren (root:root where the group does not exist). A file at `path` is replaced only
+    // when it is a socket that nobody answers on; kConflict: another daemon does.
     [[nodiscard]] static base::Result<std::unique_ptr<LocalSocket>> open(asio::io_context& loop,
                                                                          const std::filesystem::path& path,
                                                                          const std::vector<grpc::Service*>& services);

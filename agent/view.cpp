@@ -218,6 +218,8 @@ base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta) {
     return {};
 }
 
-void take_acks(NetworkView& view, const v1::PeerAcks& acks) { view.acks.apply(decode_acks(acks)); }
+void take_acks(NetworkView& view, const v1::PeerAcks& acks) {
+    view.acks.apply(decode_acks(acks));
+}
 
 }  // namespace warren::agent

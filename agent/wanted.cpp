@@ -10,14 +10,17 @@ xfrm::Member member_of(const base::NodeId& node, const MemberView& member) {
     return {.node = node, .index = member.index, .vtep = member.vtep, .membership = member.membership};
 }
 
-keymgr::End end_of(const MemberView& member) { return {.id = member.membership, .since = member.since}; }
+keymgr::End end_of(const MemberView& member) {
+    return {.id = member.membership, .since = member.since};
+}
 
 }  // namespace
 
 base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self, const SentEpochs& sent) {
     const auto own = view.members.find(self.node);
     if (own == view.members.end()) {
-        return base::fail(base::Code::kInternal, "network {}: the manager does not count this node as a member", view.name);
+        return base::fail(base::Code::kInternal, "network {}: the manager does not count this node as a member",
+                          view.name);
     }
     xfrm::Network network{.cluster = self.cluster,
                           .id = view.id,
@@ -42,10 +45,10 @@ base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& sel
         const auto peer = end_of(member);
         const auto before = sent.find(member.membership);
         const auto in_use = before == sent.end() ? base::Epoch{} : before->second;
-        network.peers.push_back({.member = member_of(node, member),
-                                 .send = keymgr::tx_epoch(view.active, held, end_of(own->second), peer,
-                                                          view.acks.acked(peer), in_use),
-                                 .receive = keymgr::rx_epochs(held, end_of(own->second), peer)});
+        network.peers.push_back(
+            {.member = member_of(node, member),
+             .send = keymgr::tx_epoch(view.active, held, end_of(own->second), peer, view.acks.acked(peer), in_use),
+             .receive = keymgr::rx_epochs(held, end_of(own->second), peer)});
     }
     return network;
 }

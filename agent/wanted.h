@@ -22,7 +22,8 @@ struct Self {
 using SentEpochs = std::map<base::MembershipId, base::Epoch>;
 
 // The SAs of an encrypted network. Secrets are borrowed from `view`. kInternal: the view lacks this node.
-[[nodiscard]] base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self, const SentEpochs& sent);
+[[nodiscard]] base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self,
+                                                      const SentEpochs& sent);
 [[nodiscard]] overlay::Network wanted_links(const NetworkView& view, const Self& self);
 [[nodiscard]] overlay::ProtectedPort protected_port(const NetworkView& view);
 

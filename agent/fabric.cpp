@@ -1,0 +1,228 @@
+#include "agent/fabric.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "xfrm/host_checks.h"
+
+namespace warren::agent {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr base::Log kLog{"agent"};
+
+// The ports whose barrier a former daemon has left standing. They keep their place until their network is gone for
+// sure.
+overlay::ProtectedPorts ports_of(const std::vector<xfrm::Policy>& policies) {
+    overlay::ProtectedPorts ports;
+    for (const auto& policy : policies) {
+        if (const auto network = xfrm::owner(policy)) {
+            ports.insert({.reqid = xfrm::make_reqid(*network).value,
+                          .port = base::UdpPort{policy.selector.destination_port.port}});
+        }
+    }
+    return ports;
+}
+
+base::Status first_failure(const xfrm::Outcome& outcome) {
+    if (!outcome.failed.empty()) {
+        return tl::unexpected<base::Error>(outcome.failed.front());
+    }
+    return {};
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Fabric>> Fabric::open(const std::filesystem::path& run_dir) {
+    WARREN_TRY_ASSIGN(auto port, xfrm::make_netlink_port());
+    WARREN_TRY_ASSIGN(auto engine, xfrm::Engine::open({.run_dir = run_dir, .limits = {}}, *port));
+    WARREN_TRY_ASSIGN(auto builder, overlay::Builder::open(run_dir));
+    return std::unique_ptr<Fabric>(
+        new Fabric(std::move(port), std::move(engine), std::move(builder), overlay::Firewall::open()));
+}
+
+Fabric::Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Engine> engine, overlay::Builder builder,
+               base::Result<overlay::Firewall> firewall)
+    : port_(std::move(port)), engine_(std::move(engine)), builder_(std::move(builder)) {
+    if (firewall) {
+        firewall_.emplace(*std::move(firewall));
+    } else {
+        firewall_problem_ = firewall.error().message();
+    }
+    ports_ = ports_of(engine_->policies());
+}
+
+base::Status Fabric::check_encryption(const base::IpAddress& vtep, base::UdpPort port) {
+    if (!firewall_) {
+        return fail(Code::kPrecondition, "{}", firewall_problem_);
+    }
+    WARREN_TRY(firewall_->check_support());
+    WARREN_TRY(xfrm::check_host(vtep));
+    return xfrm::check_foreign_policies(engine_->policies(), vtep, port);
+}
+
+base::Status Fabric::raise_barriers(const NetworkView& view, const xfrm::Network& keys) {
+    if (!indexes_.contains(view.id)) {
+        WARREN_TRY(check_encryption(keys.self.vtep, view.port));
+    }
+    ports_.insert(protected_port(view));
+    indexes_.insert_or_assign(view.id, view.index);
+    WARREN_TRY(firewall_->apply(ports_));
+    return first_failure(engine_->apply_policies(keys));
+}
+
+base::Status Fabric::lower_barriers(base::NetworkIndex index) {
+    WARREN_TRY(first_failure(engine_->remove_policies(index)));
+    const auto reqid = xfrm::make_reqid(index).value;
+    std::erase_if(ports_, [&](const auto& port) { return port.reqid == reqid; });
+    return firewall_ ? firewall_->apply(ports_) : base::Status{};
+}
+
+void Fabric::apply_keys(const xfrm::Network& keys, Applied& applied) {
+    const auto outcome = engine_->apply_states(keys);
+    for (const auto& error : outcome.failed) {
+        applied.problems.push_back(error.message());
+    }
+    for (const auto& lost : outcome.lost) {
+        applied.rotations.insert({.epoch = lost.identity.epoch, .limit = false});
+    }
+    if (!outcome.lost.empty()) {
+        applied.problems.push_back(
+            fmt::format("{} SAs were deleted by somebody else; a rotation will replace them", outcome.lost.size()));
+    }
+    applied.keys_complete = outcome.failed.empty();
+}
+
+Applied Fabric::apply(const NetworkView& view, const Self& self) {
+    Applied applied;
+    applied.keys_complete = true;
+    if (view.encrypted) {
+        const auto sent = engine_->sent_epochs(view.id, [&] {
+            const auto own = view.members.find(self.node);
+            return own == view.members.end() ? base::MembershipId{} : own->second.membership;
+        }());
+        const auto keys = wanted_keys(view, self, sent);
+        const auto barriers =
+            keys ? raise_barriers(view, *keys) : base::fail_with(base::Result<xfrm::Network>(keys.error()));
+        if (!barriers) {
+            // Without both barriers there is no VXLAN device: dark, not clear.
+            applied.keys_complete = false;
+            applied.retry = true;
+            applied.problems.push_back(barriers.error().message());
+            for (const auto& [id, attachment] : view.attachments) {
+                applied.endpoint_errors.insert_or_assign(id, barriers.error());
+            }
+            return applied;
+        }
+        apply_keys(*keys, applied);
+    }
+    auto built = builder_.apply(wanted_links(view, self));
+    for (const auto& error : built.errors) {
+        applied.problems.push_back(error.message());
+    }
+    for (const auto& [id, error] : built.endpoint_errors) {
+        applied.problems.push_back(error.message());
+    }
+    applied.keys_complete = applied.keys_complete && built.errors.empty();
+    applied.retry = !applied.problems.empty();
+    if (!built.errors.empty()) {
+        for (const auto& [id, attachment] : view.attachments) {
+            applied.endpoint_errors.insert_or_assign(id, built.errors.front());
+        }
+    }
+    applied.endpoint_errors.merge(built.endpoint_errors);
+    applied.ifnames = std::move(built.ifnames);
+    return applied;
+}
+
+base::Status Fabric::remove(const base::NetworkId& network) {
+    WARREN_TRY(builder_.remove(network));
+    const auto index = indexes_.find(network);
+    if (index != indexes_.end()) {
+        WARREN_TRY(first_failure(engine_->remove_states(index->second)));
+        WARREN_TRY(lower_barriers(index->second));
+        indexes_.erase(index);
+    }
+    return {};
+}
+
+base::Status Fabric::remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known) {
+    WARREN_TRY_ASSIGN(const auto found, builder_.found());
+    for (const auto& network : found) {
+        if (!known.contains(network)) {
+            kLog.info("network {}: this node is no member any more, taking down what is left", network);
+            WARREN_TRY(remove(network));
+        }
+    }
+    std::set<base::NetworkIndex> indexes;
+    overlay::ProtectedPorts ports;
+    for (const auto& [id, view] : known) {
+        if (view->encrypted) {
+            indexes.insert(view->index);
+            ports.insert(protected_port(*view));
+        }
+    }
+    WARREN_TRY(first_failure(engine_->remove_unknown(indexes)));
+    ports_ = std::move(ports);
+    return firewall_ ? firewall_->apply(ports_) : base::Status{};
+}
+
+Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const {
+    Changes changes;
+    if (!findings) {
+        changes.notes.push_back(findings.error().message());
+        return changes;
+    }
+    changes.dirty = std::move(findings->states);
+    changes.dirty.merge(findings->policies);
+    for (const auto& limit : findings->limits) {
+        changes.rotations[limit.network].insert({.epoch = {}, .limit = true});
+    }
+    changes.notes = std::move(findings->notes);
+    return changes;
+}
+
+Fabric::Changes Fabric::handle_key_events() {
+    return changes_of(engine_->handle_events());
+}
+
+Fabric::Changes Fabric::sweep() {
+    return changes_of(engine_->resync());
+}
+
+void Fabric::handle_firewall_events() {
+    const auto restored = firewall_->handle_events();
+    if (!restored) {
+        kLog.error("nft table inet warren can't be put back: {}", restored.error().message());
+    } else if (*restored) {
+        kLog.warn("somebody changed or removed the nft table inet warren; it has been put back");
+    }
+}
+
+std::map<base::NetworkIndex, Fabric::KeyTraffic> Fabric::traffic() {
+    std::map<base::NetworkIndex, KeyTraffic> traffic;
+    const auto status = engine_->status();
+    if (!status) {
+        return traffic;
+    }
+    for (const auto& entry : *status) {
+        auto& network = traffic[entry.network];
+        ++network.sas;
+        if (entry.direction == xfrm::Direction::kOut) {
+            network.packets_out += entry.sa.counters.packets;
+        } else {
+            network.packets_in += entry.sa.counters.packets;
+        }
+    }
+    return traffic;
+}
+
+std::optional<overlay::DropCounters> Fabric::drops() {
+    return firewall_ ? firewall_->drop_counters().value_or(std::nullopt) : std::nullopt;
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/wanted.h"
+#include "overlay/builder.h"
+#include "overlay/firewall.h"
+#include "xfrm/engine.h"
+
+namespace warren::agent {
+
+// A rotation that the kernel's state makes necessary.
+struct RotationNeed {
+    base::Epoch epoch;   // of the SA in question
+    bool limit = false;  // it reached a soft limit; else it is lost
+
+    auto operator<=>(const RotationNeed&) const = default;
+};
+
+// What one apply() came to.
+struct Applied {
+    bool keys_complete = false;  // the kernel has the keys and the remote endpoints: the revision may be acknowledged
+    std::vector<std::string> problems;                        // of the network as a whole, for people
+    std::map<base::EndpointId, base::Error> endpoint_errors;  // of single local endpoints
+    std::map<base::EndpointId, std::string> ifnames;          // of the local endpoints that are in place
+    std::set<RotationNeed> rotations;
+    bool retry = false;  // something failed that may go by itself
+};
+
+// This host's kernel, as far as it is ours: both barriers, SAs, and links, in the order that never lets a frame out in
+// clear. A network is built behind its barriers and taken down before them.
+//
+// Owner: the agent. Thread: the loop's. Lifetime: what it has built stays when it goes.
+class Fabric {
+  public:
+    // Reads what a former daemon left and changes nothing. `run_dir` is absolute.
+    [[nodiscard]] static base::Result<std::unique_ptr<Fabric>> open(const std::filesystem::path& run_dir);
+
+    // Why this host cannot take an encrypted network; kPrecondition names what to change. Nothing when it can.
+    [[nodiscard]] base::Status check_encryption(const base::IpAddress& vtep, base::UdpPort port);
+
+    [[nodiscard]] Applied apply(const NetworkView& view, const Self& self);
+    [[nodiscard]] base::Status remove(const base::NetworkId& network);
+    // Takes down whatever of ours is not among `known`: what was left by networks that this node is in no more.
+    [[nodiscard]] base::Status remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known);
+
+    // Readable when a watched part of the kernel has changed.
+    [[nodiscard]] int key_events() const { return engine_->event_fd(); }
+    [[nodiscard]] int firewall_events() const { return firewall_ ? firewall_->event_fd() : -1; }
+    // Networks to apply again, and soft limits that were reached.
+    struct Changes {
+        std::set<base::NetworkIndex> dirty;
+        std::map<base::NetworkIndex, std::set<RotationNeed>> rotations;
+        std::vector<std::string> notes;
+    };
+    [[nodiscard]] Changes handle_key_events();
+    [[nodiscard]] Changes sweep();  // the same from a look at everything; now and then, since events can be lost
+    void handle_firewall_events();
+
+    struct KeyTraffic {
+        std::size_t sas = 0;
+        std::uint64_t packets_out = 0;
+        std::uint64_t packets_in = 0;
+    };
+    [[nodiscard]] std::map<base::NetworkIndex, KeyTraffic> traffic();
+    [[nodiscard]] std::optional<overlay::DropCounters> drops();
+
+  private:
+    Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Engine> engine, overlay::Builder builder,
+           base::Result<overlay::Firewall> firewall);
+
+    std::unique_ptr<xfrm::KernelPort> port_;
+    std::unique_ptr<xfrm::Engine> engine_;
+    overlay::Builder builder_;
+    std::optional<overlay::Firewall> firewall_;
+    std::string firewall_problem_;
+    overlay::ProtectedPorts ports_;                          // behind the second barrier
+    std::map<base::NetworkId, base::NetworkIndex> indexes_;  // of the encrypted networks that were applied
+
+    [[nodiscard]] base::Status raise_barriers(const NetworkView& view, const xfrm::Network& keys);
+    [[nodiscard]] base::Status lower_barriers(base::NetworkIndex index);
+    void apply_keys(const xfrm::Network& keys, Applied& applied);
+    [[nodiscard]] Changes changes_of(base::Result<xfrm::Findings> findings) const;
+};
+
+}  // namespace warren::agent
