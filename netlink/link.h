@@ -118,7 +118,7 @@ struct LinkChange {
     std::optional<base::Mtu> mtu;
     std::optional<base::IfIndex> master;  // 0 = none
     std::optional<bool> up;
-    std::optional<std::uint32_t> gso_max_segs;  // 1 = packets are cut into segments before they reach the device
+    std::optional<std::uint32_t> gso_max_segs;  // 1 = cut packets first; see segmentation.h
     const Namespace* into = nullptr;            // moves the device; must live until the message is sent
 };
 [[nodiscard]] Message set_link(const LinkRef& link, const LinkChange& change);

@@ -17,6 +17,9 @@ namespace warren::netlink {
 
 namespace {
 
+constexpr std::uint32_t kOneSegment = 1;
+constexpr std::uint32_t kAnySegments = 65535;  // GSO_MAX_SEGS, what a device starts with
+
 // One ETHTOOL_G*/S* command with a value, in the calling thread's namespace.
 base::Result<bool> ethtool(std::string_view ifname, std::uint32_t command, bool value) {
     const base::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -38,15 +41,22 @@ base::Result<bool> ethtool(std::string_view ifname, std::uint32_t command, bool 
 base::Result<bool> segmentation(const Namespace& where, std::string_view ifname) {
     WARREN_TRY(check_ifname("interface", ifname));
     return run_in(where, [ifname]() -> base::Result<bool> {
+        WARREN_TRY_ASSIGN(auto socket, Socket::open(Protocol::kRoute));
+        WARREN_TRY_ASSIGN(const auto link, read_link(socket, ifname));
         WARREN_TRY_ASSIGN(const bool generic, ethtool(ifname, ETHTOOL_GGSO, false));
         WARREN_TRY_ASSIGN(const bool tcp, ethtool(ifname, ETHTOOL_GTSO, false));
-        return generic || tcp;
+        return link.gso_max_segs != kOneSegment || generic || tcp;
     });
 }
 
 base::Status set_segmentation(const Namespace& where, std::string_view ifname, bool on) {
     WARREN_TRY(check_ifname("interface", ifname));
     return run_in(where, [ifname, on]() -> base::Status {
+        WARREN_TRY_ASSIGN(auto socket, Socket::open(Protocol::kRoute));
+        auto set = socket.request(set_link(ifname, {.gso_max_segs = on ? kAnySegments : kOneSegment}));
+        if (!set) {
+            return base::fail_in(fmt::format("segmentation of {}", ifname), std::move(set));
+        }
         WARREN_TRY(ethtool(ifname, ETHTOOL_SGSO, on));
         WARREN_TRY(ethtool(ifname, ETHTOOL_STSO, on));
         return {};

@@ -215,8 +215,12 @@ TEST(Segmentation, IsReadAndSetAsEthtoolDoes) {
     EXPECT_TRUE(must(segmentation(node.network.ns, "vx0")));
     EXPECT_TRUE(ok(set_segmentation(node.network.ns, "vx0", false)));
     EXPECT_FALSE(must(segmentation(node.network.ns, "vx0")));
+    EXPECT_EQ(node.network.link("vx0").gso_max_segs, 1U);
     EXPECT_THAT(node.network.run("ethtool -k vx0"),
-                AllOf(HasSubstr("tcp-segmentation-offload: off"), HasSubstr("generic-segmentation-offload: off")));
+                AllOf(HasSubstr("tx-tcp-segmentation: off"), HasSubstr("generic-segmentation-offload: off")));
+    // Half undone by somebody is not off.
+    ASSERT_TRUE(ok(node.network.route.request(set_link("vx0", {.gso_max_segs = 65535}))));
+    EXPECT_TRUE(must(segmentation(node.network.ns, "vx0")));
     EXPECT_TRUE(ok(set_segmentation(node.network.ns, "vx0", true)));
     EXPECT_TRUE(must(segmentation(node.network.ns, "vx0")));
     EXPECT_EQ(segmentation(node.host.ns, "vx0").error().code(), base::Code::kNotFound);
