@@ -50,10 +50,13 @@ bool is_used_between(const HeldEpoch& epoch, const End& one, const End& other) {
 
 Epoch tx_epoch(Epoch active, std::span<const HeldEpoch> epochs, const End& self, const End& peer, Revision peer_acked,
                Epoch in_use) {
+    const Revision pair = std::max(self.since, peer.since);
+    // Who was sent to under these ids has acknowledged both of them, even if nobody remembers to have been told.
+    const Revision acked = in_use == Epoch{} ? peer_acked : std::max(peer_acked, pair);
     Epoch chosen;
     for (const HeldEpoch& epoch : epochs) {
         const bool usable = epoch.number <= active && is_used_between(epoch, self, peer);
-        const bool ready = peer_acked >= std::max({epoch.since, self.since, peer.since});
+        const bool ready = acked >= std::max(epoch.since, pair);
         if (usable && (ready || epoch.number == in_use)) {
             chosen = std::max(chosen, epoch.number);
         }
