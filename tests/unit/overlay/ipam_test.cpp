@@ -1,0 +1,209 @@
+#include "overlay/ipam.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "sample.h"
+
+namespace warren::overlay {
+namespace {
+
+using base::Code;
+using base::IpAddress;
+using base::Prefix;
+
+std::string message_of(const base::Status& status) {
+    return status ? "" : status.error().message();
+}
+
+TEST(CheckSubnet, NamesTheRuleThatIsBroken) {
+    const auto check = [](const char* text) { return message_of(check_subnet("--subnet", prefix(text), {})); };
+    EXPECT_EQ(check("10.1.0.0/24"), "");
+    EXPECT_EQ(check("10.0.0.0/8"), "");
+    EXPECT_EQ(check("10.1.0.8/29"), "");
+    EXPECT_EQ(check("10.1.0.7/24"), "--subnet 10.1.0.7/24: has bits set behind the prefix; the subnet is 10.1.0.0/24");
+    EXPECT_EQ(check("10.1.0.0/30"), "--subnet 10.1.0.0/30: the prefix length must be 8 to 29");
+    EXPECT_EQ(check("12.0.0.0/7"), "--subnet 12.0.0.0/7: the prefix length must be 8 to 29");
+    EXPECT_EQ(check("127.1.0.0/16"), "--subnet 127.1.0.0/16: must not be in the loopback range 127.0.0.0/8");
+    EXPECT_EQ(check("169.254.3.0/24"), "--subnet 169.254.3.0/24: must not be in the link-local range 169.254.0.0/16");
+    EXPECT_EQ(check("224.0.1.0/24"), "--subnet 224.0.1.0/24: must not be in the multicast range 224.0.0.0/4");
+    EXPECT_EQ(check("250.0.1.0/24"), "--subnet 250.0.1.0/24: must not be in the reserved range 240.0.0.0/4");
+    EXPECT_EQ(check("0.0.0.0/8"), "--subnet 0.0.0.0/8: must not be in the \"this network\" range 0.0.0.0/8");
+    EXPECT_EQ(check("fd00::/64"), "--subnet fd00::/64: must be an IPv4 subnet");
+}
+
+TEST(CheckSubnet, NamesWhomItOverlaps) {
+    const std::vector<UsedSubnet> used{{prefix("10.1.0.0/16"), "network blue"},
+                                       {prefix("172.16.0.0/24"), "the host's route via eth0"}};
+    const auto inside = check_subnet("--subnet", prefix("10.1.7.0/24"), used);
+    EXPECT_EQ(message_of(inside), "--subnet 10.1.7.0/24: overlaps 10.1.0.0/16 of network blue");
+    EXPECT_EQ(inside.error().code(), Code::kConflict);
+    EXPECT_EQ(message_of(check_subnet("--subnet", prefix("172.16.0.0/12"), used)),
+              "--subnet 172.16.0.0/12: overlaps 172.16.0.0/24 of the host's route via eth0");
+    EXPECT_TRUE(check_subnet("--subnet", prefix("10.2.0.0/16"), used));
+}
+
+TEST(CheckPool, MustHoldItsPieces) {
+    EXPECT_TRUE(check_pool("--subnet-pool", prefix("10.128.0.0/9"), 24));
+    EXPECT_EQ(message_of(check_pool("--subnet-pool", prefix("10.1.0.0/24"), 16)),
+              "--subnet-pool 10.1.0.0/24: cannot be cut into subnets of /16: the size must be 24 to 29");
+    EXPECT_FALSE(check_pool("--subnet-pool", prefix("10.1.0.0/24"), 30));
+    EXPECT_FALSE(check_pool("--subnet-pool", prefix("127.0.0.0/8"), 24));
+}
+
+TEST(AllocateSubnet, GivesTheFirstFreePiece) {
+    const Prefix pool = prefix("10.128.0.0/9");
+    EXPECT_EQ(allocate_subnet(pool, 24, {}).value(), prefix("10.128.0.0/24"));
+    // Wider, narrower, out of order, and elsewhere.
+    const std::vector<UsedSubnet> used{{prefix("10.128.2.128/25"), "c"},
+                                       {prefix("10.128.0.0/23"), "b"},
+                                       {prefix("192.168.0.0/16"), "d"},
+                                       {prefix("10.128.0.0/24"), "a"}};
+    EXPECT_EQ(allocate_subnet(pool, 24, used).value(), prefix("10.128.3.0/24"));
+}
+
+TEST(AllocateSubnet, EndsWithThePool) {
+    const Prefix pool = prefix("10.9.0.0/23");
+    const std::vector<UsedSubnet> one{{prefix("10.9.0.0/24"), "a"}};
+    EXPECT_EQ(allocate_subnet(pool, 24, one).value(), prefix("10.9.1.0/24"));
+    const std::vector<UsedSubnet> all{{prefix("10.9.1.64/27"), "a"}, {prefix("10.9.0.3/32"), "b"}};
+    const auto none = allocate_subnet(pool, 24, all);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), Code::kExhausted);
+    EXPECT_EQ(none.error().message(),
+              "the subnet pool 10.9.0.0/23 has no free /24 left: give a subnet, or remove a network");
+    const std::vector<UsedSubnet> whole{{prefix("10.0.0.0/8"), "a"}};
+    EXPECT_FALSE(allocate_subnet(pool, 24, whole));
+    // A route to everything leaves nothing, and the arithmetic holds at the end of the address space.
+    const std::vector<UsedSubnet> everything{{prefix("0.0.0.0/0"), "a"}};
+    EXPECT_FALSE(allocate_subnet(pool, 24, everything));
+    EXPECT_EQ(allocate_subnet(prefix("223.255.255.0/24"), 29, {}).value(), prefix("223.255.255.0/29"));
+}
+
+// Against the plain way: try every piece.
+RC_GTEST_PROP(AllocateSubnet, AgreesWithTryingEveryPiece, ()) {
+    const Prefix pool = prefix("10.64.0.0/16");
+    const auto size = *rc::gen::inRange<std::uint8_t>(18, 24);
+    const auto used = *rc::gen::container<std::vector<UsedSubnet>>(rc::gen::map(
+        rc::gen::pair(rc::gen::inRange<std::uint32_t>(0x0a3f0000, 0x0a420000), rc::gen::inRange<std::uint8_t>(15, 33)),
+        [](const auto& pair) {
+            const Prefix any{IpAddress::v4(pair.first), pair.second};
+            return UsedSubnet{{any.network(), pair.second}, "x"};
+        }));
+    std::optional<Prefix> expected;
+    for (std::uint32_t at = 0x0a400000; at < 0x0a410000 && !expected; at += 1U << (32U - size)) {
+        const Prefix piece{IpAddress::v4(at), size};
+        const bool free = std::none_of(used.begin(), used.end(),
+                                       [&](const UsedSubnet& other) { return other.prefix.overlaps(piece); });
+        expected = free ? std::optional(piece) : std::nullopt;
+    }
+    const auto got = allocate_subnet(pool, size, used);
+    RC_ASSERT(got.has_value() == expected.has_value());
+    RC_ASSERT(!expected || *got == *expected);
+}
+
+TEST(CheckAddress, NamesTheRuleThatIsBroken) {
+    const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = ip("10.1.0.1")};
+    const AddressSet taken{ip("10.1.0.3")};
+    const auto check = [&](const char* text) { return message_of(check_address("--ip", pool, taken, ip(text))); };
+    EXPECT_EQ(check("10.1.0.2"), "");
+    EXPECT_EQ(check("10.1.0.6"), "");
+    EXPECT_EQ(check("10.1.0.8"), "--ip 10.1.0.8: must be in the network's subnet 10.1.0.0/29");
+    EXPECT_EQ(check("fd00::2"), "--ip fd00::2: must be in the network's subnet 10.1.0.0/29");
+    EXPECT_EQ(check("10.1.0.1"), "--ip 10.1.0.1: is the gateway of the subnet 10.1.0.0/29");
+    EXPECT_EQ(check("10.1.0.0"), "--ip 10.1.0.0: is the network address of the subnet 10.1.0.0/29");
+    EXPECT_EQ(check("10.1.0.7"), "--ip 10.1.0.7: is the broadcast address of the subnet 10.1.0.0/29");
+    EXPECT_EQ(check("10.1.0.3"), "--ip 10.1.0.3: is taken by another endpoint of the network");
+    EXPECT_EQ(check_address("--ip", pool, taken, ip("10.1.0.3")).error().code(), Code::kConflict);
+}
+
+TEST(AllocateAddress, GoesOnBehindTheLastAndAround) {
+    const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = default_gateway(prefix("10.1.0.0/29"))};
+    EXPECT_EQ(pool.gateway, ip("10.1.0.1"));
+    EXPECT_EQ(allocate_address(pool, {}, std::nullopt).value(), ip("10.1.0.2"));
+    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.2")).value(), ip("10.1.0.3"));  // .2 was freed: not at once again
+    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.6")).value(), ip("10.1.0.2"));  // past broadcast, network, gateway
+    EXPECT_EQ(allocate_address(pool, {ip("10.1.0.2")}, ip("10.1.0.6")).value(), ip("10.1.0.3"));
+    EXPECT_EQ(allocate_address(pool, {}, ip("192.168.0.1")).value(), ip("10.1.0.2"));  // of a former subnet
+    AddressSet all;
+    for (const char* text : {"10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "10.1.0.6"}) {
+        all.insert(ip(text));
+    }
+    const auto none = allocate_address(pool, all, std::nullopt);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), Code::kExhausted);
+    EXPECT_EQ(none.error().message(), "all addresses of the subnet 10.1.0.0/29 are taken");
+}
+
+TEST(AllocateAddress, LeavesOutAGatewayInTheMiddle) {
+    const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = ip("10.1.0.4")};
+    EXPECT_EQ(allocate_address(pool, {}, std::nullopt).value(), ip("10.1.0.1"));
+    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.3")).value(), ip("10.1.0.5"));
+}
+
+RC_GTEST_PROP(AllocateAddress, GivesEveryHostAddressOnce, ()) {
+    const auto length = *rc::gen::inRange<std::uint8_t>(22, 30);
+    const Prefix subnet{IpAddress::v4(0x0a050000), length};
+    const AddressPool pool{.subnet = subnet, .gateway = default_gateway(subnet)};
+    AddressSet taken;
+    std::optional<IpAddress> last;
+    const std::size_t hosts = (std::size_t{1} << (32U - length)) - 3;  // network, broadcast, gateway
+    for (std::size_t i = 0; i < hosts; ++i) {
+        const auto next = allocate_address(pool, taken, last);
+        RC_ASSERT(next.has_value());
+        RC_ASSERT(check_address("--ip", pool, taken, *next).has_value());
+        taken.insert(*next);
+        last = *next;
+    }
+    RC_ASSERT(!allocate_address(pool, taken, last));
+}
+
+TEST(CheckGateway, MustBeAHostAddress) {
+    const Prefix subnet = prefix("10.1.0.0/24");
+    EXPECT_TRUE(check_gateway("--gateway", subnet, ip("10.1.0.254")));
+    EXPECT_FALSE(check_gateway("--gateway", subnet, ip("10.1.0.0")));
+    EXPECT_FALSE(check_gateway("--gateway", subnet, ip("10.1.0.255")));
+    EXPECT_EQ(message_of(check_gateway("--gateway", subnet, ip("10.2.0.1"))),
+              "--gateway 10.2.0.1: must be a host address of the subnet 10.1.0.0/24");
+}
+
+constexpr base::Time kNoon{std::chrono::hours(24 * 20000 + 12)};
+
+TEST(AllocateNumber, FillsGapsAndLetsFreedOnesRest) {
+    const NumberRange range{.first = 5, .last = 8};
+    EXPECT_EQ(allocate_number("VNI", range, {}, kNoon).value(), 5U);
+    EXPECT_EQ(allocate_number("VNI", range, {{5, std::nullopt}, {7, std::nullopt}}, kNoon).value(), 6U);
+    // What lies below the range does not count.
+    EXPECT_EQ(allocate_number("VNI", range, {{1, std::nullopt}, {5, std::nullopt}}, kNoon).value(), 6U);
+    const NumberUse resting{{5, kNoon - std::chrono::hours(23)}, {6, std::nullopt}};
+    EXPECT_EQ(allocate_number("VNI", range, resting, kNoon).value(), 7U);
+    EXPECT_EQ(allocate_number("VNI", range, resting, kNoon + std::chrono::hours(1)).value(), 5U);
+}
+
+TEST(AllocateNumber, SaysWhenOneWillBeFree) {
+    const NumberRange range{.first = 1, .last = 2};
+    const NumberUse use{{1, kNoon - std::chrono::hours(23)}, {2, kNoon - std::chrono::hours(20)}};
+    const auto none = allocate_number("network index", range, use, kNoon);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), Code::kExhausted);
+    EXPECT_EQ(
+        none.error().message(),
+        "all network index numbers 1 to 2 are in use or were freed within the last day; one is free again in 1h 0m");
+    EXPECT_FALSE(allocate_number("VNI", range, {{1, std::nullopt}, {2, std::nullopt}}, kNoon));
+    // The clock went back: rather too long than too short.
+    EXPECT_FALSE(allocate_number("VNI", range, use, kNoon - std::chrono::hours(48)));
+}
+
+TEST(AllocateNumber, TheLastNumberOfAllIsGiven) {
+    const NumberRange range{.first = 0xfffffffe, .last = 0xffffffff};
+    EXPECT_EQ(allocate_number("x", range, {{0xfffffffe, std::nullopt}}, kNoon).value(), 0xffffffffU);
+    EXPECT_FALSE(allocate_number("x", range, {{0xfffffffe, std::nullopt}, {0xffffffff, std::nullopt}}, kNoon));
+}
+
+TEST(RestedNumbers, AreThoseFreedADayAgo) {
+    const NumberUse use{{1, std::nullopt}, {2, kNoon - std::chrono::hours(24)}, {3, kNoon}};
+    EXPECT_EQ(rested_numbers(use, kNoon), std::vector<std::uint32_t>{2});
+}
+
+}  // namespace
+}  // namespace warren::overlay
