@@ -38,7 +38,7 @@ std::string vnis_text(const v1::Network& network) {
 std::string labels_text(const v1::Network& network) {
     std::vector<std::string> labels;
     for (const auto& [key, value] : network.labels()) {
-        labels.push_back(key + "=" + value);
+        labels.push_back(fmt::format("{}={}", key, value));
     }
     std::sort(labels.begin(), labels.end());
     return joined(labels);

@@ -1,0 +1,183 @@
+#pragma once
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/run.h"
+#include "proto/control.grpc.pb.h"
+#include "proto/local.grpc.pb.h"
+#include "sample.h"
+
+namespace warren::cli {
+
+// One method of the fake daemon: notes what it is asked and answers what the test put there.
+template <typename Request, typename Reply>
+struct Answer {
+    std::vector<Request> asked;
+    Reply reply;
+    grpc::Status status;
+
+    grpc::Status operator()(const Request* request, Reply* out) {
+        asked.push_back(*request);
+        *out = reply;
+        return status;
+    }
+};
+
+struct FakeLocal final : v1::Local::Service {
+    Answer<v1::ClusterInitRequest, v1::ClusterInfoReply> init;
+    Answer<v1::ClusterJoinRequest, v1::ClusterInfoReply> join;
+    Answer<v1::ClusterInfoRequest, v1::ClusterInfoReply> info;
+    Answer<v1::NetworkConnectRequest, v1::NetworkConnectReply> connect;
+    Answer<v1::NetworkDisconnectRequest, v1::NetworkDisconnectReply> disconnect;
+    Answer<v1::StatusRequest, v1::StatusReply> status;
+
+    using Context = grpc::ServerContext;
+    grpc::Status ClusterInit(Context* /*c*/, const v1::ClusterInitRequest* q, v1::ClusterInfoReply* r) override {
+        return init(q, r);
+    }
+    grpc::Status ClusterJoin(Context* /*c*/, const v1::ClusterJoinRequest* q, v1::ClusterInfoReply* r) override {
+        return join(q, r);
+    }
+    grpc::Status ClusterInfo(Context* /*c*/, const v1::ClusterInfoRequest* q, v1::ClusterInfoReply* r) override {
+        return info(q, r);
+    }
+    grpc::Status NetworkConnect(Context* /*c*/, const v1::NetworkConnectRequest* q,
+                                v1::NetworkConnectReply* r) override {
+        return connect(q, r);
+    }
+    grpc::Status NetworkDisconnect(Context* /*c*/, const v1::NetworkDisconnectRequest* q,
+                                   v1::NetworkDisconnectReply* r) override {
+        return disconnect(q, r);
+    }
+    grpc::Status Status(Context* /*c*/, const v1::StatusRequest* q, v1::StatusReply* r) override {
+        return status(q, r);
+    }
+};
+
+struct FakeControl final : v1::Control::Service {
+    Answer<v1::TokenShowRequest, v1::TokenShowReply> token;
+    Answer<v1::NodeListRequest, v1::NodeListReply> nodes;
+    Answer<v1::NodeInspectRequest, v1::Node> node;
+    Answer<v1::NetworkCreateRequest, v1::Network> create;
+    Answer<v1::NetworkListRequest, v1::NetworkListReply> networks;
+    Answer<v1::NetworkInspectRequest, v1::Network> network;
+    // Removing: by name, an error or a reply with that name.
+    std::vector<std::string> remove_asked;
+    std::function<grpc::Status(const std::string&)> remove = [](const std::string&) { return grpc::Status::OK; };
+    Answer<v1::EndpointListRequest, v1::EndpointListReply> endpoints;
+    Answer<v1::KeyListRequest, v1::KeyListReply> keys;
+    Answer<v1::KeyStatusRequest, v1::KeyStatusReply> key_status;
+    std::vector<v1::KeyRotateRequest> rotate_asked;
+    std::function<grpc::Status(grpc::ServerContext&, grpc::ServerWriter<v1::RotationProgress>&)> rotate;
+
+    using Context = grpc::ServerContext;
+    grpc::Status TokenShow(Context* /*c*/, const v1::TokenShowRequest* q, v1::TokenShowReply* r) override {
+        return token(q, r);
+    }
+    grpc::Status NodeList(Context* /*c*/, const v1::NodeListRequest* q, v1::NodeListReply* r) override {
+        return nodes(q, r);
+    }
+    grpc::Status NodeInspect(Context* /*c*/, const v1::NodeInspectRequest* q, v1::Node* r) override {
+        return node(q, r);
+    }
+    grpc::Status NetworkCreate(Context* /*c*/, const v1::NetworkCreateRequest* q, v1::Network* r) override {
+        return create(q, r);
+    }
+    grpc::Status NetworkList(Context* /*c*/, const v1::NetworkListRequest* q, v1::NetworkListReply* r) override {
+        return networks(q, r);
+    }
+    grpc::Status NetworkInspect(Context* /*c*/, const v1::NetworkInspectRequest* q, v1::Network* r) override {
+        return network(q, r);
+    }
+    grpc::Status NetworkRemove(Context* /*c*/, const v1::NetworkRemoveRequest* q, v1::NetworkRemoveReply* r) override {
+        remove_asked.push_back(q->network());
+        r->set_name(q->network());
+        return remove(q->network());
+    }
+    grpc::Status EndpointList(Context* /*c*/, const v1::EndpointListRequest* q, v1::EndpointListReply* r) override {
+        return endpoints(q, r);
+    }
+    grpc::Status KeyList(Context* /*c*/, const v1::KeyListRequest* q, v1::KeyListReply* r) override {
+        return keys(q, r);
+    }
+    grpc::Status KeyStatus(Context* /*c*/, const v1::KeyStatusRequest* q, v1::KeyStatusReply* r) override {
+        return key_status(q, r);
+    }
+    grpc::Status KeyRotate(Context* context, const v1::KeyRotateRequest* q,
+                           grpc::ServerWriter<v1::RotationProgress>* writer) override {
+        rotate_asked.push_back(*q);
+        return rotate(*context, *writer);
+    }
+};
+
+// What a run of the program left behind.
+struct Outcome {
+    Exit exit = Exit::kDone;
+    std::string out;
+    std::string err;
+};
+
+// A directory of the test's own, and the program run against the socket in it.
+class ProgramTest : public testing::Test {
+  public:
+    ProgramTest() {
+        std::string name = testing::TempDir() + "warren-cli-XXXXXX";
+        directory_ = ::mkdtemp(name.data());
+    }
+    ~ProgramTest() override { std::filesystem::remove_all(directory_); }
+    ProgramTest(const ProgramTest&) = delete;
+    ProgramTest& operator=(const ProgramTest&) = delete;
+
+    [[nodiscard]] std::string socket() const { return directory_ / "warren.sock"; }
+    [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+
+    // As on a pipe.
+    [[nodiscard]] Outcome warren(const std::vector<std::string>& arguments) const {
+        return on_terminal(arguments, false, 0);
+    }
+    [[nodiscard]] Outcome on_terminal(const std::vector<std::string>& arguments, bool live, std::size_t width) const {
+        std::ostringstream out;
+        std::ostringstream err;
+        const Environment environment{.warren_host = "unix://" + socket(), .working_directory = "/"};
+        View view = kSampleView;
+        view.colour = live;
+        const Exit exit =
+            run(arguments, environment, {.out = out, .err = err, .view = view, .live = live, .width = width});
+        return {.exit = exit, .out = out.str(), .err = err.str()};
+    }
+
+  private:
+    std::filesystem::path directory_;
+};
+
+// The program against a daemon that answers what the test says.
+class DaemonTest : public ProgramTest {
+  public:
+    DaemonTest() {
+        grpc::ServerBuilder builder;
+        builder.AddListeningPort("unix:" + socket(), grpc::InsecureServerCredentials());
+        builder.RegisterService(&local);
+        builder.RegisterService(&control);
+        server_ = builder.BuildAndStart();
+    }
+    ~DaemonTest() override { server_->Shutdown(); }
+    DaemonTest(const DaemonTest&) = delete;
+    DaemonTest& operator=(const DaemonTest&) = delete;
+
+    FakeLocal local;
+    FakeControl control;
+
+  private:
+    std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace warren::cli

@@ -1,0 +1,202 @@
+#include "cli/rotate.h"
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <sstream>
+#include <thread>
+
+#include "base/text.h"
+#include "fake_daemon.h"
+
+namespace warren::cli {
+namespace {
+
+using Writer = grpc::ServerWriter<v1::RotationProgress>;
+
+v1::RotationProgress step(const std::string& text) {
+    return sample<v1::RotationProgress>(R"(network: "net1" epoch: 4 members: 3 )" + text);
+}
+
+// Waits for a condition that another thread makes true.
+bool soon(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+    }
+    return condition();
+}
+
+const std::vector<v1::RotationProgress>& whole_rotation() {
+    static const std::vector<v1::RotationProgress> kSteps{
+        step(R"(waiting: true)"),
+        step(R"(phase: "installing" elapsed_ms: 100)"),
+        step(R"(phase: "installing" installed: 2 elapsed_ms: 300)"),
+        step(R"(phase: "installing" installed: 2 elapsed_ms: 400)"),
+        step(R"(phase: "activating" installed: 3 active: 1 elapsed_ms: 500)"),
+        step(R"(phase: "retiring" installed: 3 active: 3 elapsed_ms: 900)"),
+        step(R"(phase: "idle" installed: 3 active: 3 retired: 3 elapsed_ms: 1250 done: true)")};
+    return kSteps;
+}
+
+auto report(std::vector<v1::RotationProgress> steps, grpc::Status end = grpc::Status::OK) {
+    return [steps = std::move(steps), end](grpc::ServerContext& /*context*/, Writer& writer) {
+        for (const v1::RotationProgress& progress : steps) {
+            writer.Write(progress);
+        }
+        return end;
+    };
+}
+
+TEST_F(DaemonTest, RotatePrintsALineForEachChange) {
+    control.rotate = report(whole_rotation());
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_EQ(outcome.out, R"(net1: waiting for the rotation in progress  0 ms
+net1: epoch 4  installing 0/3  100 ms
+net1: epoch 4  installing 2/3  300 ms
+net1: epoch 4  installed 3/3  activating 1/3  500 ms
+net1: epoch 4  installed 3/3  active 3/3  retiring 0/3  900 ms
+net1: epoch 4  installed 3/3  active 3/3  retired 3/3  1.2 s
+)");
+    ASSERT_EQ(control.rotate_asked.size(), 1U);
+    EXPECT_EQ(control.rotate_asked[0].ShortDebugString(), R"(network: "net1")");
+}
+
+TEST_F(DaemonTest, RotateRedrawsOneLineOnATerminal) {
+    control.rotate = report(whole_rotation());
+    const Outcome outcome = on_terminal({"key", "rotate", "net1"}, true, 40);
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    ASSERT_TRUE(outcome.out.ends_with("\x1b[K\n"));
+    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1);
+    for (const std::string_view drawn : base::split(std::string_view(outcome.out).substr(1), '\r')) {
+        const std::string_view line = drawn.substr(0, drawn.find('\x1b'));
+        EXPECT_LE(columns(line), 39U) << line;
+        EXPECT_TRUE(line.starts_with("net1: ")) << line;
+    }
+}
+
+TEST_F(DaemonTest, RotateInJsonIsAnObjectPerLine) {
+    control.rotate = report(whole_rotation());
+    const Outcome outcome = on_terminal({"key", "rotate", "net1", "--format", "json"}, true, 80);
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    const auto lines = base::split(outcome.out, '\n');
+    ASSERT_EQ(lines.size(), whole_rotation().size() + 1);
+    EXPECT_TRUE(lines.back().empty());
+    for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+        EXPECT_TRUE(lines[i].starts_with("{\"network\":\"net1\",\"epoch\":4") && lines[i].ends_with("}")) << lines[i];
+    }
+}
+
+TEST_F(DaemonTest, RotateNamesTheStragglers) {
+    control.rotate =
+        report({step(R"(phase: "idle" installed: 3 active: 3 retired: 3 done: true stragglers: "host4")")});
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kDone) << "nobody waits for a member that is not reachable";
+    EXPECT_NE(outcome.out.find("not reached, so still served with an older epoch until the straggler limit: host4\n"),
+              std::string::npos)
+        << outcome.out;
+}
+
+TEST_F(DaemonTest, RotateIsNotDoneUntilTheDaemonSaysSo) {
+    control.rotate = report({step(R"(phase: "activating" installed: 3 active: 1)")});
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(outcome.err,
+              "warren: warrend stopped reporting before the rotation was done; look with 'warren key status net1'\n");
+    control.rotate = report({});
+    EXPECT_EQ(warren({"key", "rotate", "net1"}).exit, Exit::kFailed);
+}
+
+TEST_F(DaemonTest, RotateFailsWhenAReachableMemberIsNotOnTheNewEpoch) {
+    control.rotate = report({step(R"(phase: "idle" installed: 3 active: 2 retired: 3 done: true)")});
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_NE(outcome.err.find("epoch 4 is active on only 2 of 3 reachable members"), std::string::npos);
+}
+
+TEST_F(DaemonTest, RotateRefused) {
+    control.rotate = report({}, {grpc::StatusCode::FAILED_PRECONDITION, "network net1 is not encrypted"});
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err, "warren: network net1 is not encrypted\n");
+}
+
+TEST_F(DaemonTest, RotateThatBreaksOffSaysWhereToLook) {
+    control.rotate = report({step(R"(phase: "installing")")}, {grpc::StatusCode::FAILED_PRECONDITION, "manager gone"});
+    const Outcome outcome = on_terminal({"key", "rotate", "net1"}, true, 80);
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(outcome.err, "warren: manager gone; the rotation may go on: look with 'warren key status net1'\n");
+    EXPECT_TRUE(outcome.out.ends_with("\n")) << "the error begins on a line of its own";
+}
+
+TEST_F(DaemonTest, RotateDetachedAsksAndReturns) {
+    control.rotate = report({step(R"(phase: "installing")")});
+    const Outcome outcome = warren({"key", "rotate", "--detach", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    EXPECT_TRUE(outcome.out.ends_with("asked for; look with 'warren key status net1'\n")) << outcome.out;
+    ASSERT_EQ(control.rotate_asked.size(), 1U);
+    EXPECT_TRUE(control.rotate_asked[0].detach());
+}
+
+TEST_F(ProgramTest, RotateWithoutADaemonIsThree) {
+    EXPECT_EQ(warren({"key", "rotate", "net1"}).exit, Exit::kUnreachable);
+}
+
+TEST_F(DaemonTest, InterruptedRotateSaysThatTheRotationGoesOn) {
+    std::atomic<bool> cancelled{false};
+    control.rotate = [&](grpc::ServerContext& context, Writer& writer) {
+        writer.Write(step(R"(phase: "installing")"));
+        ::kill(::getpid(), SIGINT);
+        cancelled = soon([&] { return context.IsCancelled(); });
+        return grpc::Status::OK;
+    };
+    const Outcome outcome = on_terminal({"key", "rotate", "net1"}, true, 80);
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(outcome.err, "warren: interrupted; the rotation of net1 goes on: look with 'warren key status net1'\n");
+    EXPECT_TRUE(soon([&] { return cancelled.load(); })) << "the stream is given up, not left open";
+}
+
+// Output that tells another thread when a text has been written.
+class WatchedOutput : public std::stringbuf {
+  public:
+    explicit WatchedOutput(std::string awaited) : awaited_(std::move(awaited)) {}
+    [[nodiscard]] bool seen() const { return seen_; }
+
+  protected:
+    int sync() override {
+        seen_ = seen_ || str().find(awaited_) != std::string::npos;
+        return std::stringbuf::sync();
+    }
+
+  private:
+    std::string awaited_;
+    std::atomic<bool> seen_{false};
+};
+
+// While nothing changes the clock of the live line still moves.
+TEST_F(DaemonTest, LiveLineTicks) {
+    WatchedOutput buffer("retiring 0/3  10 s");
+    control.rotate = [&](grpc::ServerContext& context, Writer& writer) {
+        writer.Write(step(R"(phase: "retiring" installed: 3 active: 3 elapsed_ms: 9950)"));
+        EXPECT_TRUE(soon([&] { return buffer.seen() || context.IsCancelled(); }));
+        writer.Write(whole_rotation().back());
+        return grpc::Status::OK;
+    };
+    std::ostream out(&buffer);
+    std::ostringstream err;
+    const Environment environment{.warren_host = "unix://" + socket(), .working_directory = "/"};
+    EXPECT_EQ(run({"key", "rotate", "net1"}, environment,
+                  {.out = out, .err = err, .view = kSampleView, .live = true, .width = 80}),
+              Exit::kDone);
+    EXPECT_TRUE(buffer.seen()) << buffer.str();
+}
+
+}  // namespace
+}  // namespace warren::cli
