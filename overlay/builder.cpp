@@ -38,11 +38,7 @@ Result<OpenNamespace> open_namespace(Result<Namespace> ns) {
 }
 
 Result<OpenNamespace> open_container(const WantedPair& pair) {
-    auto open = open_namespace(Namespace::open_path(pair.netns));
-    if (!open) {
-        return base::fail_in(fmt::format("namespace {}", pair.netns), std::move(open));
-    }
-    return open;
+    return open_namespace(Namespace::open_path(pair.netns));
 }
 
 // The request for a step that is one message in the namespace it is for. CreateVxlan and CreatePair need a second
@@ -149,7 +145,7 @@ class Run {
     std::vector<Step> without_failed(std::vector<Step> steps) const {
         std::erase_if(steps, [this](const Step& step) {
             return (step.endpoint && out_.endpoint_errors.contains(*step.endpoint)) ||
-                   std::find(failed_.begin(), failed_.end(), step) != failed_.end();
+                   (!failed_.empty() && failed_.contains(describe(step)));
         });
         return steps;
     }
@@ -222,7 +218,7 @@ class Run {
             ++out_.changes;
             return;
         }
-        failed_.push_back(step);
+        failed_.insert(describe(step));
         // With an interface name that was ours to choose, somebody else was faster: the next round takes another.
         const bool lost_race = std::holds_alternative<CreatePair>(step.action) &&
                                result.error().sys_errno() == EEXIST && step.endpoint &&
@@ -277,7 +273,7 @@ class Run {
     const Network& network_;
     Desired want_;
     Outcome out_;
-    std::vector<Step> failed_;
+    std::set<std::string> failed_;  // descriptions: what fails may come back in other company
 };
 
 }  // namespace
