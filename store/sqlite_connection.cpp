@@ -7,7 +7,6 @@ namespace warren::store::sqlite {
 
 using base::Code;
 using base::Error;
-using base::fail_in;
 using base::Result;
 using base::Status;
 

@@ -236,6 +236,7 @@ TEST_P(Conformance, ManyWritersLoseNoUpdate) {
     constexpr int kIncrements = 25;
     put(store(), "counter", "0");
     std::vector<std::thread> writers;
+    writers.reserve(kWriters);
     for (int writer = 0; writer < kWriters; ++writer) {
         writers.emplace_back([this] {
             for (int done = 0; done < kIncrements;) {

@@ -131,6 +131,7 @@ TEST_P(Conformance, WatchThatIsGoneIsNotWoken) {
 TEST_P(Conformance, WatchReplaysWhatManyWritersDid) {
     Reader reader(store(), "", {});
     std::vector<std::thread> writers;
+    writers.reserve(4);
     for (int writer = 0; writer < 4; ++writer) {
         writers.emplace_back([this, writer] {
             for (int i = 0; i < 25; ++i) {
@@ -155,6 +156,7 @@ TEST_P(Conformance, WatchReplaysWhatManyWritersDid) {
         }
     }
     std::vector<KeyValue> items;
+    items.reserve(replayed.size());
     for (const auto& [key, item] : replayed) {
         items.push_back(item);
     }

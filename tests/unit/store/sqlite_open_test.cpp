@@ -154,7 +154,7 @@ TEST_F(SqliteOpen, DamageIsNoticed) {
     const std::string whole = content();
     ASSERT_GT(whole.size(), 40000U);
     std::string damaged = whole;
-    damaged.replace(12 * 4096, 4096, std::string(4096, '\xa5'));
+    damaged.replace(std::size_t{12} * 4096, 4096, std::string(4096, '\xa5'));
     write(damaged);
     expect_refused(Code::kInternal, "damaged");
     write(whole.substr(0, whole.size() / 2));

@@ -101,7 +101,7 @@ TEST_F(Sqlite, LeasesEndInTheOrderOfTheirDeadlines) {
 }
 
 TEST_F(Sqlite, FullStoreRefusesAndGoesOn) {
-    auto store = open({.max_bytes = 256 * 1024});
+    auto store = open({.max_bytes = std::uint64_t{256} * 1024});
     const std::string large(8000, 'x');
     base::Result<CommitResult> result;
     int stored = 0;
