@@ -41,6 +41,7 @@ function(warren_room_test room)
   add_executable(${room}_test ${ARG_SRCS})
   warren_use_flags(${room}_test)
   target_link_libraries(${room}_test PRIVATE warren::${room} ${ARG_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_dependencies(unit_tests ${room}_test)
   gtest_discover_tests(
     ${room}_test
     TEST_PREFIX "${room}."
