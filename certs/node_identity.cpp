@@ -61,15 +61,17 @@ base::Error with_remedy(const base::Error& error, const fs::path& directory) {
                         directory.native())};
 }
 
-base::Result<base::SecretBytes> read_secret(const fs::path& path) {
-    auto content = base::read_file(path, kMaxFile);
-    if (!content) {
-        return base::fail_with(std::move(content));
-    }
-    const std::span bytes(reinterpret_cast<std::uint8_t*>(content->data()), content->size());
-    base::SecretBytes held(bytes);
+// Moves the text into a type that wipes itself, and wipes what is left.
+base::SecretBytes take_secret(std::string text) {
+    const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
+    base::SecretBytes taken(bytes);
     base::wipe(bytes);
-    return held;
+    return taken;
+}
+
+base::Result<base::SecretBytes> read_secret(const fs::path& path) {
+    WARREN_TRY_ASSIGN(std::string content, base::read_file(path, kMaxFile));
+    return take_secret(std::move(content));
 }
 
 std::string_view text_of(const base::SecretBytes& bytes) {
@@ -82,10 +84,7 @@ base::Result<base::SecretBytes> node_file(const NodeIdentity& identity) {
     text.reserve(key.size() + identity.chain_pem().size());  // growing would leave a copy of the key behind
     text += text_of(key);
     text += identity.chain_pem();
-    const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
-    base::SecretBytes file(bytes);
-    base::wipe(bytes);
-    return file;
+    return take_secret(std::move(text));
 }
 
 base::Result<NodeIdentity> parse_node_file(const fs::path& path, std::string_view text, Roots roots) {
