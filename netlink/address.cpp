@@ -11,10 +11,11 @@ namespace {
 
 Message about(std::uint16_t type, std::uint16_t flags, const Address& address) {
     Message message(type, flags);
-    message.header(ifaddrmsg{.ifa_family = wire_family(address.prefix.address.family),
-                             .ifa_prefixlen = address.prefix.length,
-                             .ifa_scope = address.host_scope ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
-                             .ifa_index = address.link.value});
+    message.header(
+        ifaddrmsg{.ifa_family = wire_family(address.prefix.address.family),
+                  .ifa_prefixlen = address.prefix.length,
+                  .ifa_scope = static_cast<std::uint8_t>(address.host_scope ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE),
+                  .ifa_index = address.link.value});
     message.put_ip(IFA_LOCAL, address.prefix.address).put_ip(IFA_ADDRESS, address.prefix.address);
     std::uint32_t extra = 0;
     extra |= address.no_prefix_route ? IFA_F_NOPREFIXROUTE : 0U;
