@@ -17,9 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The inode of a UDP socket bound to the port, 0 for a socket of the kernel's own. Format: net/ipv4/udp.c,
-// udp4_format_sock: "sl local_address:port remote_address:port st tx:rx tr:when retrnsmt uid timeout inode ...", all
-// hexadecimal but the last two.
+// The inode of a UDP socket bound to the port. Sockets of the kernel have one too, but no process has it open. Format:
+// net/ipv4/udp.c, udp4_format_sock: "sl local_address:port remote_address:port st tx:rx tr:when retrnsmt uid timeout
+// inode ...", all hexadecimal but the last two.
 std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort port) {
     std::ifstream file(table);
     std::string line;
@@ -71,8 +71,7 @@ std::optional<std::string> find_process(std::uint64_t inode) {
 std::optional<std::string> udp_port_owner(base::UdpPort port) {
     for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
         if (const auto inode = find_socket(table, port)) {
-            return *inode == 0 ? "a tunnel of the kernel"
-                               : find_process(*inode).value_or("a socket of a hidden process");
+            return find_process(*inode).value_or("the kernel itself, by a tunnel such as VXLAN");
         }
     }
     return std::nullopt;

@@ -197,7 +197,7 @@ TEST(Builder, AContainerThatIsGoneIsAnErrorOfItsOwnOnly) {
     EXPECT_THAT(outcome.endpoint_errors.at(t.network.local[1].id).message(),
                 HasSubstr("endpoint local8: network namespace /run/netns/warren-no-such: "));
     EXPECT_THAT(outcome.endpoint_errors.at(t.network.local[2].id).message(),
-                HasSubstr("endpoint local9: network namespace /etc/hostname: "));
+                HasSubstr("endpoint local9: /etc/hostname: is not a network namespace"));
     EXPECT_TRUE(t.web.pings("10.1.0.1"));
     // The same again does nothing new.
     EXPECT_EQ(t.host.apply(t.network).changes, 0U);
@@ -276,7 +276,7 @@ TEST(Builder, SaysWhoHasTheUdpPort) {
         owner = udp_port_owner(base::UdpPort(10001));
         return {};
     }));
-    EXPECT_EQ(owner, "a tunnel of the kernel");
+    EXPECT_EQ(owner, "the kernel itself, by a tunnel such as VXLAN");
     EXPECT_EQ(udp_port_owner(base::UdpPort(10001)), std::nullopt) << "not in this namespace";
 }
 

@@ -1,0 +1,235 @@
+// What containers see of each other, on two hosts and the real kernel; plain networks, since every kernel has what
+// those need.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "testbed.h"
+
+namespace warren::overlay {
+namespace {
+
+using ::testing::HasSubstr;
+
+RemoteEndpoint as_remote(const LocalEndpoint& endpoint, const std::string& vtep) {
+    return {.id = endpoint.id, .ip = endpoint.ip, .mac = endpoint.mac, .vtep = ip(vtep)};
+}
+
+// Two hosts, on the first two containers (7, 8), on the second one (9).
+struct Pair {
+    Host a;
+    Host b;
+    Container c7;
+    Container c8;
+    Container c9;
+    Network on_a;
+    Network on_b;
+
+    explicit Pair(const std::string& address_a = "192.0.2.1", const std::string& address_b = "192.0.2.2",
+                  void (*adjust)(Network&) = nullptr)
+        : a(address_a), b(address_b), on_a(a.network()), on_b(b.network()) {
+        connect(a, b);
+        on_a.local = {sample_local(7, c7.path()), sample_local(8, c8.path())};
+        on_b.local = {sample_local(9, c9.path())};
+        on_a.remote = {as_remote(on_b.local[0], address_b)};
+        on_b.remote = {as_remote(on_a.local[0], address_a), as_remote(on_a.local[1], address_a)};
+        for (Network* network : {&on_a, &on_b}) {
+            if (adjust != nullptr) {
+                adjust(*network);
+            }
+        }
+        apply();
+    }
+    void apply() const {
+        EXPECT_TRUE(complete(a.apply(on_a)));
+        EXPECT_TRUE(complete(b.apply(on_b)));
+    }
+};
+
+std::size_t frames_to(Sniffer& sniffer, const base::MacAddress& mac) {
+    const auto frames = sniffer.frames();
+    return static_cast<std::size_t>(std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+        return std::equal(mac.bytes.begin(), mac.bytes.end(), frame.begin());
+    }));
+}
+
+TEST(Traffic, ContainersReachEachOtherAndTheGateway) {
+    Pair t;
+    EXPECT_TRUE(t.c7.pings("10.1.0.9"));
+    EXPECT_TRUE(t.c9.pings("10.1.0.8"));
+    EXPECT_TRUE(t.c7.pings("10.1.0.8"));
+    EXPECT_TRUE(t.c9.pings("10.1.0.1"));
+    // At full size and not one byte more.
+    EXPECT_TRUE(t.c7.pings("10.1.0.9", "-M do -s 1422"));
+    EXPECT_FALSE(t.c7.pings("10.1.0.9", "-M do -s 1423"));
+    EXPECT_TRUE(t.c7.pings("10.1.0.9", "-s 4000"));
+    // The gateway is one and the same wherever it is asked.
+    EXPECT_THAT(t.c7.run("ping -c1 -W2 10.1.0.1; ip neigh show 10.1.0.1").text,
+                HasSubstr(gateway_mac(t.on_a.id, 0).text()));
+    EXPECT_THAT(t.c9.run("ip neigh show 10.1.0.1").text, HasSubstr(gateway_mac(t.on_a.id, 0).text()));
+}
+
+TEST(Traffic, OverAnIpv6Underlay) {
+    Pair t("2001:db8::1", "2001:db8::2", [](Network& network) { network.mtu = base::Mtu(1430); });
+    EXPECT_TRUE(t.c7.pings("10.1.0.9", "-M do -s 1402"));
+    EXPECT_TRUE(t.c9.pings("10.1.0.8"));
+}
+
+TEST(Traffic, AnEncryptedNetworksDeviceSendsFromPort512To1023WithoutAChecksum) {
+    Pair t("192.0.2.1", "192.0.2.2", [](Network& network) {
+        network.encrypted = true;  // ESP is added below, or not: here the datagrams are looked at
+        network.port = base::UdpPort(10001);
+    });
+    Sniffer underlay(t.b.ns, "eth0");
+    std::set<unsigned> sources;
+    std::size_t checksums = 0;
+    for (int batch = 0; batch < 20; ++batch) {  // each small enough for the sniffer's buffer; together, the whole range
+        t.c7.need(fmt::format("bash -c 'for p in $(seq {} {}); do echo x > /dev/udp/10.1.0.9/$p; done; true'",
+                              1 + 100 * batch, 100 + 100 * batch));
+        for (const auto& frame : underlay.frames()) {
+            const bool udp = frame.size() > 42 && frame[12] == 8 && frame[23] == 17;
+            if (udp && (frame[36] << 8U | frame[37]) == 10001) {
+                sources.insert(static_cast<unsigned>(frame[34] << 8U | frame[35]));
+                checksums += frame[40] != 0 || frame[41] != 0 ? 1U : 0U;
+            }
+        }
+    }
+    ASSERT_GT(sources.size(), 300U);
+    EXPECT_GE(*sources.begin(), 512U);
+    EXPECT_LE(*sources.rbegin(), 1023U);
+    EXPECT_EQ(checksums, 0U);
+}
+
+TEST(Traffic, UnknownUnicastGoesNowhere) {
+    Pair t;
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    Sniffer underlay(t.b.ns, "eth0");
+    Sniffer local(t.c8.ns, "eth0");
+    Sniffer remote(t.c9.ns, "eth0");
+    send_frame(t.c7.ns, "eth0", mac_of(0xdead), t.on_a.local[0].mac, "to nobody we know");
+    // The remote end of it too: a frame that a peer sends for a container that is not here.
+    t.on_a.remote.push_back(
+        {.id = id_of<base::EndpointId>(50), .ip = ip("10.1.0.50"), .mac = mac_of(0xbeef), .vtep = ip("192.0.2.2")});
+    t.apply();
+    send_frame(t.c7.ns, "eth0", mac_of(0xbeef), t.on_a.local[0].mac, "to one who left");
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    ASSERT_TRUE(t.c7.pings("10.1.0.8"));
+    EXPECT_EQ(local.count("to "), 0U);
+    EXPECT_EQ(remote.count("to "), 0U);
+    const auto frames = underlay.frames();
+    const auto with = [&](const std::string& text) {
+        return std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+            return std::search(frame.begin(), frame.end(), text.begin(), text.end()) != frame.end();
+        });
+    };
+    EXPECT_EQ(with("to nobody we know"), 0);
+    EXPECT_EQ(with("to one who left"), 1);
+}
+
+TEST(Traffic, BroadcastStaysOnTheHostAndMulticastInTheContainer) {
+    Pair t;
+    Sniffer underlay(t.b.ns, "eth0");
+    Sniffer local(t.c8.ns, "eth0");
+    const base::MacAddress everybody{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    const base::MacAddress group{{0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb}};
+    send_frame(t.c7.ns, "eth0", everybody, t.on_a.local[0].mac, "broadcast once");
+    send_frame(t.c7.ns, "eth0", group, t.on_a.local[0].mac, "multicast once");
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    ASSERT_TRUE(t.c7.pings("10.1.0.8"));
+    EXPECT_EQ(underlay.count(" once"), 0U);
+    const auto frames = local.frames();
+    const auto seen = [&](const std::string& text) {
+        return std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+            return std::search(frame.begin(), frame.end(), text.begin(), text.end()) != frame.end();
+        });
+    };
+    EXPECT_EQ(seen("broadcast once"), 1) << "ARP between containers of a host needs it";
+    EXPECT_EQ(seen("multicast once"), 0);
+}
+
+TEST(Traffic, ArpIsAnsweredOnceAndOnTheSpot) {
+    Pair t;
+    Sniffer underlay(t.b.ns, "eth0");
+    Sniffer asking(t.c7.ns, "eth0");
+    EXPECT_TRUE(t.c7.pings("10.1.0.9"));
+    EXPECT_FALSE(t.c7.pings("10.1.0.66")) << "no such endpoint";
+    const std::string arp_for_9("\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02\x02\x57\x00\x00\x00\x09",
+                                16);  // reply from 02:57:00:00:00:09
+    EXPECT_EQ(asking.count(arp_for_9), 1U);
+    EXPECT_EQ(underlay.count(std::string("\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01\x02\x57", 12)), 0U)
+        << "no request leaves the host";
+}
+
+TEST(Traffic, AContainerCannotDrawAnothersFramesToItself) {
+    Pair t;
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    ASSERT_TRUE(t.c7.pings("10.1.0.8"));
+    // 8 says that it is 9 (elsewhere), the gateway, and 7 (its neighbour).
+    for (const auto& pretended : {t.on_b.local[0].mac, gateway_mac(t.on_a.id, 0), t.on_a.local[0].mac}) {
+        send_frame(t.c8.ns, "eth0", {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}, pretended, "I am you");
+    }
+    // And 9, to those on the other side, that it is 8.
+    send_frame(t.c9.ns, "eth0", t.on_a.local[0].mac, t.on_a.local[1].mac, "I am eight");
+    Sniffer thief(t.c8.ns, "eth0");
+    EXPECT_TRUE(t.c7.pings("10.1.0.9"));
+    EXPECT_TRUE(t.c7.pings("10.1.0.1"));
+    EXPECT_TRUE(t.c9.pings("10.1.0.7"));
+    EXPECT_EQ(frames_to(thief, t.on_b.local[0].mac) + frames_to(thief, t.on_a.local[0].mac), 0U);
+    Sniffer wire(t.c9.ns, "eth0");
+    EXPECT_TRUE(t.c7.pings("10.1.0.8"));
+    EXPECT_EQ(frames_to(wire, t.on_a.local[1].mac), 0U);
+    EXPECT_EQ(t.a.apply(t.on_a).changes, 0U) << "no table was changed by it";
+    EXPECT_EQ(t.b.apply(t.on_b).changes, 0U);
+}
+
+TEST(Traffic, FollowsAnEndpointThatMoves) {
+    Pair t;
+    ASSERT_TRUE(t.c9.pings("10.1.0.8"));
+    // 8 moves from a to b, into a new container, with its address and MAC.
+    Container moved;
+    t.on_b.local.push_back(t.on_a.local[1]);
+    t.on_b.local[1].netns = moved.path();
+    t.on_a.local.pop_back();
+    EXPECT_TRUE(complete(t.b.apply(t.on_b))) << "still in b's list of remote endpoints";
+    EXPECT_TRUE(t.c9.pings("10.1.0.8"));
+    t.on_b.remote.pop_back();
+    t.on_a.remote.push_back(as_remote(t.on_b.local[1], "192.0.2.2"));
+    t.apply();
+    EXPECT_TRUE(t.c7.pings("10.1.0.8"));
+    EXPECT_TRUE(moved.pings("10.1.0.7"));
+}
+
+TEST(Traffic, NoPacketIsLostToARestart) {
+    Pair t;
+    Output out;
+    std::thread pinging([&] { out = t.c7.run("ping -n -q -i 0.002 -c 1000 -w 20 10.1.0.9"); });
+    std::size_t changes = 0;
+    for (int i = 0; i < 10; ++i) {  // each with builders of its own
+        changes += t.a.apply(t.on_a).changes + t.b.apply(t.on_b).changes;
+    }
+    pinging.join();
+    EXPECT_EQ(changes, 0U);
+    EXPECT_THAT(out.text, HasSubstr("1000 packets transmitted, 1000 received, 0% packet loss"));
+}
+
+TEST(Traffic, TwoNetworksOfTheSameSubnetAreApart) {
+    Pair t;
+    Container other;
+    Network second = t.on_b;
+    second.id = id_of<base::NetworkId>(0x4e000003);
+    second.subnets[0].vni = base::Vni(0x570001);
+    second.remote.clear();
+    second.local = {sample_local(70, other.path())};
+    second.local[0].ip = ip("10.1.0.7");
+    ASSERT_TRUE(complete(t.b.apply(second)));
+    EXPECT_TRUE(t.c9.pings("10.1.0.7"));
+    EXPECT_FALSE(other.pings("10.1.0.9"));
+    ASSERT_TRUE(t.b.builder().remove(second.id));
+    EXPECT_TRUE(t.c9.pings("10.1.0.7")) << "the shared port stays with the one that is left";
+}
+
+}  // namespace
+}  // namespace warren::overlay
