@@ -121,8 +121,7 @@ std::span<const Member> ack_listeners(std::span<const Member> by_since, const Me
     const auto first_after = [&](Revision revision) {
         return std::ranges::upper_bound(by_since, revision, {}, &Member::since);
     };
-    const bool joined_now = before < acker.since && acker.since <= acker.acked;
-    const auto first = joined_now ? by_since.begin() : first_after(before);
+    const auto first = first_after(before);
     const auto last = first_after(acker.acked);
     return first < last ? std::span<const Member>(first, last) : std::span<const Member>{};
 }

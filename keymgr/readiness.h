@@ -95,9 +95,10 @@ class AckView {
 // Part of a member's snapshot: everything it must know of its peers. At most one entry per peer.
 [[nodiscard]] AckUpdate snapshot_acks(const KeyState& state, const Member& self, std::span<const Member> members);
 
-// When `acker` went from `before` to acker.acked: who must be told at once, because the pair can now begin to talk
-// (a PeerAck each, best batched per session; not a revision). Members by `since`, ascending. Costs a member that joined
-// O(members) in all, anybody else's acknowledgement O(members that joined since).
+// When `acker` went from `before` (0 at its first acknowledgement under this membership id) to acker.acked: who must be
+// told at once, because the pair can now begin to talk: a PeerAck each, best batched per session; not a revision.
+// Members by `since`, ascending. Costs a member that joined O(members) in all, anybody else's acknowledgement O(members
+// that joined since).
 [[nodiscard]] std::span<const Member> ack_listeners(std::span<const Member> by_since, const Member& acker,
                                                     base::Revision before);
 

@@ -306,8 +306,8 @@ std::vector<MembershipId> unconfirmed(const KeyState& state, Epoch target, std::
     const bool purged = state.purged_through.value + 1 >= target.value;
     std::vector<MembershipId> ids;
     for (const Member& member : members) {
-        // A node with a new membership id may still have the SAs of its old one, until it acknowledges.
-        if (!purged || member.acked < std::max(state.purged_at, member.since)) {
+        // A node under a new membership id counts until it acknowledges: it may still have the SAs of its old one.
+        if (!purged || member.acked < state.purged_at) {
             ids.push_back(member.id);
         }
     }

@@ -58,7 +58,7 @@ class Stepper {
     void leave_draining(EpochState& epoch);
     void leave_kept(EpochState& epoch);
     void activate();
-    void rebuild_laggards();
+    void raise_floor(Revision floor);
     void make();
     void make_room();
     void retire(EpochState& epoch, std::vector<MembershipId> cut_off);
@@ -298,8 +298,7 @@ void Stepper::activate() {
     enter(*epoch, Stage::kActive);
     epoch->activated = revision_;
     state_.active = epoch->number;
-    state_.floor = epoch->since;
-    rebuild_laggards();
+    raise_floor(epoch->since);
     announce();
     std::vector<MembershipId> without;
     for (const Laggard& laggard : state_.laggards) {
@@ -310,9 +309,12 @@ void Stepper::activate() {
     event(EventKind::kActivated, epoch->number, std::move(without));
 }
 
-// The floor has risen. Who has not acknowledged it becomes, or stays, a laggard; who has, and was one, is announced
-// with this revision to have caught up.
-void Stepper::rebuild_laggards() {
+// Who has not acknowledged the new floor becomes, or stays, a laggard; who has, and was one, is announced with this
+// revision to have caught up. A new laggard is announced with no less than the old floor: somebody who hears of both
+// only now has to move as far as the old floor allowed, even if the acknowledgement that it stood for is forgotten
+// here.
+void Stepper::raise_floor(Revision floor) {
+    const Revision old_floor = std::exchange(state_.floor, floor);
     std::vector<Laggard> laggards;
     for (const Member& member : members_) {
         if (member.since > state_.floor) {
@@ -321,8 +323,9 @@ void Stepper::rebuild_laggards() {
         const auto was = std::ranges::find(state_.laggards, member.id, &Laggard::member);
         const bool known = was != state_.laggards.end();
         if (member.acked < state_.floor) {
-            laggards.push_back(
-                {.member = member.id, .acked = known ? std::max(was->acked, member.acked) : member.acked});
+            const bool lagged = known && was->caught_up == Revision{};
+            const Revision told = lagged ? was->acked : member.since <= old_floor ? old_floor : Revision{};
+            laggards.push_back({.member = member.id, .acked = std::max(told, member.acked)});
         } else if (known) {
             laggards.push_back(*was);
             if (was->caught_up == Revision{}) {

@@ -8,11 +8,11 @@ using base::Epoch;
 using base::MembershipId;
 using base::Revision;
 
-void World::fail(std::string what) {
+void World::fail(const std::string& what) {
     if (broken_) {
         return;
     }
-    log("BROKEN: " + what);
+    trace("BROKEN: " + what);
     broken_ = fmt::format("{}", fmt::join(trace_, "\n"));
 }
 

@@ -28,8 +28,8 @@ void World::fault() {
     } else if (kind == 5) {
         restart_manager();
     } else if (kind == 6 && jumpy_clock_) {
-        clock_error_ += span(-5000, 5000);
-        log(fmt::format("the manager's clock is wrong by {} ms", clock_error_.count()));
+        clock_error_ += span(dice(2) == 0 ? -60000 : -500, 5000);
+        log("the manager's clock is wrong by {} ms", clock_error_.count());
     } else if (kind == 7 && manager_up_) {
         if (auto aborted = keymgr::abort(state_, manager_now(), base::Revision(revision_.value + 1))) {
             log("abort");
@@ -55,7 +55,7 @@ void World::node_fault(NodeNumber number) {
     Node& node = nodes_[static_cast<std::size_t>(number)];
     switch (dice(9)) {
         case 0:
-            log(fmt::format("node {} cut off", number));
+            log("node {} cut off", number);
             node.partitioned = true;
             cut_session(number, span(0, 2000));
             after(span(100, 15000), [this, number] {
@@ -64,30 +64,30 @@ void World::node_fault(NodeNumber number) {
             });
             break;
         case 1:
-            log(fmt::format("session of node {} breaks", number));
+            log("session of node {} breaks", number);
             cut_session(number, span(0, 500));
             break;
         case 2:
-            log(fmt::format("daemon of node {} restarts", number));
+            log("daemon of node {} restarts", number);
             node.agent->restart_daemon();
             cut_session(number, span(0, 100));
             break;
         case 3:
-            log(fmt::format("node {} reboots", number));
+            log("node {} reboots", number);
             node.boot += 1;
             node.agent->reboot();
             cut_session(number, span(0, 2000));
             break;
         case 4:
             if (node.up) {
-                log(fmt::format("node {} changes its address", number));
+                log("node {} changes its address", number);
                 node.address += 1;
                 cut_session(number, span(0, 100));
             }
             break;
         case 5:
             if (membership(number) != nullptr && node.greeted && node.up && manager_up_) {
-                log(fmt::format("node {} leaves", number));
+                log("node {} leaves", number);
                 drop_membership(number);
                 announce();
                 send_down(number, [](Agent& agent) { agent.leave(); });
@@ -95,12 +95,12 @@ void World::node_fault(NodeNumber number) {
             }
             break;
         case 6:
-            log(fmt::format("node {} hangs", number));
+            log("node {} hangs", number);
             node.frozen_until = now_ + span(100, 8000);
             break;
         case 7:
             if (const auto sa = node.agent->flush_one(random_())) {
-                log(fmt::format("node {} loses the SA of {}", number, text(*sa)));
+                log("node {} loses the SA of {}", number, text(*sa));
                 lost_.insert(*sa);
                 after(span(10, 2000), [this, number] { schedule_apply(number); });  // its sweep
             }
@@ -146,7 +146,7 @@ void World::remove(NodeNumber number) {
     if (membership(number) == nullptr) {
         return;
     }
-    log(fmt::format("node {} is removed", number));
+    log("node {} is removed", number);
     drop_membership(number);
     removals_.emplace_back(number, state_.next_epoch);
     announce();

@@ -13,7 +13,7 @@ using base::Time;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-World::World(std::uint64_t seed) : random_(seed) {
+World::World(std::uint64_t seed, bool tracing) : random_(seed), tracing_(tracing) {
     settings_ = {.interval = dice(2) == 0 ? Duration::zero() : Duration(seconds(10)),
                  .grace = milliseconds(200),
                  .straggler_limit = seconds(std::array{2, 20, 600}.at(dice(3))),
@@ -62,7 +62,7 @@ void World::at(Time time, Event event) {
     timers_.push({.at = time, .order = order_++, .event = std::move(event)});
 }
 
-void World::log(std::string line) {
+void World::trace(const std::string& line) {
     trace_.push_back(fmt::format("{:>7} ms  {}", now_.time_since_epoch().count() - 1'000'000'000, line));
     if (trace_.size() > 200) {
         trace_.pop_front();
@@ -192,7 +192,7 @@ void World::hello(NodeNumber number, int boot, int address) {
     if (known == nullptr) {
         send_down(number, [](Agent& agent) { agent.leave(); });
     } else if (known->boot != boot || known->address != address) {
-        log(fmt::format("node {} comes back as another member", number));
+        log("node {} comes back as another member", number);
         drop_membership(number);
         add_membership(number);
     } else {
@@ -211,7 +211,7 @@ void World::add_membership(NodeNumber number) {
                             .since = Revision(revision_.value + 1),
                             .boot = node.boot,
                             .address = node.address});
-    log(fmt::format("node {} joins as {} at {}", number, memberships_.back().id, memberships_.back().since));
+    log("node {} joins as {} at {}", number, memberships_.back().id, memberships_.back().since);
     announce();
     decide();
 }
@@ -277,7 +277,7 @@ void World::ask(keymgr::Reason reason, Epoch about) {
     }
     auto asked = keymgr::request(state_, reason, settings_, manager_now(), about);
     if (asked.state != state_) {
-        log(fmt::format("asked for a rotation: {}, target {}", name(reason), asked.target));
+        log("asked for a rotation: {}, target {}", name(reason), asked.target);
     }
     state_ = std::move(asked.state);
     decide();
@@ -310,8 +310,7 @@ void World::note(const keymgr::Decision& decision) {
         made_at_[last_made_] = manager_now();
     }
     for (const keymgr::Event& event : decision.events) {
-        log(fmt::format("revision {}: epoch {} {} ({})", revision_, event.epoch, name(event.kind),
-                        fmt::join(event.members, ", ")));
+        log("revision {}: epoch {} {} ({})", revision_, event.epoch, name(event.kind), fmt::join(event.members, ", "));
         if (event.kind == keymgr::EventKind::kActivated) {
             rotations_ += 1;
             check_activation(event);

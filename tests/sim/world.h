@@ -22,7 +22,8 @@ namespace warren::sim {
 // every change of any kernel and every decision; the same seed gives the same run.
 class World {
   public:
-    explicit World(std::uint64_t seed);
+    // With `tracing` a failure tells what led to it; a run without one is the same, and faster.
+    World(std::uint64_t seed, bool tracing);
 
     // What broke, with the events that led there; nullopt when all held.
     [[nodiscard]] std::optional<std::string> run();
@@ -74,6 +75,7 @@ class World {
     base::Duration clock_error_{};
     bool jumpy_clock_ = false;
     bool faults_ = true;
+    bool tracing_;
     std::deque<std::string> trace_;
     std::optional<std::string> broken_;
 
@@ -103,7 +105,13 @@ class World {
     [[nodiscard]] base::Time manager_now() const { return now_ + clock_error_; }
     void at(base::Time time, Event event);
     void after(base::Duration span, Event event) { at(now_ + span, std::move(event)); }
-    void log(std::string line);
+    template <typename... Args>
+    void log(fmt::format_string<Args...> format, Args&&... args) {
+        if (tracing_) {
+            trace(fmt::format(format, std::forward<Args>(args)...));
+        }
+    }
+    void trace(const std::string& line);
     [[nodiscard]] std::optional<NodeNumber> pick_node();
     void run_until(base::Time end);
     void connect(NodeNumber number);
@@ -136,7 +144,7 @@ class World {
     void send_packet();
 
     // checks.cpp: what must hold.
-    void fail(std::string what);
+    void fail(const std::string& what);
     void check_kernels();
     void check_outbound(const SaName& sa);
     void check_activation(const keymgr::Event& event);
