@@ -1,7 +1,9 @@
 #include "certs/grpc_credentials.h"
 
+#include <grpc/grpc_security.h>
 #include <grpc/grpc_security_constants.h>
 #include <grpc/support/log.h>
+#include <grpc/support/string_util.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
@@ -46,31 +48,40 @@ base::Status check_peer(const PeerRule& rule, std::string_view pem) {
 
 // Runs after OpenSSL has verified the chain, within the handshake, on gRPC's threads. Replaces gRPC's check of the host
 // name: addresses change, a manager's name in its certificate does not (parse_leaf() has compared it with the role).
-class PeerVerifier final : public tls::ExternalCertificateVerifier {
+// gRPC owns it and calls destroy() when the last credentials that use it go.
+class PeerVerifier {
   public:
-    explicit PeerVerifier(PeerRule rule) : rule_(rule) {}
-
-    bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)> /*callback*/,
-                grpc::Status* sync_status) override {
-        const grpc::string_ref pem = request->peer_cert();
-        if (pem.empty() && !rule_.must_be_manager) {
-            return true;  // a client without a certificate
-        }
-        if (const auto checked = check_peer(rule_, {pem.data(), pem.size()}); !checked) {
-            kLog.info("handshake refused: {}", checked.error().message());
-            *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, checked.error().message());
-        }
-        return true;
+    [[nodiscard]] static std::shared_ptr<tls::CertificateVerifier> make(const PeerRule& rule) {
+        auto* verifier = new PeerVerifier(rule);
+        return std::make_shared<tls::CertificateVerifier>(
+            grpc_tls_certificate_verifier_external_create(&verifier->interface_));
     }
-    void Cancel(tls::TlsCustomVerificationCheckRequest* /*request*/) override {}
 
   private:
-    PeerRule rule_;
-};
+    explicit PeerVerifier(const PeerRule& rule) : rule_(rule), interface_{this, &verify, &cancel, &destroy} {}
 
-std::shared_ptr<tls::CertificateVerifier> make_verifier(PeerRule rule) {
-    return tls::ExternalCertificateVerifier::Create<PeerVerifier>(rule);
-}
+    // Always answers at once (1), so there is never anything to cancel.
+    static int verify(void* self, grpc_tls_custom_verification_check_request* request,
+                      grpc_tls_on_custom_verification_check_done_cb /*callback*/, void* /*callback_arg*/,
+                      grpc_status_code* status, char** details) noexcept {
+        const PeerRule& rule = static_cast<const PeerVerifier*>(self)->rule_;
+        const char* pem = request->peer_info.peer_cert;
+        if (pem == nullptr && !rule.must_be_manager) {
+            return 1;  // a client without a certificate
+        }
+        if (const auto checked = check_peer(rule, pem == nullptr ? "" : pem); !checked) {
+            kLog.info("handshake refused: {}", checked.error().message());
+            *status = GRPC_STATUS_UNAUTHENTICATED;
+            *details = gpr_strdup(checked.error().message().c_str());
+        }
+        return 1;
+    }
+    static void cancel(void* /*self*/, grpc_tls_custom_verification_check_request* /*request*/) noexcept {}
+    static void destroy(void* self) noexcept { delete static_cast<PeerVerifier*>(self); }
+
+    PeerRule rule_;
+    grpc_tls_certificate_verifier_external interface_;
+};
 
 // gRPC keeps a copy of the key for as long as the credentials live; that copy is not wiped.
 base::Result<std::shared_ptr<tls::CertificateProviderInterface>> make_provider(const NodeIdentity& self) {
@@ -93,7 +104,7 @@ base::Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const 
     options.watch_root_certs();
     options.watch_identity_key_cert_pairs();
     options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
-    options.set_certificate_verifier(make_verifier({.cluster = self.identity().cluster}));
+    options.set_certificate_verifier(PeerVerifier::make({.cluster = self.identity().cluster}));
     return tls::TlsServerCredentials(options);
 }
 
@@ -105,7 +116,7 @@ base::Result<std::shared_ptr<grpc::ChannelCredentials>> member_credentials(const
     options.watch_root_certs();
     options.watch_identity_key_cert_pairs();
     options.set_check_call_host(false);
-    options.set_certificate_verifier(make_verifier({.cluster = self.identity().cluster, .must_be_manager = true}));
+    options.set_certificate_verifier(PeerVerifier::make({.cluster = self.identity().cluster, .must_be_manager = true}));
     return tls::TlsCredentials(options);
 }
 
@@ -129,7 +140,7 @@ base::Result<std::shared_ptr<grpc::ChannelCredentials>> joiner_credentials(const
     options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(roots.pem()));
     options.watch_root_certs();
     options.set_check_call_host(false);
-    options.set_certificate_verifier(make_verifier({.cluster = std::nullopt, .must_be_manager = true}));
+    options.set_certificate_verifier(PeerVerifier::make({.cluster = std::nullopt, .must_be_manager = true}));
     return tls::TlsCredentials(options);
 }
 
