@@ -61,16 +61,19 @@ Underlay underlay_on(const netlink::Link& link, const IpAddress& address) {
     return {.address = address, .link = link.index, .ifname = link.name, .mtu = link.mtu};
 }
 
-// IPv4 before IPv6, in the kernel's order otherwise: the oldest address first.
-std::optional<IpAddress> first_usable(const HostView& host, base::IfIndex link) {
-    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-        for (const auto& address : host.addresses) {
-            if (address.link == link && address.prefix.address.family == family && is_usable(address.prefix.address)) {
-                return address.prefix.address;
-            }
+// In the kernel's order: the oldest address first.
+std::optional<IpAddress> first_usable(const HostView& host, base::IfIndex link, Family family) {
+    for (const auto& address : host.addresses) {
+        if (address.link == link && address.prefix.address.family == family && is_usable(address.prefix.address)) {
+            return address.prefix.address;
         }
     }
     return std::nullopt;
+}
+
+std::optional<IpAddress> first_usable(const HostView& host, base::IfIndex link) {
+    const auto v4 = first_usable(host, link, Family::kIpv4);
+    return v4 ? v4 : first_usable(host, link, Family::kIpv6);
 }
 
 Result<Underlay> find_in(const HostView& host, std::string_view what, const IpAddress& address) {
@@ -85,13 +88,23 @@ Result<Underlay> find_in(const HostView& host, std::string_view what, const IpAd
     return underlay_on(*link, address);
 }
 
-// The source address that the route to anywhere would give.
-std::optional<IpAddress> default_source(netlink::Socket& socket, Family family) {
-    // Documentation addresses (RFC 5737, RFC 3849): nothing but a default route leads there.
-    const IpAddress anywhere =
-        family == Family::kIpv4 ? IpAddress::v4(0xc0000201) : base::parse_ip("", "2001:db8::1").value_or(IpAddress{});
-    const auto route = netlink::read_route(socket, anywhere);
-    return route ? route->source : std::nullopt;
+// The source address of packets that take the default route (of the least metric).
+Result<std::optional<IpAddress>> default_source(netlink::Socket& socket, const HostView& host, Family family) {
+    WARREN_TRY_ASSIGN(const auto routes, netlink::read_routes(socket, family));
+    const netlink::Route* best = nullptr;
+    for (const auto& route : routes) {
+        const bool leads_anywhere = route.destination.length == 0 && route.type == netlink::RouteType::kUnicast &&
+                                    route.table == netlink::kMainTable;
+        if (leads_anywhere && (best == nullptr || route.metric < best->metric)) {
+            best = &route;
+        }
+    }
+    if (best == nullptr || best->source) {
+        return best == nullptr ? std::nullopt : best->source;
+    }
+    // To the gateway the kernel chooses the source by the gateway's own subnet.
+    const Result<netlink::Route> hop = best->gateway ? netlink::read_route(socket, *best->gateway) : *best;
+    return hop && hop->source ? hop->source : first_usable(host, best->link, family);
 }
 
 }  // namespace
@@ -124,7 +137,7 @@ Result<Underlay> default_underlay() {
     WARREN_TRY_ASSIGN(auto socket, netlink::Socket::open(netlink::Protocol::kRoute));
     WARREN_TRY_ASSIGN(const HostView host, read_host(socket));
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-        const auto source = default_source(socket, family);
+        WARREN_TRY_ASSIGN(const auto source, default_source(socket, host, family));
         if (source && is_usable(*source)) {
             return find_in(host, "default route's source address", *source);
         }

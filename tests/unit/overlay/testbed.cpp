@@ -4,6 +4,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cstring>
@@ -63,6 +65,36 @@ void send_frame(const netlink::Namespace& where, const std::string& ifname, cons
     if (::send(fd.get(), frame.data(), frame.size(), 0) != static_cast<ssize_t>(frame.size())) {
         must(base::Status(base::fail_errno("send a frame", errno)));
     }
+}
+
+Udp::Udp(const netlink::Namespace& where, std::uint16_t port) {
+    must(netlink::run_in(where, [&]() -> base::Status {
+        fd_ = base::UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        const sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port)};
+        return ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0
+                   ? base::Status()
+                   : base::fail_errno("bind", errno);
+    }));
+}
+
+void Udp::send(const std::string& to, std::uint16_t port) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port)};
+    ::inet_pton(AF_INET, to.c_str(), &address.sin_addr);
+    // EPERM is what a dropping netfilter hook on the way out gives.
+    (void)::sendto(fd_.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+}
+
+std::size_t Udp::received(std::size_t expected) {
+    char byte = 0;
+    std::size_t count = 0;
+    pollfd waiting{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    while (count < expected && ::poll(&waiting, 1, 2000) == 1) {
+        count += ::recv(fd_.get(), &byte, 1, 0) == 1 ? 1U : 0U;
+    }
+    while (::recv(fd_.get(), &byte, 1, 0) == 1) {
+        ++count;
+    }
+    return count;
 }
 
 }  // namespace warren::overlay

@@ -158,6 +158,19 @@ class Sniffer {
     base::UniqueFd fd_;
 };
 
+// A UDP socket in a namespace.
+class Udp {
+  public:
+    // Bound to `port` on every address; 0 = any.
+    Udp(const netlink::Namespace& where, std::uint16_t port);
+    void send(const std::string& to, std::uint16_t port);
+    // How many datagrams have come since the last call; waits for `expected` of them, two seconds at most.
+    std::size_t received(std::size_t expected);
+
+  private:
+    base::UniqueFd fd_;
+};
+
 // Sends a raw Ethernet frame with `text` as its payload (of an EtherType that nobody speaks).
 void send_frame(const netlink::Namespace& where, const std::string& ifname, const base::MacAddress& to,
                 const base::MacAddress& from, const std::string& text);
