@@ -89,10 +89,7 @@ CLI::App* add_app(CLI::App& parent, const CommandHelp& help) {
 }  // namespace
 
 CLI::App& add_group(CLI::App& root, const CommandHelp& help) {
-    CLI::App* app = add_app(root, help);
-    // At most one: without it CLI11 takes a network named "status" for a second command.
-    app->require_subcommand(0, 1);
-    return *app;
+    return *add_app(root, help);
 }
 
 Syntax::Syntax(CLI::App& group, const CommandHelp& help)

@@ -141,6 +141,7 @@ base::Result<Invocation> parse(const std::vector<std::string>& arguments, const 
     root.formatter(std::make_shared<HelpText>());
     root.set_help_flag("-h,--help", "this text");
     root.set_version_flag("--version", std::string(), "as 'warren version'");
+    // At most one, at every level: without it CLI11 takes a network named "status" for a second command.
     root.require_subcommand(0, 1);
     root.footer(kFirstSteps);
     declare_globals(root, globals);

@@ -105,7 +105,7 @@ class Runner {
             return refuse(terminal_, reply.error());
         }
         print(*reply, viewed(render_status, terminal_.view));
-        return reply->state() == "degraded" ? Exit::kDegraded : Exit::kDone;
+        return reply->state() == "ok" || reply->state() == "no-cluster" ? Exit::kDone : Exit::kDegraded;
     }
 
   private:
