@@ -34,7 +34,7 @@ struct SqliteOptions {
 };
 
 // A store in one SQLite file, for one process at a time. All functions may be called from any thread and wait for one
-// mutex; there is no thread inside. Changes and tick() end the leases that are due before they do anything else; reads
+// mutex; there is no thread inside. commit() and tick() end the leases that are due before they do anything else; reads
 // do not write. Leases are kept alive in memory only (no disk write), so that each has its full ttl again after a
 // restart.
 class SqliteStore final : public Store {

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "tests/unit/store/conformance.h"
 
 namespace warren::store {
@@ -101,6 +103,16 @@ TEST_P(Conformance, LeaseSurvivesARestartWithItsFullTime) {
     Reader reader(store(), "", {});
     backend().let_pass(kTtl + seconds(1));
     EXPECT_EQ(ended(reader, "k"), "-k");
+}
+
+TEST_P(Conformance, LeaseIdIsNeverGivenOutTwice) {
+    std::set<LeaseId> ids;
+    for (int i = 0; i < 4; ++i) {
+        const LeaseId lease = must(store().grant(kTtl));
+        EXPECT_TRUE(ids.insert(lease).second);
+        must(store().revoke(lease));
+        backend().restart();
+    }
 }
 
 TEST_P(Conformance, LeaseTimesHaveLimits) {

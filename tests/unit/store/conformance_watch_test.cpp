@@ -32,7 +32,9 @@ TEST_P(Conformance, WatchBeginsAtTheRevisionAskedFor) {
     Reader from_second(store(), "", second);
     Reader from_now(store(), "", {});
     Reader from_later(store(), "", StoreRevision(must(store().revision()).value + 2));
+    EXPECT_EQ(shown(must(from_later.watch().drain())), "");
     put(store(), "k", "4");
+    EXPECT_EQ(shown(must(from_later.watch().drain())), "");
     put(store(), "end", "");
     EXPECT_EQ(shown(from_second.until("end")), "+k=2 | +k=3 | +k=4 | +end=");
     EXPECT_EQ(shown(from_now.until("end")), "+k=4 | +end=");

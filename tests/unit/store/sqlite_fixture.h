@@ -34,13 +34,14 @@ class TestDirectory {
 // A clock that stands still until it is set.
 class TestClock {
   public:
+    // To be used while this lives.
     [[nodiscard]] base::Clock clock() const {
-        return [now = now_] { return base::Time(base::Duration(now->load())); };
+        return [this] { return base::Time(base::Duration(now_.load())); };
     }
-    void advance(base::Duration time) { *now_ += time.count(); }
+    void advance(base::Duration time) { now_ += time.count(); }
 
   private:
-    std::shared_ptr<std::atomic<std::int64_t>> now_ = std::make_shared<std::atomic<std::int64_t>>(1'000'000);
+    std::atomic<std::int64_t> now_ = 1'000'000;
 };
 
 class SqliteBackend final : public Backend {
