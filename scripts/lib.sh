@@ -34,11 +34,10 @@ prepare_lab_and() {
   local lab code=0
   "$root/scripts/lab-run" --prepare &
   lab=$!
+  # shellcheck disable=SC2064  # the process of now
+  trap "kill $lab 2> /dev/null || true" EXIT
   "$@" || code=$?
-  if ((code)); then
-    kill "$lab" 2> /dev/null || true
-    wait "$lab" || true
-    exit "$code"
-  fi
+  if ((code)); then exit "$code"; fi
   wait "$lab" || die "the lab is not ready; to repeat: scripts/lab-run --prepare"
+  trap - EXIT
 }
