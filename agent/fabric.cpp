@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "xfrm/host_checks.h"
+#include "overlay/underlay.h"
+#include "xfrm/checks.h"
 
 namespace warren::agent {
 
@@ -56,18 +57,21 @@ Fabric::Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Eng
     ports_ = ports_of(engine_->policies());
 }
 
-base::Status Fabric::check_encryption(const base::IpAddress& vtep, base::UdpPort port) {
+base::Status Fabric::check_encryption(const xfrm::Network& keys) {
     if (!firewall_) {
         return fail(Code::kPrecondition, "{}", firewall_problem_);
     }
     WARREN_TRY(firewall_->check_support());
-    WARREN_TRY(xfrm::check_host(vtep));
-    return xfrm::check_foreign_policies(engine_->policies(), vtep, port);
+    WARREN_TRY(xfrm::check_vtep(keys.self.vtep));
+    WARREN_TRY(xfrm::check_unprivileged_ports());
+    WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", keys.self.vtep));
+    WARREN_TRY(xfrm::check_device(underlay.ifname));
+    return xfrm::check_foreign_policies(keys, engine_->policies());
 }
 
 base::Status Fabric::raise_barriers(const NetworkView& view, const xfrm::Network& keys) {
     if (!indexes_.contains(view.id)) {
-        WARREN_TRY(check_encryption(keys.self.vtep, view.port));
+        WARREN_TRY(check_encryption(keys));
     }
     ports_.insert(protected_port(view));
     indexes_.insert_or_assign(view.id, view.index);
@@ -88,7 +92,7 @@ void Fabric::apply_keys(const xfrm::Network& keys, Applied& applied) {
         applied.problems.push_back(error.message());
     }
     for (const auto& lost : outcome.lost) {
-        applied.rotations.insert({.epoch = lost.identity.epoch, .limit = false});
+        applied.rotations.insert(RotationNeed{.epoch = lost.identity.epoch, .limit = false});
     }
     if (!outcome.lost.empty()) {
         applied.problems.push_back(
@@ -107,7 +111,7 @@ Applied Fabric::apply(const NetworkView& view, const Self& self) {
         }());
         const auto keys = wanted_keys(view, self, sent);
         const auto barriers =
-            keys ? raise_barriers(view, *keys) : base::fail_with(base::Result<xfrm::Network>(keys.error()));
+            keys ? raise_barriers(view, *keys) : base::Status(tl::unexpected<base::Error>(keys.error()));
         if (!barriers) {
             // Without both barriers there is no VXLAN device: dark, not clear.
             applied.keys_complete = false;
@@ -180,7 +184,7 @@ Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const 
     changes.dirty = std::move(findings->states);
     changes.dirty.merge(findings->policies);
     for (const auto& limit : findings->limits) {
-        changes.rotations[limit.network].insert({.epoch = {}, .limit = true});
+        changes.rotations[limit.network].insert(RotationNeed{.epoch = {}, .limit = true});
     }
     changes.notes = std::move(findings->notes);
     return changes;

@@ -42,9 +42,6 @@ class Fabric {
     // Reads what a former daemon left and changes nothing. `run_dir` is absolute.
     [[nodiscard]] static base::Result<std::unique_ptr<Fabric>> open(const std::filesystem::path& run_dir);
 
-    // Why this host cannot take an encrypted network; kPrecondition names what to change. Nothing when it can.
-    [[nodiscard]] base::Status check_encryption(const base::IpAddress& vtep, base::UdpPort port);
-
     [[nodiscard]] Applied apply(const NetworkView& view, const Self& self);
     [[nodiscard]] base::Status remove(const base::NetworkId& network);
     // Takes down whatever of ours is not among `known`: what was left by networks that this node is in no more.
@@ -83,6 +80,8 @@ class Fabric {
     overlay::ProtectedPorts ports_;                          // behind the second barrier
     std::map<base::NetworkId, base::NetworkIndex> indexes_;  // of the encrypted networks that were applied
 
+    // Why this host cannot take an encrypted network; the error names what to change.
+    [[nodiscard]] base::Status check_encryption(const xfrm::Network& keys);
     [[nodiscard]] base::Status raise_barriers(const NetworkView& view, const xfrm::Network& keys);
     [[nodiscard]] base::Status lower_barriers(base::NetworkIndex index);
     void apply_keys(const xfrm::Network& keys, Applied& applied);

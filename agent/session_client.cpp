@@ -20,7 +20,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
   public:
     Stream(asio::io_context& loop, const std::shared_ptr<grpc::Channel>& channel, SessionEvents events)
         : loop_(&loop),
-          events_(std::make_shared<SessionEvents>(std::move(events))),
+          listener_(std::make_shared<Listener>(Listener{.events = std::move(events)})),
           stub_(v1::Sessions::NewStub(channel)) {}
 
     void start() {
@@ -42,8 +42,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
 
     // The owner goes: nothing is to be told to it any more.
     void abandon() {
-        events_->message = nullptr;
-        events_->ended = nullptr;
+        listener_->listens = false;
         context_.TryCancel();
         end();
     }
@@ -53,9 +52,9 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
             end();
             return;
         }
-        asio::post(*loop_, [events = events_, message = std::move(incoming_)]() mutable {
-            if (events->message) {
-                events->message(std::move(message));
+        asio::post(*loop_, [listener = listener_, message = std::move(incoming_)]() mutable {
+            if (listener->listens) {
+                listener->events.message(std::move(message));
             }
         });
         incoming_.Clear();
@@ -72,18 +71,25 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
     }
 
     void OnDone(const grpc::Status& status) override {
-        asio::post(*loop_, [events = events_, status] {
-            if (events->ended) {
-                events->ended(status.ok() ? base::Error(base::Code::kUnavailable, "the manager ended the session")
-                                          : proto::from_grpc(status));
+        asio::post(*loop_, [listener = listener_, status] {
+            if (listener->listens) {
+                listener->events.ended(status.ok()
+                                           ? base::Error(base::Code::kUnavailable, "the manager ended the session")
+                                           : proto::from_grpc(status));
             }
         });
         self_.reset();
     }
 
   private:
+    // Touched on the loop only, and still there when one of its own calls lets go of the stream.
+    struct Listener {
+        SessionEvents events;
+        bool listens = true;
+    };
+
     asio::io_context* loop_;
-    std::shared_ptr<SessionEvents> events_;  // touched on the loop only
+    std::shared_ptr<Listener> listener_;
     std::unique_ptr<v1::Sessions::Stub> stub_;
     grpc::ClientContext context_;
     std::shared_ptr<Stream> self_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/secret.h"
 #include "manager/key_record.h"
 
 namespace warren::manager {
@@ -182,14 +181,6 @@ void write_acks(const base::NetworkId& network, const keymgr::AckUpdate& acks, v
         auto& written = *message.add_acks();
         written.set_membership_id(ack.member.value);
         written.set_acked(ack.acked.value);
-    }
-}
-
-void wipe_secrets(v1::NetworkDelta& delta) {
-    for (auto& epoch : *delta.mutable_epochs()) {
-        auto& secret = *epoch.mutable_secret();
-        base::wipe({reinterpret_cast<std::uint8_t*>(secret.data()), secret.size()});
-        secret.clear();
     }
 }
 

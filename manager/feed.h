@@ -38,7 +38,4 @@ struct NetworkChange {
 
 void write_acks(const base::NetworkId& network, const keymgr::AckUpdate& acks, v1::PeerAcks& message);
 
-// Overwrites the secrets in a message that has been sent.
-void wipe_secrets(v1::NetworkDelta& delta);
-
 }  // namespace warren::manager

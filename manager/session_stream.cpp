@@ -2,6 +2,7 @@
 #include <mutex>
 
 #include "manager/services.h"
+#include "proto/secrets.h"
 
 namespace warren::manager {
 
@@ -125,9 +126,9 @@ class Stream final : public grpc::ServerBidiReactor<v1::FromAgent, v1::FromManag
 
     static void wipe(v1::FromManager& message) {
         if (message.has_snapshot()) {
-            wipe_secrets(*message.mutable_snapshot()->mutable_content());
+            proto::wipe_secrets(*message.mutable_snapshot()->mutable_content());
         } else if (message.has_delta()) {
-            wipe_secrets(*message.mutable_delta());
+            proto::wipe_secrets(*message.mutable_delta());
         }
     }
 

@@ -1,0 +1,443 @@
+#include "agent/agent.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <asio/post.hpp>
+#include <utility>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "certs/grpc_credentials.h"
+#include "overlay/underlay.h"
+#include "proto/secrets.h"
+
+namespace warren::agent {
+
+namespace {
+
+constexpr base::Log kLog{"agent"};
+constexpr base::Duration kTick = std::chrono::seconds(1);
+constexpr base::Duration kSweep = std::chrono::seconds(30);
+constexpr base::Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr base::Duration kLastRetry = std::chrono::seconds(10);
+constexpr base::Duration kAskAgain = std::chrono::seconds(60);
+constexpr int kMissedHeartbeats = 3;
+
+// Doubling, with a random part so that a cluster does not come back all at once.
+base::Duration backoff(int failures) {
+    const auto full = std::min(kLastRetry, kFirstRetry * (1 << std::min(failures, 6)));
+    return full / 2 + base::Duration(static_cast<std::int64_t>(base::random_u64() % 1000) * full.count() / 2000);
+}
+
+template <typename IdType>
+IdType id_of(const std::string& raw) {
+    IdType id;
+    if (raw.size() == id.bytes.size()) {
+        std::copy(raw.begin(), raw.end(), id.bytes.begin());
+    }
+    return id;
+}
+template <typename IdType>
+std::string raw(const IdType& id) {
+    return {id.bytes.begin(), id.bytes.end()};
+}
+
+}  // namespace
+
+Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts facts, AgentOptions options)
+    : loop_(&loop),
+      options_(std::move(options)),
+      facts_(std::move(facts)),
+      started_(options_.now()),
+      fabric_(std::move(fabric)),
+      session_timer_(loop),
+      tick_timer_(loop),
+      key_events_(loop),
+      firewall_events_(loop),
+      next_sweep_(started_ + kSweep) {
+    watch(key_events_, fabric_->key_events(), &Agent::on_key_events);
+    watch(firewall_events_, fabric_->firewall_events(), &Agent::on_firewall_events);
+    tick();
+}
+
+Agent::~Agent() {
+    stop();
+}
+
+void Agent::stop() {
+    session_.reset();
+    session_timer_.cancel();
+    tick_timer_.cancel();
+    for (auto* descriptor : {&key_events_, &firewall_events_}) {
+        if (descriptor->is_open()) {
+            descriptor->release();  // the fabric closes it
+        }
+    }
+}
+
+base::Status Agent::enter(Membership membership) {
+    WARREN_TRY_ASSIGN(const auto address, base::parse_ip("data address", membership.config.data_address()));
+    WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", address));
+    WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(membership.identity));
+    grpc::ChannelArguments arguments;
+    // A dead path is noticed by heartbeats; this bounds how long gRPC itself waits between its attempts to connect.
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetMaxReceiveMessageSize(-1);  // a snapshot is as large as its network
+    channel_ = grpc::CreateCustomChannel(membership.config.managers(0), credentials, arguments);
+    underlay_device_ = underlay.ifname;
+    underlay_mtu_ = underlay.mtu;
+    membership_ = std::move(membership);
+    open_session();
+    return {};
+}
+
+void Agent::set_facts(HostFacts facts) {
+    facts_ = std::move(facts);
+    for (const auto& [id, state] : networks_) {
+        mark(id);
+    }
+}
+
+Self Agent::self() const {
+    const auto& identity = membership_->identity.identity();
+    return {.cluster = identity.cluster,
+            .node = identity.node,
+            .vtep = base::parse_ip("data address", membership_->config.data_address()).value_or(base::IpAddress{}),
+            .segmentation = facts_.segmentation == HostFacts::Segmentation::kFine};
+}
+
+// ---- session ----
+
+void Agent::open_session() {
+    welcomed_ = false;
+    heard_ = options_.now();
+    session_ = std::make_unique<SessionClient>(
+        *loop_, channel_,
+        SessionEvents{.message = [this](v1::FromManager message) { handle(std::move(message)); },
+                      .ended = [this](const base::Error& why) { close_session(why); }});
+    send_hello();
+}
+
+void Agent::close_session(const base::Error& why) {
+    const auto now = options_.now();
+    if (welcomed_ || session_error_ != why.message()) {
+        kLog.warn("session with manager {} ended: {}", membership_->config.managers(0), why.message());
+    }
+    session_error_ = why.message();
+    if (welcomed_) {
+        session_since_ = now;
+        session_failures_ = 0;
+    }
+    welcomed_ = false;
+    session_.reset();
+    for (auto& [id, pending] : std::exchange(pending_, {})) {
+        pending.fail(
+            base::Error(base::Code::kUnavailable,
+                        fmt::format("the session with manager {} ended: {}; the change may or may not have been "
+                                    "made, see warren endpoint ls",
+                                    membership_->config.managers(0), why.message())));
+    }
+    session_timer_.expires_after(backoff(session_failures_++));
+    session_timer_.async_wait([this](const asio::error_code& error) {
+        if (!error) {
+            open_session();
+        }
+    });
+}
+
+void Agent::send_hello() {
+    v1::FromAgent message;
+    auto& hello = *message.mutable_hello();
+    hello.set_boot_id(raw(facts_.boot));
+    const auto vtep = self().vtep.raw();
+    hello.set_data_address(std::string(vtep.begin(), vtep.end()));
+    hello.set_underlay_mtu(underlay_mtu_.value);
+    hello.set_version(options_.version);
+    for (const auto cipher : facts_.ciphers) {
+        hello.add_ciphers(static_cast<std::uint32_t>(cipher));
+    }
+    hello.set_esp_problem(facts_.esp_problem);
+    hello.set_node_name(membership_->config.node_name());
+    for (auto& [id, state] : networks_) {
+        state.acked = {};
+        const auto own = state.view.members.find(self().node);
+        if (own != state.view.members.end() && state.applied_revision != base::Revision{}) {
+            auto& applied = *hello.add_applied();
+            applied.set_network_id(raw(id));
+            applied.set_membership_id(own->second.membership.value);
+            applied.set_revision(state.applied_revision.value);
+        }
+    }
+    session_->send(std::move(message));
+}
+
+void Agent::handle(v1::FromManager message) {
+    heard_ = options_.now();
+    switch (message.message_case()) {
+        case v1::FromManager::kWelcome:
+            welcome(message.welcome());
+            break;
+        case v1::FromManager::kSnapshot:
+            snapshot(message.snapshot());
+            proto::wipe_secrets(*message.mutable_snapshot()->mutable_content());
+            break;
+        case v1::FromManager::kDelta:
+            delta(message.delta());
+            proto::wipe_secrets(*message.mutable_delta());
+            break;
+        case v1::FromManager::kGone:
+            gone(id_of<base::NetworkId>(message.gone().network_id()));
+            break;
+        case v1::FromManager::kPeerAcks: {
+            const auto id = id_of<base::NetworkId>(message.peer_acks().network_id());
+            if (const auto found = networks_.find(id); found != networks_.end()) {
+                take_acks(found->second.view, message.peer_acks());
+                mark(id);
+            }
+            break;
+        }
+        case v1::FromManager::kEndpointReply:
+            answer(message.endpoint_reply());
+            break;
+        case v1::FromManager::kHeartbeat:
+        case v1::FromManager::MESSAGE_NOT_SET:
+            break;
+    }
+}
+
+void Agent::welcome(const v1::Welcome& welcome) {
+    welcomed_ = true;
+    session_since_ = options_.now();
+    session_failures_ = 0;
+    session_error_.clear();
+    heartbeat_ = base::Duration(std::max<std::uint32_t>(welcome.heartbeat_ms(), 100));
+    kLog.info("session with manager {} begins", membership_->config.managers(0));
+    awaited_.clear();
+    for (const auto& network : welcome.networks()) {
+        awaited_.insert(id_of<base::NetworkId>(network));
+    }
+    std::vector<base::NetworkId> left;
+    for (const auto& [id, state] : networks_) {
+        if (!awaited_.contains(id)) {
+            left.push_back(id);
+        }
+    }
+    for (const auto& id : left) {
+        gone(id);
+    }
+    if (awaited_.empty()) {
+        snapshots_complete();
+    }
+}
+
+void Agent::snapshot(const v1::NetworkSnapshot& message) {
+    auto view = take_snapshot(message);
+    if (!view) {
+        close_session(
+            base::Error(base::Code::kInternal, fmt::format("a snapshot is malformed: {}", view.error().message())));
+        return;
+    }
+    const auto id = view->id;
+    networks_[id].view = *std::move(view);
+    mark(id);
+    if (awaited_.erase(id) > 0 && awaited_.empty()) {
+        snapshots_complete();
+    }
+}
+
+void Agent::delta(const v1::NetworkDelta& message) {
+    const auto id = id_of<base::NetworkId>(message.network_id());
+    const auto found = networks_.find(id);
+    if (found == networks_.end()) {
+        close_session(base::Error(base::Code::kInternal, fmt::format("a change of the unknown network {} came", id)));
+        return;
+    }
+    if (auto taken = take_delta(found->second.view, message); !taken) {
+        close_session(taken.error());
+        return;
+    }
+    mark(id);
+}
+
+void Agent::gone(const base::NetworkId& network) {
+    const auto found = networks_.find(network);
+    if (found != networks_.end()) {
+        kLog.info("network {}: this node is no member any more", found->second.view.name);
+        networks_.erase(found);
+    }
+    dirty_.erase(network);
+    if (auto removed = fabric_->remove(network); !removed) {
+        kLog.error("network {}: {}; trying again", network, removed.error().message());
+        removals_.insert_or_assign(network, removed.error());
+    } else {
+        removals_.erase(network);
+    }
+    settle_pending();
+}
+
+void Agent::snapshots_complete() {
+    std::map<base::NetworkId, const NetworkView*> known;
+    for (const auto& [id, state] : networks_) {
+        known.emplace(id, &state.view);
+    }
+    if (auto removed = fabric_->remove_unknown(known); !removed) {
+        kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
+    }
+}
+
+// ---- kernel ----
+
+void Agent::mark(const base::NetworkId& network) {
+    dirty_.insert(network);
+    if (!reconcile_posted_) {
+        reconcile_posted_ = true;
+        asio::post(*loop_, [this] { reconcile(); });
+    }
+}
+
+void Agent::reconcile() {
+    reconcile_posted_ = false;
+    for (const auto& id : std::exchange(dirty_, {})) {
+        if (const auto found = networks_.find(id); found != networks_.end()) {
+            apply(id, found->second);
+        }
+    }
+    settle_pending();
+}
+
+void Agent::apply(const base::NetworkId& id, NetworkState& state) {
+    auto applied = fabric_->apply(state.view, self());
+    for (const auto& problem : applied.problems) {
+        if (std::find(state.applied.problems.begin(), state.applied.problems.end(), problem) ==
+            state.applied.problems.end()) {
+            kLog.error("network {}: {}", state.view.name, problem);
+        }
+    }
+    state.applied = std::move(applied);
+    state.failures = state.applied.retry ? state.failures + 1 : 0;
+    state.retry_at = state.applied.retry ? std::optional(options_.now() + backoff(state.failures)) : std::nullopt;
+    if (state.applied.keys_complete) {
+        state.applied_revision = state.view.revision;
+        acknowledge(id, state);
+    }
+    ask_rotations(id, state.applied.rotations);
+}
+
+void Agent::acknowledge(const base::NetworkId& id, NetworkState& state) {
+    const auto own = state.view.members.find(self().node);
+    if (!welcomed_ || own == state.view.members.end() || state.acked == state.applied_revision) {
+        return;
+    }
+    state.acked = state.applied_revision;
+    v1::FromAgent message;
+    auto& applied = *message.mutable_acks()->add_applied();
+    applied.set_network_id(raw(id));
+    applied.set_membership_id(own->second.membership.value);
+    applied.set_revision(state.acked.value);
+    session_->send(std::move(message));
+}
+
+void Agent::ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs) {
+    const auto now = options_.now();
+    for (const auto& need : needs) {
+        auto& asked = asked_[{network, need}];
+        if (!welcomed_ || (asked != base::Time{} && now < asked + kAskAgain)) {
+            continue;
+        }
+        asked = now;
+        v1::FromAgent message;
+        auto& request = *message.mutable_rotation_request();
+        request.set_network_id(raw(network));
+        request.set_epoch(need.epoch.value);
+        request.set_limit(need.limit);
+        session_->send(std::move(message));
+    }
+}
+
+void Agent::take_changes(const Fabric::Changes& changes) {
+    for (const auto& note : changes.notes) {
+        kLog.warn("{}", note);
+    }
+    for (const auto& [id, state] : networks_) {
+        if (!state.view.encrypted) {
+            continue;
+        }
+        if (changes.dirty.contains(state.view.index)) {
+            mark(id);
+        }
+        if (const auto needs = changes.rotations.find(state.view.index); needs != changes.rotations.end()) {
+            ask_rotations(id, needs->second);
+        }
+    }
+}
+
+void Agent::watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)()) {
+    if (fd < 0) {
+        return;
+    }
+    if (!descriptor.is_open()) {
+        descriptor.assign(fd);
+    }
+    descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this, &descriptor, fd, handler](const asio::error_code& error) {
+                              if (!error) {
+                                  (this->*handler)();
+                                  watch(descriptor, fd, handler);
+                              }
+                          });
+}
+
+void Agent::on_key_events() {
+    take_changes(fabric_->handle_key_events());
+}
+
+void Agent::on_firewall_events() {
+    fabric_->handle_firewall_events();
+}
+
+void Agent::tick() {
+    const auto now = options_.now();
+    if (session_ && now - heard_ > heartbeat_ * kMissedHeartbeats) {
+        close_session(base::Error(base::Code::kUnavailable, "the manager says nothing"));
+    } else if (session_ && welcomed_ && now - heard_ >= heartbeat_ / 2) {
+        v1::FromAgent message;
+        message.mutable_heartbeat();
+        session_->send(std::move(message));
+    }
+    if (now >= next_sweep_) {
+        next_sweep_ = now + kSweep;
+        take_changes(fabric_->sweep());
+        for (const auto& [id, state] : networks_) {
+            mark(id);
+        }
+    }
+    for (const auto& [id, state] : networks_) {
+        if (state.retry_at && *state.retry_at <= now) {
+            mark(id);
+        }
+    }
+    for (const auto& [id, error] : std::map(removals_)) {
+        gone(id);
+    }
+    std::vector<std::uint64_t> late;
+    for (const auto& [id, pending] : pending_) {
+        if (pending.deadline <= now) {
+            late.push_back(id);
+        }
+    }
+    for (const auto id : late) {
+        pending_.extract(id).mapped().fail(
+            base::Error(base::Code::kUnavailable, "the manager did not answer in time; see warren endpoint ls"));
+    }
+    tick_timer_.expires_after(kTick);
+    tick_timer_.async_wait([this](const asio::error_code& error) {
+        if (!error) {
+            tick();
+        }
+    });
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "agent/fabric.h"
+#include "agent/host_facts.h"
+#include "agent/session_client.h"
+#include "agent/view.h"
+#include "base/time.h"
+#include "certs/node_identity.h"
+#include "proto/local.pb.h"
+#include "proto/state.pb.h"
+
+namespace warren::agent {
+
+// This node's membership of its cluster.
+struct Membership {
+    certs::NodeIdentity identity;
+    v1::NodeConfig config;
+};
+
+struct AgentOptions {
+    std::string version;
+    base::Clock now = base::system_now;
+};
+
+template <typename Reply>
+using Respond = std::function<void(base::Result<Reply>)>;
+
+// The part of every daemon that keeps its own kernel as the manager says: one session, a view of each network that this
+// node is a member of, and a loop of dirty -> apply -> acknowledge. Without a manager everything that works goes on
+// working.
+//
+// Owner: main. Thread: the loop's, for every call. Failure: what the kernel or a manager refuses is tried again with
+// backoff and shown by status().
+class Agent {
+  public:
+    Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts facts, AgentOptions options);
+    ~Agent();
+    Agent(const Agent&) = delete;
+    Agent& operator=(const Agent&) = delete;
+
+    // From now on this node belongs to a cluster. kPrecondition: the data address is not one of this host any more.
+    [[nodiscard]] base::Status enter(Membership membership);
+    [[nodiscard]] const Membership* membership() const { return membership_ ? &*membership_ : nullptr; }
+    // A later verdict of probe_segmentation().
+    void set_facts(HostFacts facts);
+
+    void connect(const v1::NetworkConnectRequest& request, Respond<v1::NetworkConnectReply> respond);
+    void disconnect(const v1::NetworkDisconnectRequest& request, Respond<v1::NetworkDisconnectReply> respond);
+    void status(v1::StatusReply& reply);
+    [[nodiscard]] base::Result<v1::ClusterInfoReply> info() const;
+
+    void stop();
+
+  private:
+    struct NetworkState {
+        NetworkView view;
+        Applied applied;
+        base::Revision applied_revision;  // that the kernel shows
+        base::Revision acked;             // in this session
+        int failures = 0;
+        std::optional<base::Time> retry_at;
+    };
+    // A request of the local API on its way. `settle` is asked after every apply of its network until it says true.
+    struct Pending {
+        base::Time deadline;
+        std::optional<base::NetworkId> network;  // once the manager has answered
+        std::function<void(const base::Error&)> fail;
+        std::function<bool(const v1::EndpointReply&)> settle;
+        v1::EndpointReply reply;
+    };
+
+    asio::io_context* loop_;
+    AgentOptions options_;
+    HostFacts facts_;
+    base::Time started_;
+    std::unique_ptr<Fabric> fabric_;
+    std::optional<Membership> membership_;
+    std::string underlay_device_;
+    base::Mtu underlay_mtu_;
+
+    std::shared_ptr<grpc::Channel> channel_;
+    std::unique_ptr<SessionClient> session_;
+    bool welcomed_ = false;
+    base::Time session_since_;
+    base::Time heard_;
+    base::Duration heartbeat_ = std::chrono::seconds(5);
+    int session_failures_ = 0;
+    std::string session_error_;
+    std::set<base::NetworkId> awaited_;  // welcome named them, their snapshot has not come yet
+
+    std::map<base::NetworkId, NetworkState> networks_;
+    std::set<base::NetworkId> dirty_;
+    std::map<base::NetworkId, base::Error> removals_;  // that failed, to be tried again
+    std::map<std::uint64_t, Pending> pending_;
+    std::uint64_t next_request_ = 1;
+    std::map<std::pair<base::NetworkId, RotationNeed>, base::Time> asked_;  // rotations, so as not to ask all the time
+
+    asio::steady_timer session_timer_;
+    asio::steady_timer tick_timer_;
+    asio::posix::stream_descriptor key_events_;
+    asio::posix::stream_descriptor firewall_events_;
+    base::Time next_sweep_;
+    bool reconcile_posted_ = false;
+
+    void open_session();
+    void close_session(const base::Error& why);
+    void send_hello();
+    void handle(v1::FromManager message);
+    void welcome(const v1::Welcome& welcome);
+    void snapshot(const v1::NetworkSnapshot& message);
+    void delta(const v1::NetworkDelta& message);
+    void gone(const base::NetworkId& network);
+    void snapshots_complete();
+
+    void mark(const base::NetworkId& network);
+    void reconcile();
+    void apply(const base::NetworkId& id, NetworkState& state);
+    void acknowledge(const base::NetworkId& id, NetworkState& state);
+    void take_changes(const Fabric::Changes& changes);
+    void ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs);
+    void tick();
+    void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
+    void on_key_events();
+    void on_firewall_events();
+
+    [[nodiscard]] base::Status check_session() const;
+    std::uint64_t request(v1::EndpointRequest message, Pending pending);
+    void answer(const v1::EndpointReply& reply);
+    void settle_pending();
+    [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond);
+    [[nodiscard]] Self self() const;
+    [[nodiscard]] std::vector<std::string> problems() const;
+};
+
+}  // namespace warren::agent

@@ -1,0 +1,274 @@
+#include <filesystem>
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "netlink/namespace.h"
+
+// The local API's side of the agent: requests that go to the manager and come back through the kernel, and what status
+// shows.
+namespace warren::agent {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr base::Log kLog{"agent"};
+constexpr base::Duration kPatience = std::chrono::seconds(20);
+
+std::int64_t unix_ms(base::Time time) {
+    return time.time_since_epoch().count();
+}
+
+base::EndpointId endpoint_id(const v1::EndpointReply& reply) {
+    base::EndpointId id;
+    if (reply.endpoint_id().size() == id.bytes.size()) {
+        std::copy(reply.endpoint_id().begin(), reply.endpoint_id().end(), id.bytes.begin());
+    }
+    return id;
+}
+
+// The path of the namespace that a container is to be connected in, found and checked before anybody is asked.
+base::Result<std::string> find_netns(const v1::NetworkConnectRequest& request) {
+    if (request.netns().empty() == (request.pid() == 0)) {
+        return fail(Code::kInvalid, "--netns, --pid: give one of them");
+    }
+    if (request.pid() != 0) {
+        if (auto found = netlink::Namespace::open_pid(static_cast<pid_t>(request.pid())); !found) {
+            return base::fail_in(fmt::format("--pid {}", request.pid()), std::move(found));
+        }
+        return fmt::format("/proc/{}/ns/net", request.pid());
+    }
+    const bool is_path = request.netns().find('/') != std::string::npos;
+    auto found =
+        is_path ? netlink::Namespace::open_path(request.netns()) : netlink::Namespace::open_name(request.netns());
+    if (!found) {
+        return base::fail_in(fmt::format("--netns {}", request.netns()), std::move(found));
+    }
+    WARREN_TRY_ASSIGN(const auto own, netlink::Namespace::current());
+    if (*found == own) {
+        return fail(Code::kInvalid, "--netns {}: is the host's own network namespace", request.netns());
+    }
+    return is_path ? std::filesystem::absolute(request.netns()).string() : "/run/netns/" + request.netns();
+}
+
+base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& request, const std::string& netns) {
+    v1::ConnectEndpoint wire;
+    wire.set_network(request.network());
+    wire.set_netns(netns);
+    wire.set_name(request.name());
+    if (request.name().empty() && request.pid() != 0) {
+        wire.set_name(fmt::format("pid-{}", request.pid()));
+    }
+    *wire.mutable_aliases() = request.aliases();
+    if (!request.ip().empty()) {
+        WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", request.ip()));
+        const auto raw = ip.raw();
+        wire.set_ip(std::string(raw.begin(), raw.end()));
+    }
+    if (!request.mac().empty()) {
+        WARREN_TRY_ASSIGN(const auto mac, base::parse_mac("--mac", request.mac()));
+        wire.set_mac(std::string(mac.bytes.begin(), mac.bytes.end()));
+    }
+    // The kernel's rule for interface names, net/core/dev.c dev_valid_name().
+    constexpr std::size_t kLongestIfname = 15;
+    const auto& ifname = request.ifname();
+    if (ifname.size() > kLongestIfname || ifname == "." || ifname == ".." ||
+        ifname.find_first_of("/: \t\n\r\v\f") != std::string::npos) {
+        return fail(Code::kInvalid, "--ifname '{}': must be at most {} characters without '/', ':' and blanks", ifname,
+                    kLongestIfname);
+    }
+    wire.set_ifname(ifname);
+    return wire;
+}
+
+}  // namespace
+
+base::Status Agent::check_session() const {
+    if (!membership_) {
+        return fail(Code::kPrecondition, "this host is in no cluster: warren cluster init, or warren cluster join");
+    }
+    if (!welcomed_) {
+        return fail(Code::kPrecondition,
+                    "no session with manager {}{}{}; what is connected goes on working, but changes need a "
+                    "manager",
+                    membership_->config.managers(0), session_error_.empty() ? "" : ": ", session_error_);
+    }
+    return {};
+}
+
+std::uint64_t Agent::request(v1::EndpointRequest message, Pending pending) {
+    const auto id = next_request_++;
+    message.set_request_id(id);
+    v1::FromAgent wrapped;
+    *wrapped.mutable_endpoint_request() = std::move(message);
+    pending.deadline = options_.now() + kPatience;
+    pending_.emplace(id, std::move(pending));
+    session_->send(std::move(wrapped));
+    return id;
+}
+
+void Agent::answer(const v1::EndpointReply& reply) {
+    const auto found = pending_.find(reply.request_id());
+    if (found == pending_.end()) {
+        return;
+    }
+    if (reply.error_code() != 0) {
+        const auto fail_request = found->second.fail;
+        pending_.erase(found);
+        fail_request(base::Error(static_cast<Code>(reply.error_code() - 1), reply.error()));
+        return;
+    }
+    base::NetworkId network;
+    std::copy_n(reply.network_id().begin(), std::min(reply.network_id().size(), network.bytes.size()),
+                network.bytes.begin());
+    found->second.network = network;
+    found->second.reply = reply;
+    settle_pending();
+}
+
+void Agent::settle_pending() {
+    std::vector<std::uint64_t> ready;
+    for (const auto& [id, pending] : pending_) {
+        if (pending.network) {
+            ready.push_back(id);
+        }
+    }
+    for (const auto id : ready) {
+        const auto found = pending_.find(id);
+        if (found != pending_.end() && found->second.settle(found->second.reply)) {
+            pending_.erase(id);
+        }
+    }
+}
+
+void Agent::connect(const v1::NetworkConnectRequest& given, Respond<v1::NetworkConnectReply> respond) {
+    const auto ready = check_session();
+    const auto netns = ready ? find_netns(given) : base::fail_with(base::Status(ready));
+    auto wire = netns ? wire_request(given, *netns)
+                      : base::Result<v1::ConnectEndpoint>(base::fail_with(base::Result<std::string>(netns)));
+    if (!wire) {
+        respond(base::fail_with(std::move(wire)));
+        return;
+    }
+    v1::EndpointRequest message;
+    *message.mutable_connect() = *std::move(wire);
+    request(std::move(message),
+            {.network = std::nullopt,
+             .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
+             .settle = [this, respond](const v1::EndpointReply& reply) { return settle_connect(reply, respond); }});
+}
+
+bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond) {
+    base::NetworkId network;
+    std::copy(reply.network_id().begin(), reply.network_id().end(), network.bytes.begin());
+    const auto found = networks_.find(network);
+    const auto id = endpoint_id(reply);
+    if (found == networks_.end() || !found->second.view.endpoints.contains(id)) {
+        return false;  // the snapshot or change with it is on its way
+    }
+    const auto& state = found->second;
+    if (const auto error = state.applied.endpoint_errors.find(id); error != state.applied.endpoint_errors.end()) {
+        // The endpoint can't be had here: take it back, so that a failed connect leaves nothing.
+        v1::EndpointRequest undo;
+        undo.mutable_disconnect()->set_network(network.text());
+        undo.mutable_disconnect()->set_endpoint(id.text());
+        const auto why = error->second;
+        const auto done = [respond, why] { respond(tl::unexpected<base::Error>(why)); };
+        request(std::move(undo), {.network = std::nullopt,
+                                  .fail = [done](const base::Error& /*why*/) { done(); },
+                                  .settle =
+                                      [done](const v1::EndpointReply& /*reply*/) {
+                                          done();
+                                          return true;
+                                      }});
+        return true;
+    }
+    const auto ifname = state.applied.ifnames.find(id);
+    if (ifname == state.applied.ifnames.end()) {
+        return false;
+    }
+    const auto& endpoint = state.view.endpoints.at(id);
+    v1::NetworkConnectReply result;
+    result.set_endpoint_id(id.text());
+    result.set_name(endpoint.name);
+    result.set_network(state.view.name);
+    result.set_ip(base::Prefix{.address = endpoint.ip, .length = state.view.subnet.length}.text());
+    result.set_mac(endpoint.mac.text());
+    result.set_ifname(ifname->second);
+    result.set_mtu(state.view.mtu.value);
+    respond(std::move(result));
+    return true;
+}
+
+void Agent::disconnect(const v1::NetworkDisconnectRequest& given, Respond<v1::NetworkDisconnectReply> respond) {
+    if (auto ready = check_session(); !ready) {
+        respond(base::fail_with(std::move(ready)));
+        return;
+    }
+    v1::EndpointRequest message;
+    message.mutable_disconnect()->set_network(given.network());
+    message.mutable_disconnect()->set_endpoint(given.endpoint());
+    request(std::move(message),
+            {.network = std::nullopt,
+             .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
+             .settle =
+                 [this, respond, name = given.endpoint()](const v1::EndpointReply& reply) {
+                     base::NetworkId network;
+                     std::copy(reply.network_id().begin(), reply.network_id().end(), network.bytes.begin());
+                     const auto id = endpoint_id(reply);
+                     const auto found = networks_.find(network);
+                     const bool told = found == networks_.end() ? !removals_.contains(network)
+                                                                : !found->second.view.endpoints.contains(id);
+                     if (!told || dirty_.contains(network)) {
+                         return false;
+                     }
+                     v1::NetworkDisconnectReply result;
+                     result.set_endpoint_id(id.text());
+                     result.set_name(name);
+                     respond(std::move(result));
+                     return true;
+                 }});
+}
+
+base::Result<v1::ClusterInfoReply> Agent::info() const {
+    if (!membership_) {
+        return fail(Code::kPrecondition, "this host is in no cluster: warren cluster init, or warren cluster join");
+    }
+    const auto& config = membership_->config;
+    v1::ClusterInfoReply reply;
+    reply.set_cluster_id(config.cluster_id());
+    reply.set_cluster_name(config.cluster_name());
+    reply.set_node_id(config.node_id());
+    reply.set_node_name(config.node_name());
+    reply.set_role(config.role());
+    *reply.mutable_managers() = config.managers();
+    reply.set_data_address(config.data_address());
+    reply.set_advertise_address(config.advertise_address());
+    const auto& root = membership_->identity.roots().certificates().front();
+    reply.set_root_fingerprint(base::to_hex(root.fingerprint));
+    reply.set_root_expires_unix_ms(unix_ms(root.not_after));
+    reply.set_certificate_expires_unix_ms(unix_ms(membership_->identity.leaf().not_after));
+    return reply;
+}
+
+std::vector<std::string> Agent::problems() const {
+    std::vector<std::string> problems;
+    if (!welcomed_) {
+        problems.push_back(fmt::format("no session with manager {}{}{}: is it running and its port open?",
+                                       membership_->config.managers(0), session_error_.empty() ? "" : ": ",
+                                       session_error_));
+    }
+    for (const auto& [id, state] : networks_) {
+        for (const auto& problem : state.applied.problems) {
+            problems.push_back(fmt::format("network {}: {}", state.view.name, problem));
+        }
+    }
+    for (const auto& [id, error] : removals_) {
+        problems.push_back(fmt::format("network {} can't be taken down: {}", id, error.message()));
+    }
+    return problems;
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,88 @@
+#include "agent/agent.h"
+#include "agent/xfrm_stat.h"
+
+namespace warren::agent {
+
+namespace {
+
+std::int64_t unix_ms(base::Time time) {
+    return time.time_since_epoch().count();
+}
+
+void add_counter(v1::StatusReply& reply, std::string_view name, std::uint64_t value, std::string_view meaning) {
+    if (value == 0) {
+        return;
+    }
+    auto& counter = *reply.add_counters();
+    counter.set_name(std::string(name));
+    counter.set_value(value);
+    counter.set_meaning(std::string(meaning));
+}
+
+void add_drops(v1::StatusReply& reply, const overlay::DropCounters& drops) {
+    add_counter(reply, "nft sent_clear", drops.sent_clear,
+                "frames of encrypted networks that would have left in clear: dropped");
+    add_counter(reply, "nft received_clear", drops.received_clear,
+                "frames for encrypted networks that came in clear, or through another network's SA: dropped");
+    add_counter(reply, "nft forwarded", drops.forwarded,
+                "packets to encrypted networks' ports that this host was to forward: dropped");
+}
+
+}  // namespace
+
+void Agent::status(v1::StatusReply& reply) {
+    reply.set_version(options_.version);
+    reply.set_started_unix_ms(unix_ms(started_));
+    for (const auto cipher : facts_.ciphers) {
+        reply.add_ciphers(std::string(keymgr::name(cipher)));
+    }
+    reply.set_esp_problem(facts_.esp_problem);
+    reply.set_segmentation(facts_.segmentation_note);
+    if (!membership_) {
+        reply.set_state("no-cluster");
+        return;
+    }
+    *reply.mutable_cluster() = info().value_or(v1::ClusterInfoReply());
+    reply.set_manager(membership_->config.managers(0));
+    reply.set_manager_connected(welcomed_);
+    reply.set_manager_since_unix_ms(unix_ms(session_since_));
+    reply.set_underlay_device(underlay_device_);
+    reply.set_underlay_mtu(underlay_mtu_.value);
+    const auto traffic = fabric_->traffic();
+    for (const auto& [id, state] : networks_) {
+        const auto& view = state.view;
+        auto& network = *reply.add_networks();
+        network.set_id(id.text());
+        network.set_name(view.name);
+        network.set_encrypted(view.encrypted);
+        network.set_udp_port(view.port.value);
+        network.set_mtu(view.mtu.value);
+        const auto local = static_cast<std::uint32_t>(view.attachments.size());
+        network.set_local_endpoints(local);
+        network.set_remote_endpoints(static_cast<std::uint32_t>(view.endpoints.size()) - local);
+        network.set_peers(static_cast<std::uint32_t>(view.members.size()) - 1);
+        network.set_active_epoch(view.active.value);
+        network.set_revision(view.revision.value);
+        network.set_applied_revision(state.applied_revision.value);
+        for (const auto& problem : state.applied.problems) {
+            network.add_problems(problem);
+        }
+        if (const auto keys = traffic.find(view.index); view.encrypted && keys != traffic.end()) {
+            network.set_sas(static_cast<std::uint32_t>(keys->second.sas));
+            network.set_esp_out_packets(keys->second.packets_out);
+            network.set_esp_in_packets(keys->second.packets_in);
+        }
+    }
+    if (const auto drops = fabric_->drops()) {
+        add_drops(reply, *drops);
+    }
+    for (const auto& error : read_xfrm_errors()) {
+        add_counter(reply, error.name, error.value, error.meaning);
+    }
+    for (auto& problem : problems()) {
+        reply.add_problems(std::move(problem));
+    }
+    reply.set_state(reply.problems().empty() ? "ok" : "degraded");
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "keymgr/key_schedule.h"
+
+namespace warren::agent {
+
+// What this host's kernel can do, found out by trying it.
+struct HostFacts {
+    base::BootId boot;
+    std::vector<keymgr::Cipher> ciphers;  // that it takes an SA of
+    std::string esp_problem;              // why not all of them; empty: all
+    enum class Segmentation : std::uint8_t { kUnknown, kFine, kBroken };
+    Segmentation segmentation = Segmentation::kUnknown;
+    std::string segmentation_note;  // one line for people
+
+    bool operator==(const HostFacts&) const = default;
+};
+
+// Reads the boot id and tries each cipher in a scratch namespace; some milliseconds.
+[[nodiscard]] base::Result<HostFacts> probe_host();
+// Whether segmentation offload survives VXLAN in ESP: up to some seconds, so not on the loop's thread.
+void probe_segmentation(HostFacts& facts);
+
+}  // namespace warren::agent

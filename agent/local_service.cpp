@@ -1,0 +1,78 @@
+#include "agent/local_service.h"
+
+#include <asio/post.hpp>
+
+#include "base/log.h"
+#include "proto/status.h"
+
+namespace warren::agent {
+
+namespace {
+
+constexpr base::Log kLog{"agent"};
+
+}  // namespace
+
+// `call` gets a function to answer with, once, on the loop; gRPC's request and reply live until then.
+template <typename Reply, typename Call>
+grpc::ServerUnaryReactor* LocalService::posted(grpc::CallbackServerContext* context, Reply* reply, Call call) {
+    auto* reactor = context->DefaultReactor();
+    asio::post(*loop_, [reactor, reply, call = std::move(call)] {
+        call(Respond<Reply>([reactor, reply](base::Result<Reply> result) {
+            if (result) {
+                *reply = *std::move(result);
+            }
+            reactor->Finish(result ? grpc::Status::OK : proto::to_grpc(result.error()));
+        }));
+    });
+    return reactor;
+}
+
+void LocalService::log_change(const grpc::CallbackServerContext& context, std::string_view what) const {
+    kLog.info("{} asked for by {}", what, who_ ? who_(context.peer()) : context.peer());
+}
+
+grpc::ServerUnaryReactor* LocalService::ClusterInit(grpc::CallbackServerContext* context,
+                                                    const v1::ClusterInitRequest* request,
+                                                    v1::ClusterInfoReply* reply) {
+    log_change(*context, "cluster init");
+    return posted(context, reply, [this, request](auto respond) { entry_.init(*request, std::move(respond)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::ClusterJoin(grpc::CallbackServerContext* context,
+                                                    const v1::ClusterJoinRequest* request,
+                                                    v1::ClusterInfoReply* reply) {
+    log_change(*context, "cluster join");
+    return posted(context, reply, [this, request](auto respond) { entry_.join(*request, std::move(respond)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::ClusterInfo(grpc::CallbackServerContext* context,
+                                                    const v1::ClusterInfoRequest* /*request*/,
+                                                    v1::ClusterInfoReply* reply) {
+    return posted(context, reply, [this](auto respond) { respond(agent_->info()); });
+}
+
+grpc::ServerUnaryReactor* LocalService::NetworkConnect(grpc::CallbackServerContext* context,
+                                                       const v1::NetworkConnectRequest* request,
+                                                       v1::NetworkConnectReply* reply) {
+    log_change(*context, "network connect");
+    return posted(context, reply, [this, request](auto respond) { agent_->connect(*request, std::move(respond)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::NetworkDisconnect(grpc::CallbackServerContext* context,
+                                                          const v1::NetworkDisconnectRequest* request,
+                                                          v1::NetworkDisconnectReply* reply) {
+    log_change(*context, "network disconnect");
+    return posted(context, reply, [this, request](auto respond) { agent_->disconnect(*request, std::move(respond)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::Status(grpc::CallbackServerContext* context,
+                                               const v1::StatusRequest* /*request*/, v1::StatusReply* reply) {
+    return posted(context, reply, [this](auto respond) {
+        v1::StatusReply status;
+        agent_->status(status);
+        respond(std::move(status));
+    });
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <functional>
+#include <string>
+
+#include "agent/agent.h"
+#include "proto/local.grpc.pb.h"
+
+namespace warren::agent {
+
+// What entering a cluster takes beyond the agent: main has it, since it may start a manager.
+struct ClusterEntry {
+    std::function<void(v1::ClusterInitRequest, Respond<v1::ClusterInfoReply>)> init;
+    std::function<void(v1::ClusterJoinRequest, Respond<v1::ClusterInfoReply>)> join;
+};
+
+// The Local service: each call is posted to the loop and answered from there.
+//
+// Owner: main. Registered with the local socket's server alone: the socket's permissions are what lets a caller in.
+class LocalService final : public v1::Local::CallbackService {
+  public:
+    LocalService(asio::io_context& loop, Agent& agent, ClusterEntry entry)
+        : loop_(&loop), agent_(&agent), entry_(std::move(entry)) {}
+    // Who calls, from the connection's name; for the log lines of changes.
+    void set_caller(std::function<std::string(const std::string&)> who) { who_ = std::move(who); }
+
+    grpc::ServerUnaryReactor* ClusterInit(grpc::CallbackServerContext* context, const v1::ClusterInitRequest* request,
+                                          v1::ClusterInfoReply* reply) override;
+    grpc::ServerUnaryReactor* ClusterJoin(grpc::CallbackServerContext* context, const v1::ClusterJoinRequest* request,
+                                          v1::ClusterInfoReply* reply) override;
+    grpc::ServerUnaryReactor* ClusterInfo(grpc::CallbackServerContext* context, const v1::ClusterInfoRequest* request,
+                                          v1::ClusterInfoReply* reply) override;
+    grpc::ServerUnaryReactor* NetworkConnect(grpc::CallbackServerContext* context,
+                                             const v1::NetworkConnectRequest* request,
+                                             v1::NetworkConnectReply* reply) override;
+    grpc::ServerUnaryReactor* NetworkDisconnect(grpc::CallbackServerContext* context,
+                                                const v1::NetworkDisconnectRequest* request,
+                                                v1::NetworkDisconnectReply* reply) override;
+    grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
+                                     v1::StatusReply* reply) override;
+
+  private:
+    asio::io_context* loop_;
+    Agent* agent_;
+    ClusterEntry entry_;
+    std::function<std::string(const std::string&)> who_;
+
+    template <typename Reply, typename Call>
+    grpc::ServerUnaryReactor* posted(grpc::CallbackServerContext* context, Reply* reply, Call call);
+    void log_change(const grpc::CallbackServerContext& context, std::string_view what) const;
+};
+
+}  // namespace warren::agent

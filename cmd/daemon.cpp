@@ -1,0 +1,211 @@
+#include "cmd/daemon.h"
+
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+
+#include "agent/join.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "manager/found.h"
+#include "store/sqlite_store.h"
+
+namespace warren::cmd {
+
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr base::Log kLog{"warrend"};
+constexpr std::string_view kDefaultListen = "0.0.0.0:7443";
+constexpr std::uint16_t kManagerPort = 7443;
+
+base::Result<std::int64_t> milliseconds(std::string_view what, const std::string& text) {
+    if (text.empty()) {
+        return 0;
+    }
+    WARREN_TRY_ASSIGN(const auto duration, base::parse_duration(what, text));
+    if (duration <= base::Duration::zero()) {
+        return fail(Code::kInvalid, "{} '{}': must be more than 0", what, text);
+    }
+    return duration.count();
+}
+
+base::Result<v1::ClusterSettings> settings_of(const v1::ClusterInitRequest& request) {
+    v1::ClusterSettings settings;
+    settings.set_subnet_pool(request.subnet_pool());
+    settings.set_subnet_size(request.subnet_size());
+    settings.set_plain_port(request.plain_port());
+    settings.set_port_base(request.port_base());
+    WARREN_TRY_ASSIGN(const auto grace, milliseconds("--rotation-grace", request.rotation_grace()));
+    WARREN_TRY_ASSIGN(const auto limit, milliseconds("--straggler-limit", request.straggler_limit()));
+    settings.set_rotation_grace_ms(grace);
+    settings.set_straggler_limit_ms(limit);
+    return settings;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
+    std::unique_ptr<Daemon> daemon(new Daemon(options));
+    WARREN_TRY(daemon->open(options));
+    return daemon;
+}
+
+Daemon::~Daemon() {
+    for (auto& worker : workers_) {
+        worker.join();
+    }
+    // Callers first, then what they call.
+    socket_.reset();
+    agent_.reset();
+    manager_.stop();
+}
+
+base::Status Daemon::open(const DaemonOptions& options) {
+    WARREN_TRY(base::make_directory(options.state_dir, 0700));
+    WARREN_TRY(base::make_directory(options.run_dir, 0755));
+    WARREN_TRY_ASSIGN(auto fabric, agent::Fabric::open(std::filesystem::absolute(options.run_dir)));
+    WARREN_TRY_ASSIGN(auto facts, agent::probe_host());
+    agent_ =
+        std::make_unique<agent::Agent>(loop_, std::move(fabric), facts, agent::AgentOptions{.version = WARREN_VERSION});
+    local_service_ = std::make_unique<agent::LocalService>(
+        loop_, *agent_,
+        agent::ClusterEntry{
+            .init = [this](const v1::ClusterInitRequest& request, const auto& respond) { respond(init(request)); },
+            .join = [this](v1::ClusterJoinRequest request,
+                           auto respond) { join(std::move(request), std::move(respond)); }});
+    WARREN_TRY_ASSIGN(socket_, agent::LocalSocket::open(loop_, options.run_dir / "warren.sock",
+                                                        {local_service_.get(), &manager_.local_control()}));
+    const auto who = [socket = socket_.get()](const std::string& peer) {
+        const auto credentials = socket->credentials_of(peer);
+        return credentials ? credentials->text() : peer;
+    };
+    local_service_->set_caller(who);
+    manager_.set_local_caller(who);
+    test_segmentation(std::move(facts));
+    return resume();
+}
+
+// The probe takes up to some seconds; until it has an answer, encrypted networks go without offload.
+void Daemon::test_segmentation(agent::HostFacts facts) {
+    workers_.emplace_back([this, facts = std::move(facts)]() mutable {
+        agent::probe_segmentation(facts);
+        asio::post(loop_, [this, facts = std::move(facts)] { agent_->set_facts(facts); });
+    });
+}
+
+base::Status Daemon::resume() {
+    WARREN_TRY_ASSIGN(auto membership, files_.load());
+    if (!membership) {
+        kLog.info("this host is in no cluster yet: warren cluster init, or warren cluster join");
+        return {};
+    }
+    if (std::filesystem::exists(files_.manager_directory())) {
+        WARREN_TRY(start_manager(*membership));
+    }
+    return agent_->enter(*std::move(membership));
+}
+
+base::Status Daemon::start_manager(const agent::Membership& membership) {
+    const auto directory = files_.manager_directory();
+    WARREN_TRY_ASSIGN(auto kek, keymgr::load_kek(directory / "kek"));
+    WARREN_TRY_ASSIGN(auto store, store::SqliteStore::open(directory / "store.db", {}));
+    WARREN_TRY_ASSIGN(const auto listen,
+                      base::parse_socket_address("listen", membership.config.listen(), kManagerPort));
+    return manager_.start(std::move(store), manager::Vault(std::move(kek)), membership.identity, {.listen = listen});
+}
+
+base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& request) {
+    if (entering_) {
+        return fail(Code::kConflict, "this host is just joining a cluster");
+    }
+    WARREN_TRY(files_.prepare());
+    WARREN_TRY_ASSIGN(auto membership, found(request));
+    WARREN_TRY(files_.commit(membership));
+    if (auto started = start_manager(membership); !started) {
+        if (auto undone = files_.undo(); !undone) {
+            kLog.error("{}", undone.error().message());
+        }
+        return base::fail_with(std::move(started));
+    }
+    return enter(std::move(membership));
+}
+
+base::Result<agent::Membership> Daemon::found(const v1::ClusterInitRequest& request) {
+    const auto listen_text = request.listen().empty() ? std::string(kDefaultListen) : request.listen();
+    WARREN_TRY_ASSIGN(const auto listen, base::parse_socket_address("--listen", listen_text, kManagerPort));
+    WARREN_TRY_ASSIGN(const auto addresses,
+                      agent::choose_addresses(request.data_addr(), request.advertise_addr(), request.node_name()));
+    WARREN_TRY_ASSIGN(const auto settings, settings_of(request));
+    WARREN_TRY_ASSIGN(auto key, certs::PrivateKey::generate());
+    WARREN_TRY_ASSIGN(auto request_pem, certs::make_request(key));
+    const auto directory = files_.staging() / "manager";
+    WARREN_TRY(base::make_directory(directory, 0700));
+    WARREN_TRY_ASSIGN(auto kek, keymgr::create_kek(directory / "kek"));
+    WARREN_TRY_ASSIGN(auto store, store::SqliteStore::open(directory / "store.db", {.mode = store::OpenMode::kCreate}));
+    const manager::Vault vault(std::move(kek));
+    WARREN_TRY_ASSIGN(const auto founded,
+                      manager::found_cluster(*store, vault,
+                                             {.cluster_name = request.name().empty() ? "warren" : request.name(),
+                                              .settings = settings,
+                                              .node_name = addresses.name,
+                                              .data_address = addresses.data,
+                                              .advertise_address = addresses.advertise,
+                                              .port = listen.port,
+                                              .request_pem = std::move(request_pem)},
+                                             base::system_now()));
+    WARREN_TRY_ASSIGN(auto roots, certs::Roots::parse("the new root", founded.roots_pem));
+    WARREN_TRY_ASSIGN(auto identity,
+                      certs::NodeIdentity::assemble(std::move(key), founded.certificate_pem, std::move(roots)));
+    agent::Membership membership{.identity = std::move(identity), .config = {}};
+    auto& config = membership.config;
+    config.set_cluster_id(founded.cluster.text());
+    config.set_cluster_name(request.name().empty() ? "warren" : request.name());
+    config.set_node_id(founded.node.text());
+    config.set_node_name(addresses.name);
+    config.set_role(std::string(certs::name(certs::Role::kManager)));
+    config.add_managers(base::SocketAddress{.ip = addresses.advertise, .port = listen.port}.text());
+    config.set_data_address(addresses.data.text());
+    config.set_advertise_address(addresses.advertise.text());
+    config.set_listen(listen.text());
+    return membership;
+}
+
+void Daemon::join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond) {
+    if (entering_) {
+        respond(fail(Code::kConflict, "this host is just joining a cluster"));
+        return;
+    }
+    entering_ = true;
+    workers_.emplace_back([this, request = std::move(request), respond = std::move(respond)] {
+        auto joined =
+            std::make_shared<base::Result<agent::Membership>>(agent::join_cluster(request, files_, base::system_now()));
+        asio::post(loop_, [this, joined, respond] {
+            entering_ = false;
+            respond(*joined ? enter(std::move(**joined))
+                            : base::Result<v1::ClusterInfoReply>(tl::unexpected<base::Error>(joined->error())));
+        });
+    });
+}
+
+base::Result<v1::ClusterInfoReply> Daemon::enter(agent::Membership membership) {
+    WARREN_TRY(agent_->enter(std::move(membership)));
+    return agent_->info();
+}
+
+void Daemon::run() {
+    asio::signal_set signals(loop_, SIGTERM, SIGINT);
+    signals.async_wait([this](const asio::error_code& error, int signal) {
+        if (!error) {
+            kLog.info("signal {}: stopping; networks stay as they are", signal);
+            socket_->stop();
+            agent_->stop();
+            loop_.stop();
+        }
+    });
+    kLog.info("warrend {} is ready", WARREN_VERSION);
+    loop_.run();
+}
+
+}  // namespace warren::cmd

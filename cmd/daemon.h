@@ -1,0 +1,58 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/local_service.h"
+#include "agent/local_socket.h"
+#include "agent/membership_files.h"
+#include "manager/server.h"
+
+namespace warren::cmd {
+
+struct DaemonOptions {
+    std::filesystem::path state_dir = "/var/lib/warren";
+    std::filesystem::path run_dir = "/run/warren";
+};
+
+// `warrend`: an agent, its local API, and, on a manager's node, a manager.
+//
+// Thread: main's, which runs the loop in run(). Joining waits for the network on a thread of its own.
+class Daemon {
+  public:
+    // Opens everything and takes up where a former daemon left off; changes nothing in the kernel.
+    [[nodiscard]] static base::Result<std::unique_ptr<Daemon>> start(DaemonOptions options);
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    // Until SIGTERM or SIGINT.
+    void run();
+
+  private:
+    asio::io_context loop_{1};
+    agent::MembershipFiles files_;
+    manager::Server manager_;
+    std::unique_ptr<agent::Agent> agent_;
+    std::unique_ptr<agent::LocalService> local_service_;
+    std::unique_ptr<agent::LocalSocket> socket_;
+    std::vector<std::thread> workers_;
+    bool entering_ = false;
+
+    explicit Daemon(const DaemonOptions& options) : files_(options.state_dir) {}
+    [[nodiscard]] base::Status open(const DaemonOptions& options);
+    [[nodiscard]] base::Status resume();
+    void test_segmentation(agent::HostFacts facts);
+    [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
+    [[nodiscard]] base::Result<v1::ClusterInfoReply> init(const v1::ClusterInitRequest& request);
+    [[nodiscard]] base::Result<agent::Membership> found(const v1::ClusterInitRequest& request);
+    void join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond);
+    [[nodiscard]] base::Result<v1::ClusterInfoReply> enter(agent::Membership membership);
+};
+
+}  // namespace warren::cmd
