@@ -237,8 +237,10 @@ void Stepper::leave_kept(EpochState& epoch) {
         epoch.moved = now_;
         changed_ = true;
     }
-    if (epoch.moved && since(now_, *epoch.moved) >= settings_.grace) {
-        retire(epoch, {});
+    if (epoch.moved && !is_revoked(epoch)) {
+        if (since(now_, *epoch.moved) >= settings_.grace) {
+            retire(epoch, {});
+        }
     } else if (is_revoked(epoch) || since(now_, epoch.superseded_time) >= settings_.straggler_limit) {
         retire(epoch, std::move(needed_by));
     }
@@ -374,14 +376,14 @@ void Stepper::make() {
     state_.epochs.push_back(std::move(epoch));
 }
 
-// All slots are taken: nothing waits for a straggler, so the oldest epoch that is only kept goes. If none is, or one is
-// on its way out already, the wait is short.
+// All slots are taken: nothing waits for a straggler, so the oldest epoch that is kept for one goes. But where one is
+// on its way out already, or all are, the wait is short.
 void Stepper::make_room() {
-    if (std::ranges::find(state_.epochs, Stage::kRetired, &EpochState::stage) != state_.epochs.end()) {
-        return;
-    }
-    if (const auto kept = std::ranges::find(state_.epochs, Stage::kKept, &EpochState::stage);
-        kept != state_.epochs.end()) {
+    const bool soon = std::ranges::any_of(state_.epochs, [](const EpochState& epoch) {
+        return epoch.stage == Stage::kRetired || epoch.moved.has_value();
+    });
+    const auto kept = std::ranges::find(state_.epochs, Stage::kKept, &EpochState::stage);
+    if (!soon && kept != state_.epochs.end()) {
         retire(*kept, unmoved(*kept));
     }
 }

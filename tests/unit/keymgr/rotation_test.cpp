@@ -433,6 +433,26 @@ TEST_F(Rotation, AFifthEpochWaitsForTheGraceOfEpochsThatEverybodyLeft) {
     EXPECT_EQ(state.active, Epoch(5));
 }
 
+TEST_F(Rotation, PacketsOnTheirWayOutliveTheStragglerLimit) {
+    join();
+    const auto b = join();
+    lose(b);
+    ask();
+    settle();
+    find(b);
+    acknowledge(b);
+    step();
+    now = epoch(1)->superseded_time + settings.straggler_limit - seconds(1);
+    for (Member& one : members) {
+        one.acked = revision;
+    }
+    step();
+    ASSERT_EQ(stage(1), Stage::kKept);
+    now += seconds(1);
+    EXPECT_FALSE(step());
+    EXPECT_EQ(wakeup, now - seconds(1) + settings.grace);
+}
+
 // Removal ----------------------------------------------------------------------------------------------------------
 
 TEST_F(Rotation, ARemovedNodeIsLockedOutWithoutGraceOrStragglers) {
