@@ -162,6 +162,9 @@ void SessionHub::tell(const NetworkEvent& event, base::Time now) {
         return;
     }
     const auto before = event.before.value_or(NetworkBefore{});
+    if (event.before && before.members.revision() == event.after->revision().value) {
+        return;  // the rotation's own bookkeeping: nothing that a member would see
+    }
     const auto change = describe_change(before, *event.after, event.endpoints);
     for (const auto& node : change.left) {
         acks_[event.id].erase(node);

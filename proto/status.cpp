@@ -1,5 +1,7 @@
 #include "proto/status.h"
 
+#include <fmt/format.h>
+
 namespace warren::proto {
 
 namespace {
@@ -31,7 +33,9 @@ grpc::StatusCode status_code(Code code) {
 
 }  // namespace
 
-grpc::Status to_grpc(const base::Error& error) { return {status_code(error.code()), error.message()}; }
+grpc::Status to_grpc(const base::Error& error) {
+    return {status_code(error.code()), error.message()};
+}
 
 base::Error from_grpc(const grpc::Status& status) {
     const auto code = [&] {
@@ -66,7 +70,10 @@ base::Error from_grpc(const grpc::Status& status) {
         }
         return Code::kInternal;
     }();
-    return {code, status.error_message()};
+    // gRPC's own errors can come without a word.
+    return {code, status.error_message().empty()
+                      ? fmt::format("the call failed with gRPC status {}", static_cast<int>(status.error_code()))
+                      : status.error_message()};
 }
 
 }  // namespace warren::proto
