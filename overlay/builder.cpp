@@ -26,6 +26,9 @@ using netlink::Socket;
 // Links come first, then what hangs on them; a name that somebody else took meanwhile costs one more.
 constexpr int kRounds = 6;
 
+// When a device is missing, thousands of entries fail alike.
+constexpr std::size_t kErrorsShown = 8;
+
 struct OpenNamespace {
     Namespace ns;
     Socket socket;
@@ -93,6 +96,9 @@ class Run {
             if (!execute(without_failed(std::move(plan.steps)))) {
                 break;
             }
+        }
+        if (errors_left_out_ > 0) {
+            out_.errors.emplace_back(base::Code::kInternal, fmt::format("{} more operations failed", errors_left_out_));
         }
         return std::move(out_);
     }
@@ -252,8 +258,10 @@ class Run {
     void fail(std::optional<base::EndpointId> endpoint, Error error) {
         if (endpoint) {
             out_.endpoint_errors.emplace(*endpoint, std::move(error));  // the first one is the cause of the others
-        } else {
+        } else if (out_.errors.size() < kErrorsShown) {
             out_.errors.push_back(std::move(error));
+        } else {
+            ++errors_left_out_;
         }
     }
 
@@ -273,6 +281,7 @@ class Run {
     const Network& network_;
     Desired want_;
     Outcome out_;
+    std::size_t errors_left_out_ = 0;
     std::set<std::string> failed_;  // descriptions: what fails may come back in other company
 };
 

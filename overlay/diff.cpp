@@ -17,9 +17,9 @@ using netlink::Link;
 
 template <typename Map>
 const typename Map::mapped_type& find_or_empty(const Map& map, const typename Map::key_type& key) {
-    static const typename Map::mapped_type kEmpty{};
+    static const typename Map::mapped_type empty{};
     const auto found = map.find(key);
-    return found == map.end() ? kEmpty : found->second;
+    return found == map.end() ? empty : found->second;
 }
 
 const Link* find_name(const SeenNamespace& where, std::string_view name) {

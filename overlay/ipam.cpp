@@ -25,12 +25,12 @@ struct ForbiddenRange {
     std::string_view what;
 };
 const std::vector<ForbiddenRange>& forbidden_ranges() {
-    static const std::vector<ForbiddenRange> kRanges{
+    static const std::vector<ForbiddenRange> ranges{
         {v4_prefix("0.0.0.0", 8), "\"this network\""}, {v4_prefix("127.0.0.0", 8), "loopback"},
         {v4_prefix("169.254.0.0", 16), "link-local"},  {v4_prefix("224.0.0.0", 4), "multicast"},
         {v4_prefix("240.0.0.0", 4), "reserved"},
     };
-    return kRanges;
+    return ranges;
 }
 
 base::Status check_range(std::string_view what, const Prefix& prefix) {

@@ -205,14 +205,14 @@ TEST(Traffic, FollowsAnEndpointThatMoves) {
 TEST(Traffic, NoPacketIsLostToARestart) {
     Pair t;
     Output out;
-    std::thread pinging([&] { out = t.c7.run("ping -n -q -i 0.002 -c 1000 -w 20 10.1.0.9"); });
+    std::thread pinging([&] { out = t.c7.run("ping -n -q -i 0.002 -c 500 -w 40 10.1.0.9"); });
     std::size_t changes = 0;
     for (int i = 0; i < 10; ++i) {  // each with builders of its own
         changes += t.a.apply(t.on_a).changes + t.b.apply(t.on_b).changes;
     }
     pinging.join();
     EXPECT_EQ(changes, 0U);
-    EXPECT_THAT(out.text, HasSubstr("1000 packets transmitted, 1000 received, 0% packet loss"));
+    EXPECT_THAT(out.text, HasSubstr("500 packets transmitted, 500 received, 0% packet loss"));
 }
 
 TEST(Traffic, TwoNetworksOfTheSameSubnetAreApart) {
