@@ -212,6 +212,41 @@ TEST_F(Rotation, AManagerThatReachesNobodyConcludesNothing) {
     EXPECT_EQ(told(EventKind::kCutOff), std::nullopt);
 }
 
+TEST_F(Rotation, AManagerThatReachesNobodyCutsOffNobody) {
+    const auto a = join();
+    const auto b = join();
+    lose(b);
+    ask();
+    settle();
+    ASSERT_EQ(stage(1), Stage::kKept);
+    lose(a);
+    now += settings.straggler_limit;
+    EXPECT_FALSE(step()) << "it may be the manager that is cut off";
+    find(a);
+    EXPECT_TRUE(step());
+    EXPECT_THAT(told(EventKind::kCutOff), Optional(ElementsAre(b)));
+}
+
+TEST_F(Rotation, ManyStragglersThatComeBackAreAnnouncedTogether) {
+    join();
+    const std::vector<MembershipId> lost{join(), join(), join()};
+    for (const MembershipId id : lost) {
+        lose(id);
+    }
+    ask();
+    settle();
+    for (const MembershipId id : lost) {
+        find(id);
+        acknowledge(id);
+        step();
+    }
+    EXPECT_THAT(told(EventKind::kCaughtUp), Optional(ElementsAre(lost[0])));
+    EXPECT_EQ(wakeup, now + settings.batch);
+    now = *wakeup;
+    EXPECT_TRUE(step());
+    EXPECT_THAT(told(EventKind::kCaughtUp), Optional(ElementsAre(lost[1], lost[2])));
+}
+
 // Joining ----------------------------------------------------------------------------------------------------------
 
 TEST_F(Rotation, AJoinerIsNotWaitedForBeforeActivation) {
