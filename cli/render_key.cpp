@@ -53,12 +53,21 @@ std::string render_key_status(const v1::KeyStatusReply& reply, const View& view)
 
 std::string rotation_line(const v1::RotationProgress& progress) {
     const std::string& phase = progress.phase();
+    if (phase == "removed") {
+        return "network removed";
+    }
     const std::uint32_t members = progress.members();
     std::string line = printable(progress.network()) + ": ";
     if (progress.waiting()) {
         return line + "waiting for the rotation in progress";
     }
     line += fmt::format("epoch {}", progress.epoch());
+    if (phase == "aborted") {
+        return line + "  aborted";
+    }
+    if (progress.done() && (phase == "installing" || phase == "activating")) {
+        return line + "  done; the next rotation has begun";  // and the counts are that one's
+    }
     const bool activated = progress.done() || phase == "activating" || phase == "retiring";
     const bool retiring = progress.done() || phase == "retiring";
     line += step("installing", "installed", phase == "installing", progress.installed(), members);

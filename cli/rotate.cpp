@@ -147,9 +147,12 @@ std::optional<std::string> shortfall(const std::optional<v1::RotationProgress>& 
     if (!last || !last->done()) {
         return "warrend stopped reporting before the rotation was done; " + how_to_look(network);
     }
-    if (last->active() < last->members()) {
-        return fmt::format("epoch {} is active on only {} of {} reachable members of {}; {}", last->epoch(),
-                           last->active(), last->members(), network, how_to_look(network));
+    if (last->phase() == "removed") {
+        return "network " + network + " was removed meanwhile";
+    }
+    if (last->phase() == "aborted") {
+        return fmt::format("the rotation of {} to epoch {} was aborted; the old one stays active: {}", network,
+                           last->epoch(), how_to_look(network));
     }
     return std::nullopt;
 }

@@ -67,6 +67,13 @@ INSTANTIATE_TEST_SUITE_P(
              "net1: epoch 4  installed 3/3  active 3/3  retiring 0/3"},
         Step{R"(epoch: 4 phase: "idle" members: 3 installed: 3 active: 3 retired: 3 done: true)",
              "net1: epoch 4  installed 3/3  active 3/3  retired 3/3"},
+        Step{
+            R"(epoch: 4 phase: "retiring" members: 3 installed: 2 active: 2 retired: 2 done: true stragglers: "host3")",
+            "net1: epoch 4  installed 2/3  active 2/3  retired 2/3  without host3"},
+        Step{R"(epoch: 4 phase: "aborted" members: 3 done: true)", "net1: epoch 4  aborted"},
+        Step{R"(phase: "removed" done: true)", "network removed"},
+        Step{R"(epoch: 4 phase: "activating" members: 3 installed: 3 active: 1 done: true)",
+             "net1: epoch 4  done; the next rotation has begun"},
         Step{R"(epoch: 4 phase: "installing" members: 2 installed: 1 stragglers: "host3" stragglers: "host4")",
              "net1: epoch 4  installing 1/2  without host3, host4"}));
 
