@@ -1,0 +1,471 @@
+#include "manager/core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <filesystem>
+#include <vector>
+
+#include "manager/found.h"
+#include "store/sqlite_store.h"
+
+// The control plane as its callers meet it: real store, no network. An agent here is a sink that keeps what it was
+// sent.
+namespace warren::manager {
+namespace {
+
+using base::Code;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+const base::Time kStart{std::chrono::hours(500'000)};
+
+class Agent final : public SessionSink {
+  public:
+    void send(v1::FromManager message) override { messages.push_back(std::move(message)); }
+    void close(const base::Error& why) override { closed = why; }
+
+    // The last message of a kind, or null.
+    [[nodiscard]] const v1::FromManager* last(v1::FromManager::MessageCase kind) const {
+        for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
+            if (message->message_case() == kind) {
+                return &*message;
+            }
+        }
+        return nullptr;
+    }
+
+    std::vector<v1::FromManager> messages;
+    std::optional<base::Error> closed;
+};
+
+class CoreTest : public testing::Test {
+  protected:
+    CoreTest() {
+        std::array<char, 32> name{"/dev/shm/warren-core-XXXXXX"};
+        directory_ = ::mkdtemp(name.data());
+        auto store = store::SqliteStore::open(directory_ / "state" / "store.db", {.mode = store::OpenMode::kCreate});
+        store_ = *std::move(store);
+        auto key = certs::PrivateKey::generate().value();
+        founded_ = found_cluster(*store_, Vault(kek()),
+                                 {.cluster_name = "test",
+                                  .settings = {},
+                                  .node_name = "m1",
+                                  .data_address = ip("192.0.2.1"),
+                                  .advertise_address = ip("192.0.2.1"),
+                                  .port = 7443,
+                                  .request_pem = certs::make_request(key).value()},
+                                 now_)
+                       .value();
+        open();
+    }
+    ~CoreTest() override {
+        core_.reset();
+        store_.reset();
+        std::filesystem::remove_all(directory_);
+    }
+
+    // A manager that begins, or begins again, on what the store holds.
+    void open() {
+        core_.reset();
+        core_ = Core::open(*store_, Vault(kek()), {.now = [this] { return now_; }, .self = founded_.node}).value();
+    }
+
+    static base::IpAddress ip(std::string_view text) { return base::parse_ip("ip", text).value(); }
+    static keymgr::KeyEncryptionKey kek() {
+        // A test vector: any 32 bytes.
+        return keymgr::KeyEncryptionKey::from(base::Secret<32>()).value();
+    }
+
+    // A worker that joined with the token, as the bootstrap service has it.
+    base::NodeId join(const std::string& name, const std::string& address) {
+        v1::TokenShowRequest which;
+        which.set_role("worker");
+        const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value();
+        const auto reply = issue(name, address, token.secret);
+        EXPECT_TRUE(reply) << reply.error().message();
+        return id_of<base::NodeId>(reply->node_id());
+    }
+    base::Result<v1::IssueCertificateReply> issue(const std::string& name, const std::string& address,
+                                                  const certs::TokenSecret& secret) {
+        const auto key = certs::PrivateKey::generate().value();
+        v1::IssueCertificateRequest request;
+        request.set_csr_pem(certs::make_request(key).value());
+        const auto bytes = secret.reveal();
+        request.set_token_secret(std::string(bytes.begin(), bytes.end()));
+        request.set_node_name(name);
+        request.set_data_address(raw(ip(address)));
+        request.set_advertise_address(raw(ip(address)));
+        return core_->issue_certificate(request);
+    }
+
+    struct Joined {
+        std::shared_ptr<Agent> agent;
+        SessionId session;
+        base::NodeId node;
+    };
+    Joined begin_session(const base::NodeId& node, const std::string& address, std::uint8_t boot = 1,
+                         std::vector<std::uint32_t> ciphers = {1, 2, 3}) {
+        Joined joined{.agent = std::make_shared<Agent>(), .session = {}, .node = node};
+        joined.session = core_
+                             ->session_opened({.cluster = founded_.cluster, .node = node, .role = certs::Role::kWorker},
+                                              joined.agent)
+                             .value();
+        v1::FromAgent message;
+        auto& hello = *message.mutable_hello();
+        base::BootId boot_id;
+        boot_id.bytes[0] = boot;
+        hello.set_boot_id(raw(boot_id));
+        hello.set_data_address(raw(ip(address)));
+        hello.set_underlay_mtu(1500);
+        hello.set_version("1");
+        hello.mutable_ciphers()->Add(ciphers.begin(), ciphers.end());
+        if (ciphers.empty()) {
+            hello.set_esp_problem("CONFIG_INET_ESP is missing");
+        }
+        core_->session_message(joined.session, message);
+        (void)core_->run();
+        return joined;
+    }
+
+    // The manager's own node is a member of the cluster like any other.
+    Joined own_session() { return begin_session(founded_.node, "192.0.2.1"); }
+
+    v1::EndpointReply ask(const Joined& from, const v1::EndpointRequest& request) {
+        v1::FromAgent message;
+        *message.mutable_endpoint_request() = request;
+        core_->session_message(from.session, message);
+        (void)core_->run();
+        const auto* reply = from.agent->last(v1::FromManager::kEndpointReply);
+        return reply == nullptr ? v1::EndpointReply() : reply->endpoint_reply();
+    }
+    v1::EndpointReply connect(const Joined& from, const std::string& network, const std::string& netns,
+                              const std::string& address = "") {
+        v1::EndpointRequest request;
+        request.mutable_connect()->set_network(network);
+        request.mutable_connect()->set_netns("/run/netns/" + netns);
+        if (!address.empty()) {
+            request.mutable_connect()->set_ip(raw(ip(address)));
+        }
+        return ask(from, request);
+    }
+    v1::EndpointReply disconnect(const Joined& from, const std::string& network, const std::string& endpoint) {
+        v1::EndpointRequest request;
+        request.mutable_disconnect()->set_network(network);
+        request.mutable_disconnect()->set_endpoint(endpoint);
+        return ask(from, request);
+    }
+
+    base::Result<v1::Network> create(const std::string& name, const std::vector<std::string>& options = {},
+                                     const std::string& subnet = "") {
+        v1::NetworkCreateRequest request;
+        request.set_name(name);
+        for (const auto& option : options) {
+            request.add_options(option);
+        }
+        if (!subnet.empty()) {
+            request.add_subnets(subnet);
+        }
+        return core_->network_create(request);
+    }
+
+    // Acknowledges all that an agent was told of a network.
+    void acknowledge(const Joined& from) {
+        std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> held;  // network: membership, revision
+        for (const auto& message : from.agent->messages) {
+            const v1::NetworkDelta* delta = nullptr;
+            if (message.has_snapshot()) {
+                delta = &message.snapshot().content();
+            } else if (message.has_delta()) {
+                delta = &message.delta();
+            } else {
+                continue;
+            }
+            auto& [membership, revision] = held[delta->network_id()];
+            revision = delta->revision();
+            for (const auto& member : delta->members()) {
+                if (id_of<base::NodeId>(member.node_id()) == from.node) {
+                    membership = member.membership_id();
+                }
+            }
+        }
+        v1::FromAgent message;
+        for (const auto& [network, state] : held) {
+            auto& applied = *message.mutable_acks()->add_applied();
+            applied.set_network_id(network);
+            applied.set_membership_id(state.first);
+            applied.set_revision(state.second);
+        }
+        core_->session_message(from.session, message);
+        (void)core_->run();
+    }
+
+    std::filesystem::path directory_;
+    base::Time now_ = kStart;
+    std::unique_ptr<store::Store> store_;
+    Founded founded_;
+    std::unique_ptr<Core> core_;
+};
+
+TEST_F(CoreTest, JoinWithAnotherSecretIsRefusedAndLeavesNothing) {
+    const auto refused = issue("w1", "192.0.2.2", certs::random_token_secret());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kDenied);
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 1);
+}
+
+TEST_F(CoreTest, NodeNamesAndAddressesAreUnique) {
+    (void)join("w1", "192.0.2.2");
+    v1::TokenShowRequest which;
+    which.set_role("worker");
+    const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value();
+    EXPECT_THAT(issue("w1", "192.0.2.3", token.secret).error().message(), HasSubstr("--node-name 'w1': taken"));
+    EXPECT_THAT(issue("w2", "192.0.2.2", token.secret).error().message(), HasSubstr("--data-addr 192.0.2.2: taken"));
+    EXPECT_THAT(issue("a b", "192.0.2.4", token.secret).error().message(), HasSubstr("--node-name 'a b'"));
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 2);
+}
+
+TEST_F(CoreTest, SessionOfAnUnknownNodeIsRefused) {
+    const auto opened = core_->session_opened(
+        {.cluster = founded_.cluster, .node = base::random_id<base::NodeId>(), .role = certs::Role::kWorker},
+        std::make_shared<Agent>());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code(), Code::kDenied);
+}
+
+TEST_F(CoreTest, NetworkGetsSubnetVniPortAndMtu) {
+    (void)own_session();
+    const auto plain = create("plain").value();
+    const auto first = create("one", {"encrypted"}).value();
+    const auto second = create("two", {"encrypted"}).value();
+    EXPECT_EQ(plain.subnets(0).subnet(), "10.128.0.0/24");
+    EXPECT_EQ(plain.udp_port(), 4789U);
+    EXPECT_EQ(plain.mtu(), 1450U);
+    EXPECT_EQ(first.subnets(0).subnet(), "10.128.1.0/24");
+    EXPECT_EQ(first.subnets(0).gateway(), "10.128.1.1");
+    EXPECT_EQ(first.udp_port(), 10001U);
+    EXPECT_EQ(second.udp_port(), 10002U);
+    EXPECT_EQ(first.mtu(), 1416U);
+    EXPECT_EQ(first.active_epoch(), 1U);
+    EXPECT_EQ(plain.vnis(0), 0x570000U);
+    EXPECT_EQ(first.vnis(0), 0x570001U);
+}
+
+TEST_F(CoreTest, BadNetworksAreRefusedAndChangeNothing) {
+    (void)own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    struct Case {
+        std::string name;
+        std::vector<std::string> options;
+        std::string subnet;
+        std::string says;
+    };
+    for (const auto& bad :
+         {Case{"net1", {}, "", "network name 'net1': taken"}, Case{"net/2", {}, "", "network name 'net/2'"},
+          Case{"net2", {}, "10.1.0.128/25", "net1"}, Case{"net2", {}, "10.2.0.1/24", "10.2.0.1/24"},
+          Case{"net2", {"crypt"}, "", "--opt crypt: unknown option"},
+          Case{"net2", {"encrypted=maybe"}, "", "--opt encrypted=maybe"},
+          Case{"net2", {"mtu=9000"}, "", "--opt mtu=9000"}}) {
+        const auto refused = create(bad.name, bad.options, bad.subnet);
+        ASSERT_FALSE(refused) << bad.says;
+        EXPECT_THAT(refused.error().message(), HasSubstr(bad.says));
+    }
+    EXPECT_EQ(core_->network_list({})->networks_size(), 1);
+}
+
+TEST_F(CoreTest, OnlyMembersHearOfANetworkAndOnlyOwnersOfNamespaces) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    const auto w2 = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(w1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(m1, "net1", "b").error(), "");
+    EXPECT_EQ(w2.agent->messages.size(), 1U) << "the welcome and nothing else";
+    const auto* snapshot = w1.agent->last(v1::FromManager::kSnapshot);
+    ASSERT_NE(snapshot, nullptr);
+    EXPECT_EQ(snapshot->snapshot().content().attachments(0).netns(), "/run/netns/a");
+    EXPECT_EQ(snapshot->snapshot().content().epochs(0).secret().size(), 32U);
+    const auto* delta = w1.agent->last(v1::FromManager::kDelta);
+    ASSERT_NE(delta, nullptr) << "the other member's endpoint";
+    EXPECT_EQ(delta->delta().endpoints_size(), 1);
+    EXPECT_EQ(delta->delta().attachments_size(), 0) << "where others attach is nobody's business";
+    EXPECT_EQ(delta->delta().epochs_size(), 0) << "no secret is sent twice";
+}
+
+TEST_F(CoreTest, AddressesAreGivenOnceAndBadOnesRefused) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/29"));
+    ASSERT_EQ(connect(m1, "net1", "a", "10.1.0.3").error(), "");
+    EXPECT_THAT(connect(m1, "net1", "b", "10.1.0.3").error(), HasSubstr("10.1.0.3"));
+    EXPECT_THAT(connect(m1, "net1", "b", "10.9.0.3").error(), HasSubstr("10.9.0.3"));
+    EXPECT_THAT(connect(m1, "net1", "b", "10.1.0.1").error(), HasSubstr("10.1.0.1"));
+    EXPECT_THAT(connect(m1, "net1", "a").error(), HasSubstr("is in network 'net1' already"));
+    EXPECT_THAT(connect(m1, "nosuch", "a").error(), HasSubstr("network 'nosuch': not found"));
+    for (const auto* netns : {"b", "c", "d", "e"}) {
+        ASSERT_EQ(connect(m1, "net1", netns).error(), "");
+    }
+    EXPECT_NE(connect(m1, "net1", "f").error(), "") << "five hosts fit beside the gateway";
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 5);
+}
+
+TEST_F(CoreTest, NodeWithoutEspIsToldWhyAndNeverBecomesAMember) {
+    (void)own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2", 1, {});
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    EXPECT_THAT(connect(w1, "net1", "a").error(), HasSubstr("CONFIG_INET_ESP is missing"));
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 0);
+    EXPECT_EQ(w1.agent->last(v1::FromManager::kSnapshot), nullptr);
+}
+
+TEST_F(CoreTest, NetworkInUseStaysAndTheErrorNamesTheUser) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1"));
+    ASSERT_EQ(connect(m1, "net1", "web").error(), "");
+    v1::NetworkRemoveRequest request;
+    request.set_network("net1");
+    const auto refused = core_->network_remove(request);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("in use by 1 endpoint (web on m1)"));
+    ASSERT_EQ(disconnect(m1, "net1", "web").error(), "");
+    EXPECT_NE(m1.agent->last(v1::FromManager::kGone), nullptr);
+    ASSERT_TRUE(core_->network_remove(request));
+    EXPECT_NE(create("net2")->vnis(0), 0x570000U) << "a freed VNI rests for a day";
+    now_ += 25h;
+    EXPECT_EQ(create("net3")->vnis(0), 0x570000U);
+}
+
+TEST_F(CoreTest, EndpointOfAnotherNodeCantBeDisconnected) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    ASSERT_TRUE(create("net1"));
+    ASSERT_EQ(connect(w1, "net1", "web").error(), "");
+    EXPECT_THAT(disconnect(m1, "net1", "web").error(), HasSubstr("is on node 'w1'"));
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 1);
+}
+
+TEST_F(CoreTest, RebootAndRejoinGiveNewMembershipIds) {
+    auto m1 = own_session();
+    const auto worker = join("w1", "192.0.2.2");
+    auto w1 = begin_session(worker, "192.0.2.2", 1);
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(w1, "net1", "a").error(), "");
+    const auto membership = [](const Joined& of) {
+        return of.agent->last(v1::FromManager::kSnapshot)->snapshot().content().members(0).membership_id();
+    };
+    const auto first = membership(w1);
+    w1 = begin_session(worker, "192.0.2.2", 1);
+    EXPECT_EQ(membership(w1), first) << "the daemon's restart changes nothing";
+    w1 = begin_session(worker, "192.0.2.2", 2);
+    const auto second = membership(w1);
+    EXPECT_NE(second, first) << "a reboot does";
+    ASSERT_EQ(disconnect(w1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "a").error(), "");
+    EXPECT_NE(membership(w1), second) << "and so does leaving";
+}
+
+TEST_F(CoreTest, RotationWaitsForEveryReachableMember) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    acknowledge(m1);
+    acknowledge(w1);
+    v1::KeyRotateRequest request;
+    request.set_network("net1");
+    std::vector<v1::RotationProgress> reports;
+    ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { reports.push_back(progress); }));
+    (void)core_->run();
+    acknowledge(m1);
+    EXPECT_EQ(create("x")->name(), "x");
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 1U) << "w1 has not installed the new epoch";
+    acknowledge(w1);
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 2U);
+    for (int step = 0; step < 10 && !reports.back().done(); ++step) {
+        acknowledge(m1);
+        acknowledge(w1);
+        now_ += 1s;
+        v1::FromAgent beat;
+        beat.mutable_heartbeat();
+        core_->session_message(m1.session, beat);
+        core_->session_message(w1.session, beat);
+        (void)core_->run();
+    }
+    EXPECT_TRUE(reports.back().done());
+    EXPECT_EQ(reports.back().retired(), 2U);
+    EXPECT_EQ(core_->key_list({})->epochs_size(), 1) << "the old epoch is gone";
+}
+
+TEST_F(CoreTest, StateSurvivesTheManager) {
+    auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    const auto secret = m1.agent->last(v1::FromManager::kSnapshot)->snapshot().content().epochs(0).secret();
+    open();
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 1);
+    m1 = own_session();
+    const auto* snapshot = m1.agent->last(v1::FromManager::kSnapshot);
+    ASSERT_NE(snapshot, nullptr);
+    EXPECT_TRUE(snapshot->snapshot().content().epochs(0).secret() == secret);
+}
+
+TEST_F(CoreTest, AcknowledgementsOfTheFutureAndOfOthersCountNothing) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    const auto network = create("net1", {"encrypted"}).value();
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    acknowledge(m1);
+    v1::FromAgent lie;
+    auto& applied = *lie.mutable_acks()->add_applied();
+    applied.set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+    for (const auto& member : w1.agent->last(v1::FromManager::kSnapshot)->snapshot().content().members()) {
+        if (id_of<base::NodeId>(member.node_id()) == w1.node) {
+            applied.set_membership_id(member.membership_id());
+        }
+    }
+    applied.set_revision(1'000'000);
+    core_->session_message(w1.session, lie);
+    (void)core_->run();
+    EXPECT_EQ(core_->key_status({})->networks(0).members(1).installed_epoch(), 0U);
+}
+
+TEST_F(CoreTest, SilentSessionsEnd) {
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    now_ += 16s;
+    (void)core_->run();
+    ASSERT_TRUE(w1.agent->closed);
+    EXPECT_EQ(w1.agent->closed->code(), Code::kUnavailable);
+}
+
+TEST_F(CoreTest, ANewerSessionReplacesTheOlderOne) {
+    const auto node = join("w1", "192.0.2.2");
+    const auto older = begin_session(node, "192.0.2.2");
+    const auto newer = begin_session(node, "192.0.2.2");
+    EXPECT_TRUE(older.agent->closed);
+    EXPECT_FALSE(newer.agent->closed);
+    core_->session_closed(older.session);
+    v1::NodeInspectRequest request;
+    request.set_node("w1");
+    EXPECT_EQ(core_->node_inspect(request)->state(), "ready") << "the end of the old one is not the end of the new one";
+}
+
+TEST_F(CoreTest, SecretsAreSealedAtRest) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    const auto secret = m1.agent->last(v1::FromManager::kSnapshot)->snapshot().content().epochs(0).secret();
+    v1::TokenShowRequest which;
+    which.set_role("worker");
+    const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value().secret;
+    const auto bytes = token.reveal();
+    const std::string token_secret(bytes.begin(), bytes.end());
+    for (const auto& item : store_->range("")->items) {
+        EXPECT_EQ(item.value.find(secret), std::string::npos) << item.key;
+        EXPECT_EQ(item.value.find(token_secret), std::string::npos) << item.key;
+    }
+}
+
+}  // namespace
+}  // namespace warren::manager
