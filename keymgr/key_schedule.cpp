@@ -78,11 +78,11 @@ OSSL_PARAM octets(const char* key, std::span<const std::uint8_t> bytes) {
 base::Status hkdf_sha256(std::span<const std::uint8_t> secret, std::span<const std::uint8_t> salt,
                          std::span<const std::uint8_t> info, std::span<std::uint8_t> out) {
     // Looking an algorithm up takes longer than running it. Initialised once, by whichever thread comes first.
-    static const Kdf kHkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
-    if (!kHkdf) {
+    static const Kdf hkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
+    if (!hkdf) {
         return base::fail(base::Code::kInternal, "libcrypto has no HKDF");
     }
-    const KdfContext context{EVP_KDF_CTX_new(kHkdf.get())};
+    const KdfContext context{EVP_KDF_CTX_new(hkdf.get())};
     if (!context) {
         return base::fail(base::Code::kInternal, "libcrypto: out of memory");
     }

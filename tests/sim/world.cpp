@@ -55,7 +55,8 @@ std::optional<std::string> World::run() {
 }
 
 Duration World::span(int from_ms, int to_ms) {
-    return milliseconds(from_ms + static_cast<int>(dice(static_cast<std::uint64_t>(to_ms - from_ms + 1))));
+    const auto choices = static_cast<std::uint64_t>(to_ms - from_ms) + 1;
+    return milliseconds(from_ms + static_cast<int>(dice(choices)));
 }
 
 void World::at(Time time, Event event) {

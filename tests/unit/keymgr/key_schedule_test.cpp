@@ -24,8 +24,8 @@ std::array<std::uint8_t, N> counting_from(std::uint8_t first) {
 
 // Test vectors: no key here was ever anything else.
 const EpochSecret& test_secret() {
-    static const EpochSecret kSecret{std::span<const std::uint8_t, 32>(counting_from<32>(0x00))};
-    return kSecret;
+    static const EpochSecret secret{std::span<const std::uint8_t, 32>(counting_from<32>(0x00))};
+    return secret;
 }
 const base::ClusterId kCluster{counting_from<16>(0xa0)};
 const SaIdentity kSa{

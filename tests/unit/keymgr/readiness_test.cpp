@@ -121,8 +121,9 @@ std::vector<Revision> known(const AckView& view) {
 TEST(AckView, KnowsTheBestOfAllUpdatesInWhateverOrderTheyCome) {
     EXPECT_TRUE(rc::check([] {
         std::vector<AckUpdate> updates;
-        const int count = *rc::gen::inRange(1, 6);
-        for (int i = 0; i < count; ++i) {
+        const auto count = *rc::gen::inRange<std::size_t>(1, 6);
+        updates.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
             updates.push_back(random_update());
         }
         std::vector<Revision> best(6);
