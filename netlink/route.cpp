@@ -166,7 +166,7 @@ base::Result<Route> read_route(Socket& socket, const base::IpAddress& to, std::o
         found->type == RouteType::kProhibit) {
         return base::fail(base::Code::kUnavailable, "no route to {}", to);
     }
-    return *std::move(found);
+    return *found;
 }
 
 base::Result<std::vector<Route>> read_routes(Socket& socket, base::Family family) {

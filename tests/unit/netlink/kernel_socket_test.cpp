@@ -1,8 +1,11 @@
 #include "netlink/kernel_socket.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
+#include <netinet/in.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -135,6 +138,7 @@ TEST(Dump, ReportsTheKernelsRefusal) {
 TEST(Dump, NoticesThatTheTableChangedUnderneath) {
     Scratch scratch;
     std::vector<Message> messages;
+    messages.reserve(100);
     for (int i = 0; i < 100; ++i) {
         messages.push_back(create_bridge({.name = fmt::format("b{}", i)}, {}));
     }
@@ -153,6 +157,7 @@ TEST(Dump, NoticesThatTheTableChangedUnderneath) {
 TEST(Dump, ReadsAllWhileOthersChangeTheTable) {
     Scratch scratch;
     std::vector<Message> messages;
+    messages.reserve(60);
     for (int i = 0; i < 60; ++i) {
         messages.push_back(create_bridge({.name = fmt::format("b{}", i)}, {}));
     }
@@ -206,6 +211,32 @@ TEST(Subscribed, TellsOurOwnChangesFromThoseOfOthers) {
     ASSERT_TRUE(readable(events.fd()));
     EXPECT_EQ(must(events.receive(note)), Subscription::Outcome::kDrained);
     EXPECT_EQ(ports, (std::vector<std::uint32_t>{scratch.route.port(), other.port()}));
+}
+
+// XFRM takes the originator from the request's own header, route from the socket: both must say the same.
+TEST(Subscribed, TellsOurOwnXfrmChangesToo) {
+    Scratch scratch;
+    auto ours = must(Socket::open_in(scratch.ns, Protocol::kXfrm));
+    constexpr std::array<unsigned, 1> kPolicies{XFRMNLGRP_POLICY};
+    auto events = must(Subscription::open_in(scratch.ns, Protocol::kXfrm, kPolicies));
+    Message block(XFRM_MSG_NEWPOLICY, NLM_F_CREATE | NLM_F_EXCL);
+    block.header(xfrm_userpolicy_info{
+        .sel = {.dport = htons(10007), .dport_mask = 0xffff, .family = AF_INET, .proto = IPPROTO_UDP},
+        .lft = {.soft_byte_limit = XFRM_INF,
+                .hard_byte_limit = XFRM_INF,
+                .soft_packet_limit = XFRM_INF,
+                .hard_packet_limit = XFRM_INF},
+        .priority = 2000,
+        .dir = XFRM_POLICY_IN,
+        .action = XFRM_POLICY_BLOCK});
+    ASSERT_TRUE(ok(ours.request(std::move(block))));
+    ASSERT_TRUE(readable(events.fd()));
+    std::vector<std::uint32_t> ports;
+    must(events.receive([&ports](const Received& received) -> base::Status {
+        ports.push_back(received.port);
+        return {};
+    }));
+    EXPECT_EQ(ports, std::vector<std::uint32_t>{ours.port()});
 }
 
 TEST(Subscribed, SaysThatEventsWereLost) {

@@ -48,7 +48,7 @@ bool as_process_1(const std::function<bool()>& fn) {
 
 class Pinned : public ::testing::Test {
   protected:
-    ~Pinned() override {
+    void TearDown() override {
         for (const auto& name : must(pins.list())) {
             must(pins.remove(name));
         }
