@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/parts.h"
 #include "cli/render.h"
 #include "cli/table.h"
 
@@ -9,16 +10,6 @@ namespace {
 
 Tone node_tone(const v1::Node& node) {
     return node.state() == "ready" ? Tone::kGood : Tone::kBad;
-}
-
-Cell certificate(std::int64_t expires_unix_ms, const View& view) {
-    const bool over = expires_unix_ms != 0 && base::Time(base::Duration(expires_unix_ms)) <= view.now;
-    return {"expires " + expiry(expires_unix_ms, view), over ? Tone::kBad : Tone::kPlain};
-}
-
-// "aes-128-gcm, ..." or why encrypted networks can't be.
-Cell encryption(const google::protobuf::RepeatedPtrField<std::string>& ciphers, const std::string& problem) {
-    return problem.empty() ? Cell(joined(ciphers)) : Cell("none: " + problem, Tone::kBad);
 }
 
 }  // namespace
@@ -49,7 +40,7 @@ std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view) 
     block.line("Advertised", reply.advertise_address());
     block.line("Root CA", "sha256 " + reply.root_fingerprint());
     block.line("Root expires", expiry(reply.root_expires_unix_ms(), view));
-    block.line("Certificate", certificate(reply.certificate_expires_unix_ms(), view));
+    add_certificate(block, reply.certificate_expires_unix_ms(), view);
     return block.text(view);
 }
 
@@ -90,10 +81,10 @@ std::string render_node(const v1::Node& node, const View& view) {
     block.line("Data address", node.data_address());
     block.line("Advertised", node.advertise_address());
     block.line("Underlay MTU", node.underlay_mtu());
-    block.line("Ciphers", encryption(node.ciphers(), node.esp_problem()));
+    add_ciphers(block, "Ciphers", node.ciphers(), node.esp_problem());
     block.line("Index", node.index());
     block.line("Version", node.version());
-    block.line("Certificate", certificate(node.certificate_expires_unix_ms(), view));
+    add_certificate(block, node.certificate_expires_unix_ms(), view);
     block.line("Networks", joined(node.networks()));
     block.line("Endpoints", node.endpoints());
     return block.text(view);

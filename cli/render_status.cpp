@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cli/parts.h"
 #include "cli/render.h"
 #include "cli/table.h"
 
@@ -52,12 +53,11 @@ std::string node_block(const v1::StatusReply& reply, const View& view) {
     block.line("Daemon", fmt::format("warrend {}, up {}", reply.version(), age(reply.started_unix_ms(), view)));
     if (member) {
         block.line("Manager", manager_cell(reply, view));
-        block.line("Certificate", "expires " + expiry(cluster.certificate_expires_unix_ms(), view));
+        add_certificate(block, cluster.certificate_expires_unix_ms(), view);
         block.line("Underlay", fmt::format("{}, address {}, MTU {}", reply.underlay_device(), cluster.data_address(),
                                            reply.underlay_mtu()));
     }
-    block.line("Encryption", reply.esp_problem().empty() ? Cell(joined(reply.ciphers()))
-                                                         : Cell("none: " + reply.esp_problem(), Tone::kBad));
+    add_ciphers(block, "Encryption", reply.ciphers(), reply.esp_problem());
     block.line("Segmentation", reply.segmentation());
     return block.text(view);
 }

@@ -58,7 +58,7 @@ std::string Block::text(const View& view) const {
     }
     std::string out;
     for (const auto& [key, value] : lines_) {
-        append_padded(out, key + ":", Tone::kPlain, width + 1 + kGap - 1, view);
+        append_padded(out, key.empty() ? key : key + ":", Tone::kPlain, width + 1 + kGap - 1, view);
         out += paint(shown(value.text), value.tone, view.colour) + "\n";
     }
     return out;

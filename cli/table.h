@@ -39,7 +39,8 @@ class Table {
     std::vector<std::vector<Cell>> rows_;
 };
 
-// What is known of one thing, a line each: "Name:   value", the values aligned.
+// What is known of one thing, a line each: "Name:  value", the values aligned. A line without a key continues the one
+// before it.
 class Block {
   public:
     void line(std::string key, Cell value) { lines_.emplace_back(std::move(key), std::move(value)); }

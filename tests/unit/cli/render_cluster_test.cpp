@@ -98,7 +98,7 @@ TEST(RenderNode, SaysWhyThereIsNoEncryption) {
     const auto node = sample<v1::Node>(R"(
         id: "b1b2c3d4e5f60000000000000000000b" name: "host2" role: "worker" state: "ready" self: true index: 2
         data_address: "192.0.2.2" advertise_address: "198.51.100.2" version: "0.1.0" underlay_mtu: 1500
-        esp_problem: "the kernel lacks CONFIG_INET_ESP" joined_unix_ms: 1799996400000
+        esp_problem: "no aes-128-gcm: it needs CONFIG_CRYPTO_GCM; no aes-256-gcm: it needs CONFIG_CRYPTO_GCM" joined_unix_ms: 1799996400000
         last_seen_unix_ms: 1799999999000 certificate_expires_unix_ms: 1807776000000
         networks: "net1" networks: "net2" endpoints: 3)");
     EXPECT_EQ(render_node(node, kSampleView), R"(ID:            b1b2c3d4e5f60000000000000000000b
@@ -110,7 +110,9 @@ Joined:        2027-01-15 07:00:00 UTC (1h 0m ago)
 Data address:  192.0.2.2
 Advertised:    198.51.100.2
 Underlay MTU:  1500
-Ciphers:       none: the kernel lacks CONFIG_INET_ESP
+Ciphers:       none
+               no aes-128-gcm: it needs CONFIG_CRYPTO_GCM
+               no aes-256-gcm: it needs CONFIG_CRYPTO_GCM
 Index:         2
 Version:       0.1.0
 Certificate:   expires 2027-04-15 08:00:00 UTC (in 90d 0h)

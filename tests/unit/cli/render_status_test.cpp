@@ -51,7 +51,8 @@ TEST(RenderStatus, DegradedNodeSaysWhyAndEndsInTheVerdict) {
     counter.set_meaning("plaintext, or another network's key: dropped");
     const std::string text = render_status(reply, kSampleView);
     EXPECT_NE(text.find("Manager:       192.0.2.1:7443, not connected for 2m 5s\n"), std::string::npos) << text;
-    EXPECT_NE(text.find("Encryption:    none: the kernel has no ESP (CONFIG_INET_ESP)\n"), std::string::npos);
+    EXPECT_NE(text.find("Encryption:    none\n               the kernel has no ESP (CONFIG_INET_ESP)\n"),
+              std::string::npos);
     const std::size_t tail = text.find("\nCOUNTER");
     ASSERT_NE(tail, std::string::npos) << text;
     EXPECT_EQ(text.substr(tail), R"(

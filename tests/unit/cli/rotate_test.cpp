@@ -32,7 +32,7 @@ bool soon(const std::function<bool()>& condition) {
 }
 
 const std::vector<v1::RotationProgress>& whole_rotation() {
-    static const std::vector<v1::RotationProgress> kSteps{
+    static const std::vector<v1::RotationProgress> steps{
         step(R"(waiting: true)"),
         step(R"(phase: "installing" elapsed_ms: 100)"),
         step(R"(phase: "installing" installed: 2 elapsed_ms: 300)"),
@@ -40,10 +40,10 @@ const std::vector<v1::RotationProgress>& whole_rotation() {
         step(R"(phase: "activating" installed: 3 active: 1 elapsed_ms: 500)"),
         step(R"(phase: "retiring" installed: 3 active: 3 elapsed_ms: 900)"),
         step(R"(phase: "idle" installed: 3 active: 3 retired: 3 elapsed_ms: 1250 done: true)")};
-    return kSteps;
+    return steps;
 }
 
-auto report(std::vector<v1::RotationProgress> steps, grpc::Status end = grpc::Status::OK) {
+auto report(std::vector<v1::RotationProgress> steps, const grpc::Status& end = grpc::Status::OK) {
     return [steps = std::move(steps), end](grpc::ServerContext& /*context*/, Writer& writer) {
         for (const v1::RotationProgress& progress : steps) {
             writer.Write(progress);
