@@ -1,0 +1,143 @@
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/lab/process.h"
+
+// Hosts, containers and daemons for tests of the whole. A host is a network namespace with an address on one underlay
+// bridge and a real warrend; a container is a network namespace. scripts/lab-run gives each test a kernel (or
+// namespaces) of its own, so names are fixed: hosts h1, h2, … with 192.0.2.1, 192.0.2.2, …; the bridge is `underlay`.
+//
+// Whatever fails while things are set up throws std::runtime_error, which ends the test with that message.
+namespace warren::lab {
+
+// A network namespace that plays a container.
+class Container {
+  public:
+    explicit Container(std::string name);  // makes the namespace, with loopback up
+    Container(Container&&) noexcept = default;
+    Container& operator=(Container&&) = delete;
+    Container(const Container&) = delete;
+    Container& operator=(const Container&) = delete;
+    ~Container();
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] Where where() const { return {.netns = name_}; }
+    // The address and the MAC of its first interface but loopback.
+    [[nodiscard]] std::string ip() const;
+    [[nodiscard]] std::string mac() const;
+    [[nodiscard]] std::string interface() const;
+    Output run(const Argv& argv) const { return lab::run(argv, where()); }
+    // True when every one of `count` pings, 50 ms apart, was answered within a second.
+    [[nodiscard]] bool ping(const std::string& address, int count = 1) const;
+
+  private:
+    std::string name_;
+};
+
+// A host: its namespace and its daemon.
+class Host {
+  public:
+    Host(unsigned number, std::filesystem::path artefacts);
+    Host(Host&&) noexcept = default;
+    Host& operator=(Host&&) = delete;
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+    ~Host();
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] const std::string& address() const { return address_; }
+    [[nodiscard]] Where where() const { return {.netns = name_}; }
+    [[nodiscard]] std::filesystem::path run_dir() const { return directory_ / "run"; }
+    [[nodiscard]] std::filesystem::path state_dir() const { return directory_ / "state"; }
+    [[nodiscard]] std::filesystem::path log() const { return artefacts_ / (name_ + ".log"); }
+
+    // Returns once the daemon answers on its socket. A second start appends to the same log.
+    void start_daemon(const Argv& extra = {});
+    // Ends it with this signal and waits for the end.
+    Output kill_daemon(int signal);
+    void stop_daemon();
+    // Stops it where it is and lets it go on: SIGSTOP, SIGCONT.
+    void freeze_daemon();
+    void thaw_daemon();
+    [[nodiscard]] bool daemon_running();
+    [[nodiscard]] pid_t daemon_pid() const { return daemon_->pid(); }
+
+    // The real `warren` against this host's daemon.
+    [[nodiscard]] Output warren(const Argv& args) const;
+    // The same for steps that have to work: throws with warren's words when they do not.
+    std::string warren_ok(const Argv& args) const;
+    // `warren --format json`, parsed.
+    template <typename Message>
+    [[nodiscard]] Message ask(const Argv& args) const {
+        Message message;
+        ask_into(args, message);
+        return message;
+    }
+    // Any program in the host's namespace.
+    Output run(const Argv& argv) const { return lab::run(argv, where()); }
+    std::string must(const Argv& argv) const { return lab::must(argv, where()); }
+
+    // Connects the container to a network of this host's cluster, as an endpoint of the container's name.
+    void connect(const std::string& network, const Container& container, const Argv& extra = {}) const;
+
+  private:
+    void ask_into(const Argv& args, google::protobuf::Message& message) const;
+    [[nodiscard]] Argv warren_command(const Argv& args) const;
+
+    std::string name_;
+    std::string address_;
+    std::filesystem::path directory_;
+    std::filesystem::path artefacts_;
+    std::unique_ptr<Process> daemon_;
+};
+
+// The underlay and its hosts. Made anew in each test; its end kills and removes everything, and after a failure leaves
+// in `artefacts()` what is needed to understand it.
+class Lab {
+  public:
+    explicit Lab(unsigned hosts);
+    Lab(const Lab&) = delete;
+    Lab& operator=(const Lab&) = delete;
+    ~Lab();
+
+    // Numbers start at 1, as in the hosts' names.
+    [[nodiscard]] Host& host(unsigned number) { return *hosts_.at(number - 1); }
+    [[nodiscard]] std::vector<std::unique_ptr<Host>>& hosts() { return hosts_; }
+    // One more host on the underlay, without a daemon.
+    Host& add_host();
+    // The directory of this test's logs and captures.
+    [[nodiscard]] const std::filesystem::path& artefacts() const { return artefacts_; }
+
+  private:
+    void leave_artefacts();
+
+    std::filesystem::path artefacts_;
+    std::vector<std::unique_ptr<Host>> hosts_;
+};
+
+inline constexpr const char* kUnderlay = "underlay";
+
+// Where this test's logs go: $WARREN_LAB_OUT if that is named after the test, else a directory below it.
+std::filesystem::path artefact_directory();
+
+// Starts the daemons of all hosts and makes them one cluster, h1 its manager. Epochs retire after a grace of 1 s.
+void form_cluster(Lab& lab);
+// As many hosts as that, formed into a cluster.
+std::unique_ptr<Lab> cluster_of(unsigned hosts);
+
+// A container on each host of the cluster, c1 on h1 and so on, connected to the network. Waits until all pairs talk.
+std::vector<Container> containers_on_all(Lab& lab, const std::string& network, const std::string& prefix = "c");
+// Pings every ordered pair until each was answered once, within the deadline; the text names those that were not.
+std::string unreachable_pairs(const std::vector<Container>& containers,
+                              std::chrono::milliseconds deadline = std::chrono::seconds(10));
+
+}  // namespace warren::lab
