@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 
-// The one mapping between our errors and gRPC's. UNAVAILABLE is gRPC's alone: it says that nobody answered, so an error of
-// ours never uses it.
+// The one mapping between our errors and gRPC's. UNAVAILABLE is gRPC's alone: it says that nobody answered, so an error
+// of ours never uses it.
 namespace warren::proto {
 
 [[nodiscard]] grpc::Status to_grpc(const base::Error& error);
