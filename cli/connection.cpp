@@ -22,7 +22,7 @@ std::string remedy(const std::string& socket, int error) {
     switch (error) {
         case ENOENT:
         case ECONNREFUSED:
-            return fmt::format("; is it running? (systemctl start warrend, or warrend --run-dir {})",
+            return fmt::format("; is it running? Start it with: warrend --run-dir {}",
                                std::filesystem::path(socket).parent_path().string());
         case EACCES:
         case EPERM:

@@ -156,9 +156,8 @@ TEST_F(ProgramTest, NoDaemonIsThreeAndSaysHowToStartIt) {
     const Outcome outcome = warren({"status"});
     EXPECT_EQ(outcome.exit, Exit::kUnreachable);
     EXPECT_EQ(outcome.err, "warren: cannot reach warrend at " + socket() +
-                               ": No such file or directory; is it running? (systemctl start warrend, or warrend "
-                               "--run-dir " +
-                               directory().string() + ")\n");
+                               ": No such file or directory; is it running? Start it with: warrend --run-dir " +
+                               directory().string() + "\n");
     // Said once, however many there are.
     EXPECT_EQ(warren({"network", "rm", "a", "b", "c"}).err, outcome.err);
 }
