@@ -113,6 +113,14 @@ unsigned Capture::count(const std::string& filter) const {
     return static_cast<unsigned>(std::stoul(text));
 }
 
+bool Capture::sees(const std::string& filter, std::chrono::milliseconds deadline) const {
+    // The file is being written: tcpdump may complain about its last packet.
+    return eventually(deadline, [&] {
+        const auto text = run({"tcpdump", "-n", "--count", "-r", file_, filter}).out;
+        return !text.empty() && std::stoul(text) > 0;
+    });
+}
+
 std::string Capture::show(const std::string& filter, int packets) const {
     return run({"tcpdump", "-n", "-e", "-c", std::to_string(packets), "-r", file_, filter.empty() ? kNotMark : filter})
         .out;

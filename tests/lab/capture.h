@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -18,6 +19,9 @@ class Capture {
     void stop();
     // How many packets of the stopped capture match a tcpdump filter (empty: all but the capture's own end mark).
     [[nodiscard]] unsigned count(const std::string& filter) const;
+    // Waits, while capturing, for a packet that matches; false when none came.
+    [[nodiscard]] bool sees(const std::string& filter,
+                            std::chrono::milliseconds deadline = std::chrono::seconds(10)) const;
     // The first lines of what matches, for a failure's message.
     [[nodiscard]] std::string show(const std::string& filter, int packets = 5) const;
 

@@ -1,16 +1,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "proto/control.pb.h"
 #include "tests/lab/capture.h"
-#include "tests/lab/kernel_view.h"
+#include "tests/lab/expect.h"
 #include "tests/lab/lab.h"
 
 namespace warren::lab {
 namespace {
-
-// Everything between VTEPs that is neither ESP nor the control plane.
-constexpr const char* kNotEsp = "ip and not esp and not tcp port 7443";
 
 TEST(EncryptedNetwork, AllPairsTalkInEspOnly) {
     const auto lab = cluster_of(3);

@@ -1,6 +1,7 @@
 #include "tests/lab/lab.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -23,6 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// `status` and `doctor` print their findings and end with this when one is bad.
+constexpr int kDegraded = 4;
 
 // The environment goes first, so that a test program of one build can drive the programs of another.
 std::string program(const char* variable, const char* built) {
@@ -205,7 +209,12 @@ std::string Host::warren_ok(const Argv& args) const {
 void Host::ask_into(const Argv& args, google::protobuf::Message& message) const {
     Argv with_format{"--format", "json"};
     with_format.insert(with_format.end(), args.begin(), args.end());
-    const auto text = warren_ok(with_format);
+    const auto output = warren(with_format);
+    if (!output.ok() && output.code != kDegraded) {
+        throw std::runtime_error(
+            fmt::format("{}: warren {}: exit code {}: {}", name_, fmt::join(args, " "), output.code, output.err));
+    }
+    const auto& text = output.out;
     const auto parsed = google::protobuf::util::JsonStringToMessage(text, &message);
     if (!parsed.ok()) {
         throw std::runtime_error(fmt::format("not a {}: {}: {}", message.GetTypeName(), parsed.ToString(), text));

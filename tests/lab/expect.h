@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "proto/control.pb.h"
+#include "proto/local.pb.h"
+#include "tests/lab/lab.h"
+
+// What several tests ask of a cluster.
+namespace warren::lab {
+
+// Everything between VTEPs that is neither ESP nor the control plane, as a tcpdump filter.
+inline constexpr const char* kNotEsp = "ip and not esp and not tcp port 7443";
+
+inline v1::Network inspect(const Host& host, const std::string& network) {
+    return host.ask<v1::Network>({"network", "inspect", network});
+}
+
+// The host's daemon has its session with a manager and has applied what it was told of all its networks.
+inline bool settled(const Host& host) {
+    const auto status = host.ask<v1::StatusReply>({"status"});
+    for (const auto& network : status.networks()) {
+        if (network.revision() != network.applied_revision()) {
+            return false;
+        }
+    }
+    return status.manager_connected();
+}
+
+}  // namespace warren::lab
