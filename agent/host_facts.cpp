@@ -1,5 +1,7 @@
 #include "agent/host_facts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/files.h"
@@ -21,13 +23,34 @@ base::Result<HostFacts> probe_host() {
     HostFacts facts;
     WARREN_TRY_ASSIGN(facts.boot, read_boot_id());
     const auto probed = xfrm::probe_esp();
-    facts.ciphers = probed.works;
-    facts.esp_problem = probed.problem;
+    if (!probed) {
+        facts.esp_problem = probed.error().message();
+        return facts;
+    }
+    facts.ciphers = probed->working;
+    for (const auto& missing : probed->missing) {
+        const auto reason = fmt::format("{}: {}", keymgr::name(missing.cipher), missing.reason);
+        facts.esp_problem += facts.esp_problem.empty() ? reason : "; " + reason;
+    }
     return facts;
 }
 
 void probe_segmentation(HostFacts& facts) {
-    facts.segmentation_note = "not tested";
+    const auto probed = xfrm::probe_segmentation();
+    switch (probed.verdict) {
+        case xfrm::SegmentationProbe::Verdict::kFine:
+            facts.segmentation = HostFacts::Segmentation::kFine;
+            facts.segmentation_note = "fine";
+            break;
+        case xfrm::SegmentationProbe::Verdict::kBroken:
+            facts.segmentation = HostFacts::Segmentation::kBroken;
+            facts.segmentation_note = "broken, offload is off on encrypted networks: " + probed.why;
+            break;
+        case xfrm::SegmentationProbe::Verdict::kNotTestable:
+            facts.segmentation = HostFacts::Segmentation::kUnknown;
+            facts.segmentation_note = "not testable, offload is off on encrypted networks: " + probed.why;
+            break;
+    }
 }
 
 }  // namespace warren::agent

@@ -16,7 +16,7 @@ struct HostFacts {
     std::string esp_problem;              // why not all of them; empty: all
     enum class Segmentation : std::uint8_t { kUnknown, kFine, kBroken };
     Segmentation segmentation = Segmentation::kUnknown;
-    std::string segmentation_note;  // one line for people
+    std::string segmentation_note = "being tested";  // one line for people
 
     bool operator==(const HostFacts&) const = default;
 };

@@ -45,8 +45,10 @@ base::Result<std::shared_ptr<const Dispatch::Target>> Dispatch::admit(const grpc
                                                                       const std::string& method, Access access) const {
     auto current = target();
     if (!current) {
-        return fail(Code::kPrecondition,
-                    "this node is not a manager: run the command on a manager (warren cluster info names them)");
+        return fail(
+            Code::kPrecondition,
+            "no manager runs on this host: run the command on a manager (warren cluster info names them), or make a "
+            "cluster with warren cluster init");
     }
     if (access == Access::kRemote) {
         if (auto allowed = authorise(*context.auth_context(), method, current->cluster); !allowed) {

@@ -49,7 +49,8 @@ class InstallHistory {
     // What was last handed over under this location; nullopt: nothing, or we cannot know.
     [[nodiscard]] std::optional<Installed> at(const SaLocation& location) const;
 
-    // The newest epoch in which this node, under its membership `self`, ever had an outbound SA, by the receiver's membership.
+    // The newest epoch in which this node, under its membership `self`, ever had an outbound SA, by the receiver's
+    // membership.
     [[nodiscard]] std::map<base::MembershipId, base::Epoch> sent(const base::NetworkId& network,
                                                                  base::MembershipId self) const;
 

@@ -1,20 +1,49 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
+#include "base/result.h"
 #include "keymgr/key_schedule.h"
 
+// What this kernel can do, found out by doing it in namespaces of the probe's own, which are gone afterwards. Any
+// thread; needs CAP_SYS_ADMIN.
 namespace warren::xfrm {
 
-// Which ciphers this kernel takes an ESP SA of, found out by adding one of each in a network namespace that is gone
-// afterwards. What one kernel option switches off for all of them leaves `works` empty; `problem` names the option.
-struct EspProbe {
-    std::vector<keymgr::Cipher> works;
-    std::string problem;  // empty: all of them work
-
-    bool operator==(const EspProbe&) const = default;
+struct MissingCipher {
+    keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
+    std::string reason;  // names the kernel option: "the kernel lacks CONFIG_INET_ESP (module esp4)"
 };
-[[nodiscard]] EspProbe probe_esp();
+
+struct EspProbe {
+    std::vector<keymgr::Cipher> working;
+    std::vector<MissingCipher> missing;
+};
+
+// Adds and deletes an SA with each cipher. kPrecondition, with the option to enable, when the kernel has no XFRM at
+// all; kDenied without privilege. Some milliseconds; may load the kernel's modules.
+[[nodiscard]] base::Result<EspProbe> probe_esp(base::Family family = base::Family::kIpv4);
+
+struct SegmentationProbe {
+    enum class Verdict : std::uint8_t {
+        kFine,
+        kBroken,       // segmentation has to be off on VXLAN devices of encrypted networks
+        kNotTestable,  // do as if it were broken: that is only slower
+    };
+    Verdict verdict = Verdict::kNotTestable;
+    std::string why;  // for people, with the figures
+};
+
+// Whether TCP through VXLAN through transport-mode ESP gets through unharmed when the kernel cuts it into segments
+// late. Kernels with esp4_offload/esp6_offload can get this wrong: they lose every packet that was to be cut, which
+// nobody counts but the underlay device. A burst of half a second at most.
+[[nodiscard]] SegmentationProbe probe_segmentation(base::Family family = base::Family::kIpv4);
+
+// Is the module there that makes the difference, loaded or, where that can be seen, built in? Cheap: when the answer
+// changes it is time to probe again.
+[[nodiscard]] bool offload_module_present(base::Family family = base::Family::kIpv4,
+                                          const std::filesystem::path& modules = "/sys/module");
 
 }  // namespace warren::xfrm
