@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 namespace warren::bench {
 
@@ -21,6 +22,17 @@ Milliseconds timed(const std::function<void()>& work) {
     const auto start = std::chrono::steady_clock::now();
     work();
     return std::chrono::steady_clock::now() - start;
+}
+
+Milliseconds computed(const std::function<void()>& work) {
+    const auto now = [] {
+        timespec time{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    };
+    const auto start = now();
+    work();
+    return now() - start;
 }
 
 void run_program(const std::vector<std::string>& arguments) {

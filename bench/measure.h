@@ -25,6 +25,8 @@ struct Summary {
 [[nodiscard]] Summary summarise(std::vector<Milliseconds> samples);  // at least one
 
 [[nodiscard]] Milliseconds timed(const std::function<void()>& work);
+// The processor's time for this thread: for pure computation, which other processes of the machine must not blur.
+[[nodiscard]] Milliseconds computed(const std::function<void()>& work);
 
 // Runs a program of PATH to its end, which has to be a success.
 void run_program(const std::vector<std::string>& arguments);
