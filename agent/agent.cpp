@@ -77,7 +77,7 @@ void Agent::stop() {
     }
 }
 
-base::Status Agent::enter(Membership membership) {
+base::Status Agent::enter(Membership&& membership) {
     WARREN_TRY_ASSIGN(const auto address, base::parse_ip("data address", membership.config.data_address()));
     WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", address));
     WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(membership.identity));

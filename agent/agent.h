@@ -48,8 +48,9 @@ class Agent {
     Agent(const Agent&) = delete;
     Agent& operator=(const Agent&) = delete;
 
-    // From now on this node belongs to a cluster. kPrecondition: the data address is not one of this host any more.
-    [[nodiscard]] base::Status enter(Membership membership);
+    // From now on this node belongs to a cluster. kNotFound: no interface of this host has the data address (yet); then
+    // `membership` is left as it was.
+    [[nodiscard]] base::Status enter(Membership&& membership);
     [[nodiscard]] const Membership* membership() const { return membership_ ? &*membership_ : nullptr; }
     // A later verdict of probe_segmentation().
     void set_facts(HostFacts facts);

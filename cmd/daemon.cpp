@@ -104,7 +104,26 @@ base::Status Daemon::resume() {
     if (std::filesystem::exists(files_.manager_directory())) {
         WARREN_TRY(start_manager(*membership));
     }
-    return agent_->enter(*std::move(membership));
+    enter_when_possible(std::make_shared<agent::Membership>(*std::move(membership)));
+    return {};
+}
+
+// At boot the daemon may be there before its data address is.
+void Daemon::enter_when_possible(std::shared_ptr<agent::Membership> membership) {
+    const auto entered = agent_->enter(std::move(*membership));
+    if (entered) {
+        return;
+    }
+    if (entry_problem_ != entered.error().message()) {
+        entry_problem_ = entered.error().message();
+        kLog.error("{}; trying again every second", entry_problem_);
+    }
+    retry_.expires_after(std::chrono::seconds(1));
+    retry_.async_wait([this, membership = std::move(membership)](const asio::error_code& error) mutable {
+        if (!error) {
+            enter_when_possible(std::move(membership));
+        }
+    });
 }
 
 base::Status Daemon::start_manager(const agent::Membership& membership) {

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <asio/io_context.hpp>
-
+#include <asio/steady_timer.hpp>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -41,12 +42,15 @@ class Daemon {
     std::unique_ptr<agent::Agent> agent_;
     std::unique_ptr<agent::LocalService> local_service_;
     std::unique_ptr<agent::LocalSocket> socket_;
+    asio::steady_timer retry_{loop_};
     std::vector<std::thread> workers_;
     bool entering_ = false;
+    std::string entry_problem_;
 
     explicit Daemon(const DaemonOptions& options) : files_(options.state_dir) {}
     [[nodiscard]] base::Status open(const DaemonOptions& options);
     [[nodiscard]] base::Status resume();
+    void enter_when_possible(std::shared_ptr<agent::Membership> membership);
     void test_segmentation(agent::HostFacts facts);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> init(const v1::ClusterInitRequest& request);
