@@ -12,6 +12,7 @@
 #include "certs/grpc_credentials.h"
 #include "overlay/underlay.h"
 #include "proto/secrets.h"
+#include "proto/wire.h"
 
 namespace warren::agent {
 
@@ -31,18 +32,8 @@ base::Duration backoff(int failures) {
     return full / 2 + base::Duration(static_cast<std::int64_t>(base::random_u64() % 1000) * full.count() / 2000);
 }
 
-template <typename IdType>
-IdType id_of(const std::string& raw) {
-    IdType id;
-    if (raw.size() == id.bytes.size()) {
-        std::copy(raw.begin(), raw.end(), id.bytes.begin());
-    }
-    return id;
-}
-template <typename IdType>
-std::string raw(const IdType& id) {
-    return {id.bytes.begin(), id.bytes.end()};
-}
+using proto::id_of;
+using proto::raw;
 
 }  // namespace
 
@@ -152,8 +143,7 @@ void Agent::send_hello() {
     v1::FromAgent message;
     auto& hello = *message.mutable_hello();
     hello.set_boot_id(raw(facts_.boot));
-    const auto vtep = self().vtep.raw();
-    hello.set_data_address(std::string(vtep.begin(), vtep.end()));
+    hello.set_data_address(raw(self().vtep));
     hello.set_underlay_mtu(underlay_mtu_.value);
     hello.set_version(options_.version);
     for (const auto cipher : facts_.ciphers) {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "netlink/namespace.h"
+#include "proto/wire.h"
 
 // The local API's side of the agent: requests that go to the manager and come back through the kernel, and what status
 // shows.
@@ -16,18 +17,6 @@ using base::fail;
 
 constexpr base::Log kLog{"agent"};
 constexpr base::Duration kPatience = std::chrono::seconds(20);
-
-std::int64_t unix_ms(base::Time time) {
-    return time.time_since_epoch().count();
-}
-
-base::EndpointId endpoint_id(const v1::EndpointReply& reply) {
-    base::EndpointId id;
-    if (reply.endpoint_id().size() == id.bytes.size()) {
-        std::copy(reply.endpoint_id().begin(), reply.endpoint_id().end(), id.bytes.begin());
-    }
-    return id;
-}
 
 // The path of the namespace that a container is to be connected in, found and checked before anybody is asked.
 base::Result<std::string> find_netns(const v1::NetworkConnectRequest& request) {
@@ -64,12 +53,11 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
     *wire.mutable_aliases() = request.aliases();
     if (!request.ip().empty()) {
         WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", request.ip()));
-        const auto raw = ip.raw();
-        wire.set_ip(std::string(raw.begin(), raw.end()));
+        wire.set_ip(proto::raw(ip));
     }
     if (!request.mac().empty()) {
         WARREN_TRY_ASSIGN(const auto mac, base::parse_mac("--mac", request.mac()));
-        wire.set_mac(std::string(mac.bytes.begin(), mac.bytes.end()));
+        wire.set_mac(proto::raw(mac));
     }
     // The kernel's rule for interface names, net/core/dev.c dev_valid_name().
     constexpr std::size_t kLongestIfname = 15;
@@ -120,9 +108,7 @@ void Agent::answer(const v1::EndpointReply& reply) {
         fail_request(base::Error(static_cast<Code>(reply.error_code() - 1), reply.error()));
         return;
     }
-    base::NetworkId network;
-    std::copy_n(reply.network_id().begin(), std::min(reply.network_id().size(), network.bytes.size()),
-                network.bytes.begin());
+    const auto network = proto::id_of<base::NetworkId>(reply.network_id());
     found->second.network = network;
     found->second.reply = reply;
     settle_pending();
@@ -161,10 +147,9 @@ void Agent::connect(const v1::NetworkConnectRequest& given, Respond<v1::NetworkC
 }
 
 bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond) {
-    base::NetworkId network;
-    std::copy(reply.network_id().begin(), reply.network_id().end(), network.bytes.begin());
+    const auto network = proto::id_of<base::NetworkId>(reply.network_id());
     const auto found = networks_.find(network);
-    const auto id = endpoint_id(reply);
+    const auto id = proto::id_of<base::EndpointId>(reply.endpoint_id());
     if (found == networks_.end() || !found->second.view.endpoints.contains(id)) {
         return false;  // the snapshot or change with it is on its way
     }
@@ -215,9 +200,8 @@ void Agent::disconnect(const v1::NetworkDisconnectRequest& given, Respond<v1::Ne
              .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
              .settle =
                  [this, respond, name = given.endpoint()](const v1::EndpointReply& reply) {
-                     base::NetworkId network;
-                     std::copy(reply.network_id().begin(), reply.network_id().end(), network.bytes.begin());
-                     const auto id = endpoint_id(reply);
+                     const auto network = proto::id_of<base::NetworkId>(reply.network_id());
+                     const auto id = proto::id_of<base::EndpointId>(reply.endpoint_id());
                      const auto found = networks_.find(network);
                      const bool told = found == networks_.end() ? !removals_.contains(network)
                                                                 : !found->second.view.endpoints.contains(id);
@@ -248,8 +232,8 @@ base::Result<v1::ClusterInfoReply> Agent::info() const {
     reply.set_advertise_address(config.advertise_address());
     const auto& root = membership_->identity.roots().certificates().front();
     reply.set_root_fingerprint(base::to_hex(root.fingerprint));
-    reply.set_root_expires_unix_ms(unix_ms(root.not_after));
-    reply.set_certificate_expires_unix_ms(unix_ms(membership_->identity.leaf().not_after));
+    reply.set_root_expires_unix_ms(proto::unix_ms(root.not_after));
+    reply.set_certificate_expires_unix_ms(proto::unix_ms(membership_->identity.leaf().not_after));
     return reply;
 }
 

@@ -1,13 +1,12 @@
 #include "agent/agent.h"
 #include "agent/xfrm_stat.h"
+#include "proto/wire.h"
 
 namespace warren::agent {
 
 namespace {
 
-std::int64_t unix_ms(base::Time time) {
-    return time.time_since_epoch().count();
-}
+using proto::unix_ms;
 
 void add_counter(v1::StatusReply& reply, std::string_view name, std::uint64_t value, std::string_view meaning) {
     if (value == 0) {

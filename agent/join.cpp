@@ -15,6 +15,7 @@
 #include "overlay/underlay.h"
 #include "proto/bootstrap.grpc.pb.h"
 #include "proto/status.h"
+#include "proto/wire.h"
 
 namespace warren::agent {
 
@@ -103,10 +104,8 @@ base::Result<Membership> join_cluster(const v1::ClusterJoinRequest& request, con
     v1::IssueCertificateRequest asked;
     WARREN_TRY_ASSIGN(*asked.mutable_csr_pem(), certs::make_request(key));
     asked.set_node_name(addresses.name);
-    const auto data = addresses.data.raw();
-    const auto advertise = addresses.advertise.raw();
-    asked.set_data_address(std::string(data.begin(), data.end()));
-    asked.set_advertise_address(std::string(advertise.begin(), advertise.end()));
+    asked.set_data_address(proto::raw(addresses.data));
+    asked.set_advertise_address(proto::raw(addresses.advertise));
     WARREN_TRY_ASSIGN(const auto issued, fetch_certificate(manager, token, roots, std::move(asked)));
     WARREN_TRY_ASSIGN(auto identity, certs::NodeIdentity::assemble(std::move(key), issued.certificate_pem(), roots));
     WARREN_TRY(certs::check_validity(identity.leaf(), now));

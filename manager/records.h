@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "keymgr/key_schedule.h"
 #include "proto/state.pb.h"
+#include "proto/wire.h"
 
 // The keys under which a manager keeps its records (proto/state.proto), and the way between their raw fields and
 // values.
@@ -39,27 +40,13 @@ enum class Kind : std::uint8_t { kNodeIndex, kNetworkIndex, kVni };
 
 }  // namespace key
 
-// Ids and addresses in records and messages. Malformed ones become a zero id or nullopt: the caller decides what that
-// means; a record of ours is never malformed.
-template <typename IdType>
-[[nodiscard]] IdType id_of(std::string_view raw) {
-    IdType id;
-    if (raw.size() == id.bytes.size()) {
-        std::copy(raw.begin(), raw.end(), id.bytes.begin());
-    }
-    return id;
-}
-template <typename IdType>
-[[nodiscard]] std::string raw(const IdType& id) {
-    return {id.bytes.begin(), id.bytes.end()};
-}
-[[nodiscard]] std::string raw(const base::IpAddress& ip);
-[[nodiscard]] std::string raw(const base::MacAddress& mac);
-[[nodiscard]] std::optional<base::IpAddress> ip_of(std::string_view raw);
-[[nodiscard]] std::optional<base::MacAddress> mac_of(std::string_view raw);
-[[nodiscard]] base::Prefix subnet_of(const v1::NetworkRecord& network);
+using proto::id_of;
+using proto::ip_of;
+using proto::mac_of;
+using proto::raw;
+using proto::time_of;
+using proto::unix_ms;
 
-[[nodiscard]] std::int64_t unix_ms(base::Time time);
-[[nodiscard]] base::Time time_of(std::int64_t unix_ms);
+[[nodiscard]] base::Prefix subnet_of(const v1::NetworkRecord& network);
 
 }  // namespace warren::manager
