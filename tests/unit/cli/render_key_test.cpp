@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "cli/render.h"
 #include "sample.h"
 
@@ -49,6 +51,11 @@ struct Step {
     const char* progress;
     const char* line;
 };
+// What names the test: not the bytes of two pointers.
+void PrintTo(const Step& step, std::ostream* out) {
+    *out << step.line;
+}
+
 class RotationLine : public testing::TestWithParam<Step> {};
 
 TEST_P(RotationLine, TellsTheStepsSoFar) {

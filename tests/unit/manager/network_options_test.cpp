@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,11 @@ struct Refused {
     Options options;
     std::string message;
 };
+// What names the test: not the bytes of pointers.
+void PrintTo(const Refused& refused, std::ostream* out) {
+    *out << refused.message;
+}
+
 class NetworkOptionsRefused : public testing::TestWithParam<Refused> {};
 
 TEST_P(NetworkOptionsRefused, SaysWhatIsWrong) {
