@@ -36,7 +36,9 @@ unsigned newest(const std::filesystem::path& file) {
 }  // namespace
 
 Flood::Flood(const std::filesystem::path& directory, const Container& from, const Container& to)
-    : name_(from.name() + "-" + to.name()), file_(directory / ("flood-" + name_ + ".txt")) {
+    : name_(from.name() + "-" + to.name()),
+      keep_(directory / ("flood-" + name_ + ".txt")),
+      file_("/run/lab/flood-" + name_) {
     std::filesystem::remove(file_);
     ping_ = std::make_unique<Process>(Argv{"stdbuf", "-oL", "ping", "-n", "-i", "0.01", to.ip()},
                                       Where{.netns = from.name(), .out_file = file_});
@@ -51,6 +53,7 @@ void Flood::stop() {
     const bool alive = flowing();
     ping_->signal(SIGINT);
     ping_->wait(seconds(5));
+    std::filesystem::copy_file(file_, keep_, std::filesystem::copy_options::overwrite_existing);
     const auto found = answers(file_);
     answered_ = static_cast<unsigned>(found.size());
     const auto last = found.empty() ? 0 : *found.rbegin();

@@ -26,7 +26,8 @@ class Flood {
 
   private:
     std::string name_;
-    std::filesystem::path file_;
+    std::filesystem::path keep_;
+    std::filesystem::path file_;  // in memory: it is read often
     std::unique_ptr<Process> ping_;
     unsigned lost_ = 0;
     unsigned answered_ = 0;

@@ -182,6 +182,12 @@ void Host::stop_daemon() {
     }
 }
 
+bool Host::logged(const std::string& text) const {
+    std::ifstream in(log());
+    const std::string all((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    return all.find(text) != std::string::npos;
+}
+
 void Host::freeze_daemon() {
     daemon_->signal(SIGSTOP);
 }

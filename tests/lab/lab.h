@@ -60,6 +60,9 @@ class Host {
     [[nodiscard]] std::filesystem::path state_dir() const { return directory_ / "state"; }
     [[nodiscard]] std::filesystem::path log() const { return artefacts_ / (name_ + ".log"); }
 
+    // Whether the daemon has said that so far.
+    [[nodiscard]] bool logged(const std::string& text) const;
+
     // Returns once the daemon answers on its socket. A second start appends to the same log.
     void start_daemon(const Argv& extra = {});
     // Ends it with this signal and waits for the end.
