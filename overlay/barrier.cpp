@@ -45,6 +45,9 @@ std::optional<std::uint64_t> packets_of(std::string_view listing, std::string_vi
 }
 
 // Why these hooks and priorities:
+// * untouched: before connection tracking (-200), which NAT builds on. A rule that rewrote the source port, too, would
+// make
+//   the packet unrecognisable to the XFRM policies and to `out`, and it would leave in clear.
 // * out: behind source NAT (100), since a rule that rewrites our VTEP's address takes a packet past the XFRM policies.
 // The packet
 //   is seen before ESP, with the route that leads into it. What comes out of ESP passes here again, as ESP, or as UDP
@@ -67,6 +70,10 @@ constexpr std::string_view kTable = R"(table inet warren {{
   set pairs {{
     typeof ipsec in reqid . udp dport
     {pairs}
+  }}
+  chain untouched {{
+    type filter hook output priority -300; policy accept;
+    udp sport 512-1023 udp dport @encrypted_ports notrack
   }}
   chain out {{
     type filter hook postrouting priority 300; policy accept;

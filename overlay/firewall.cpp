@@ -32,6 +32,8 @@ constexpr std::array kRequirements{
     Requirement{
         "table inet warren_probe { chain c { type filter hook postrouting priority 300; rt ipsec missing drop; }; }",
         "CONFIG_XFRM"},
+    Requirement{"table inet warren_probe { chain c { type filter hook output priority -300; notrack; }; }",
+                "CONFIG_NFT_CT"},
     Requirement{
         "table inet warren_probe { set s { typeof ipsec in reqid . udp dport; }; chain c { type filter hook input "
         "priority -300; ipsec in reqid . udp dport @s accept; }; }",
