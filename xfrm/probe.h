@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/ip.h"
 #include "base/result.h"
 #include "keymgr/key_schedule.h"
@@ -36,10 +37,15 @@ struct SegmentationProbe {
     std::string why;  // for people, with the figures
 };
 
+// The first of the VNIs that Warren gives to networks. Which one it is matters to the probe: Linux 6.12 takes bits of
+// the VNI for a length of the inner TCP header, and harms networks whose VNI is below 0x500000 (docs/adr/0016).
+inline constexpr base::Vni kFirstVni{0x570000};
+
 // Whether TCP through VXLAN through transport-mode ESP gets through unharmed when the kernel cuts it into segments
 // late. Kernels with esp4_offload/esp6_offload can get this wrong: they lose every packet that was to be cut, which
 // nobody counts but the underlay device. A burst of half a second at most.
-[[nodiscard]] SegmentationProbe probe_segmentation(base::Family family = base::Family::kIpv4);
+[[nodiscard]] SegmentationProbe probe_segmentation(base::Family family = base::Family::kIpv4,
+                                                   base::Vni vni = kFirstVni);
 
 // Is the module there that makes the difference, loaded or, where that can be seen, built in? Cheap: when the answer
 // changes it is time to probe again.

@@ -87,11 +87,11 @@ base::Status join(const Host& a, const Host& b) {
 }
 
 // As the overlay makes it, with the segmentation that is in question.
-base::Status make_overlay(const Host& self, const Host& peer, base::UdpPort port) {
+base::Status make_overlay(const Host& self, const Host& peer, base::UdpPort port, base::Vni vni) {
     WARREN_TRY_ASSIGN(auto socket, netlink::Socket::open_in(self.where, netlink::Protocol::kRoute));
     const bool v4 = self.member.vtep.family == base::Family::kIpv4;
     WARREN_TRY(socket.request(netlink::create_vxlan({.name = kOverlay, .mtu = base::Mtu{v4 ? 1416U : 1396U}},
-                                                    {.vni = base::Vni{0x570000},
+                                                    {.vni = vni,
                                                      .local = self.member.vtep,
                                                      .port = port,
                                                      .source_low = base::UdpPort{512},
@@ -145,11 +145,15 @@ sockaddr_in tcp_address(const base::IpAddress& ip) {
     return address;
 }
 
+// Closing it ends the connection at once, whatever is still to be sent.
 base::Result<base::UniqueFd> tcp_socket(const netlink::Namespace& where) {
     return netlink::run_in(where, []() -> base::Result<base::UniqueFd> {
         base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-        if (!fd) {
-            return base::fail_errno("socket", errno);
+        const int yes = 1;
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+            ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) != 0) {
+            return base::fail_errno("open a TCP socket", errno);
         }
         return fd;
     });
@@ -250,7 +254,12 @@ base::Result<Burst> send_burst(const Host& from, const Connection& connection) {
     return burst;
 }
 
-base::Result<SegmentationProbe> run(base::Family family) {
+base::Result<Burst> connect_and_send(const Host& from, const Host& to) {
+    WARREN_TRY_ASSIGN(const Connection connection, connect(from, to));
+    return send_burst(from, connection);
+}
+
+base::Result<SegmentationProbe> run(base::Family family, base::Vni vni) {
     WARREN_TRY_ASSIGN(const Host a, make_host(family, 1));
     WARREN_TRY_ASSIGN(const Host b, make_host(family, 2));
     const keymgr::EpochSecret secret = keymgr::random_epoch_secret();
@@ -262,18 +271,16 @@ base::Result<SegmentationProbe> run(base::Family family) {
     WARREN_TRY(join(a, b));
     WARREN_TRY(encrypt(a, b, network));
     WARREN_TRY(encrypt(b, a, network));
-    WARREN_TRY(make_overlay(a, b, network.port));
-    WARREN_TRY(make_overlay(b, a, network.port));
+    WARREN_TRY(make_overlay(a, b, network.port, vni));
+    WARREN_TRY(make_overlay(b, a, network.port, vni));
 
-    WARREN_TRY_ASSIGN(const Connection late, connect(a, b));
-    WARREN_TRY_ASSIGN(const Burst with, send_burst(a, late));
+    WARREN_TRY_ASSIGN(const Burst with, connect_and_send(a, b));
     if (with.drops <= kDropsOfChance) {
         return SegmentationProbe{.verdict = SegmentationProbe::Verdict::kFine, .why = with.text()};
     }
     // Drops alone may have another cause: the same without late segmentation must do better.
     WARREN_TRY(netlink::set_segmentation(a.where, kOverlay, false));
-    WARREN_TRY_ASSIGN(const Connection early, connect(a, b));
-    WARREN_TRY_ASSIGN(const Burst without, send_burst(a, early));
+    WARREN_TRY_ASSIGN(const Burst without, connect_and_send(a, b));
     const bool broken = without.drops * 2 < with.drops;
     return SegmentationProbe{
         .verdict = broken ? SegmentationProbe::Verdict::kBroken : SegmentationProbe::Verdict::kFine,
@@ -282,8 +289,8 @@ base::Result<SegmentationProbe> run(base::Family family) {
 
 }  // namespace
 
-SegmentationProbe probe_segmentation(base::Family family) {
-    auto probe = run(family);
+SegmentationProbe probe_segmentation(base::Family family, base::Vni vni) {
+    auto probe = run(family, vni);
     if (!probe) {
         return {.verdict = SegmentationProbe::Verdict::kNotTestable, .why = probe.error().message()};
     }
