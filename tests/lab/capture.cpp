@@ -83,7 +83,10 @@ bool has_mark(const std::filesystem::path& file) {
 }  // namespace
 
 Capture::Capture(const std::filesystem::path& directory, const std::string& name, std::string interface, Where where)
-    : file_(directory / (name + ".pcap")), interface_(std::move(interface)), where_(std::move(where)) {
+    : file_("/run/lab/" + name + ".pcap"),
+      keep_(directory / (name + ".pcap")),
+      interface_(std::move(interface)),
+      where_(std::move(where)) {
     tcpdump_ = std::make_unique<Process>(
         Argv{"tcpdump", "-i", interface_, "-n", "-U", "--immediate-mode", "-B", "16384", "-Z", "root", "-w", file_},
         Where{.netns = where_.netns});
@@ -95,6 +98,13 @@ Capture::Capture(const std::filesystem::path& directory, const std::string& name
     }
 }
 
+Capture::~Capture() {
+    if (tcpdump_) {
+        std::error_code none;
+        std::filesystem::copy_file(file_, keep_, std::filesystem::copy_options::overwrite_existing, none);
+    }
+}
+
 void Capture::stop() {
     send_mark(interface_, where_);
     if (!eventually(seconds(10), [&] { return has_mark(file_); })) {
@@ -103,6 +113,7 @@ void Capture::stop() {
     tcpdump_->signal(SIGINT);
     const auto output = tcpdump_->wait(seconds(10));
     tcpdump_.reset();
+    std::filesystem::copy_file(file_, keep_, std::filesystem::copy_options::overwrite_existing);
     if (output.err.find("\n0 packets dropped by kernel") == std::string::npos) {
         throw std::runtime_error(file_.string() + ": incomplete: " + output.err);
     }

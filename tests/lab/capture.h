@@ -16,6 +16,10 @@ class Capture {
     // The interface is in the namespace of `where` (empty: the lab's own, where the bridge kUnderlay sees all hosts).
     Capture(const std::filesystem::path& directory, const std::string& name, std::string interface, Where where = {});
 
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    ~Capture();  // keeps what there is when the test did not get as far as stop()
+
     void stop();
     // How many packets of the stopped capture match a tcpdump filter (empty: all but the capture's own end mark).
     [[nodiscard]] unsigned count(const std::string& filter) const;
@@ -26,7 +30,8 @@ class Capture {
     [[nodiscard]] std::string show(const std::string& filter, int packets = 5) const;
 
   private:
-    std::filesystem::path file_;
+    std::filesystem::path file_;  // in memory: written packet by packet
+    std::filesystem::path keep_;
     std::string interface_;
     Where where_;
     std::unique_ptr<Process> tcpdump_;
