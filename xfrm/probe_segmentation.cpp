@@ -36,7 +36,6 @@ constexpr std::uint16_t kTcpPort = 5700;
 constexpr std::size_t kBurst = 1U << 20U;   // enough for a few dozen packets of 64 KiB
 constexpr milliseconds kBurstTime{250};     // what gets through is done long before
 constexpr milliseconds kConnectTime{2000};  // the first packet may load crypto modules
-constexpr std::uint64_t kDropsOfChance = 3;
 
 // One of the two hosts of the probe.
 struct Host {
@@ -275,13 +274,14 @@ base::Result<SegmentationProbe> run(base::Family family, base::Vni vni) {
     WARREN_TRY(make_overlay(b, a, network.port, vni));
 
     WARREN_TRY_ASSIGN(const Burst with, connect_and_send(a, b));
-    if (with.drops <= kDropsOfChance) {
+    if (with.drops == 0) {
         return SegmentationProbe{.verdict = SegmentationProbe::Verdict::kFine, .why = with.text()};
     }
     // Drops alone may have another cause: the same without late segmentation must do better.
     WARREN_TRY(netlink::set_segmentation(a.where, kOverlay, false));
     WARREN_TRY_ASSIGN(const Burst without, connect_and_send(a, b));
-    const bool broken = without.drops * 2 < with.drops;
+    const bool faster = without.bytes > with.bytes * 2 || without.time * 2 < with.time;
+    const bool broken = faster && without.drops * 2 < with.drops;
     return SegmentationProbe{
         .verdict = broken ? SegmentationProbe::Verdict::kBroken : SegmentationProbe::Verdict::kFine,
         .why = fmt::format("{} with segmentation offload, {} without", with.text(), without.text())};
