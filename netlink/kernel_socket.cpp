@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -257,7 +258,8 @@ base::Status Socket::receive_acks(Batch& batch) {
                         : base::fail(base::Code::kUnavailable, "netlink: no acknowledgement in {} s", kAnswerSeconds);
         }
         if (got < 0) {
-            return base::fail_errno("netlink: receive", errno);
+            // Without the number: it is no answer of the kernel's, and the batch may well have been done.
+            return base::fail(base::Code::kAborted, "netlink: receive: {}, outcome unknown", std::strerror(errno));
         }
         for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
             if (senders[i].nl_pid == 0) {

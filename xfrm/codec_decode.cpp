@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -170,8 +171,7 @@ base::Result<Attributes> attributes_after(const Received& received, std::size_t 
 }
 
 bool is_zero(const xfrm_address_t& address) {
-    const xfrm_address_t zero{};
-    return std::memcmp(&address, &zero, sizeof zero) == 0;
+    return std::bit_cast<std::array<std::uint32_t, 4>>(address) == std::array<std::uint32_t, 4>{};
 }
 
 base::Status read_templates(const Attributes& attributes, Policy& policy) {

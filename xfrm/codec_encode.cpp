@@ -158,7 +158,9 @@ netlink::Message encode(const DeletePolicy& operation) {
 
 // Without a header: the kernel reads the attributes of this dump from where one would be (net/xfrm/xfrm_user.c,
 // xfrm_dump_sa()), and complains in its log about bytes that are none.
-netlink::Message dump_sas_request() { return netlink::Message(XFRM_MSG_GETSA); }
+netlink::Message dump_sas_request() {
+    return netlink::Message(XFRM_MSG_GETSA);
+}
 
 netlink::Message dump_policies_request() {
     netlink::Message message(XFRM_MSG_GETPOLICY);

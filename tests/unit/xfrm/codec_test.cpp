@@ -15,8 +15,6 @@
 namespace warren::xfrm {
 namespace {
 
-using ::testing::ElementsAre;
-
 using Bytes = std::vector<std::byte>;
 
 // The messages of fixtures/<name>.hex, each with its header.

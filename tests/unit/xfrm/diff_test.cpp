@@ -8,7 +8,6 @@
 namespace warren::xfrm {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 Sa sa_of(const WantedSa& wanted) {

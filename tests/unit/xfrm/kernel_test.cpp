@@ -26,7 +26,6 @@ namespace warren::xfrm {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr base::NetworkIndex kSeven{7};
 
