@@ -28,9 +28,8 @@ void ControlService::log_change(const grpc::CallbackServerContext& context, std:
     kLog.info("{} asked for by {}", method, who_ ? who_(context.peer()) : context.peer());
 }
 
-template <typename Request, typename Reply>
-grpc::ServerUnaryReactor* ControlService::call(grpc::CallbackServerContext* context, const char* method,
-                                               base::Result<Reply> (Core::*function)(const Request&),
+template <typename Call, typename Request, typename Reply>
+grpc::ServerUnaryReactor* ControlService::call(grpc::CallbackServerContext* context, const char* method, Call function,
                                                const Request* request, Reply* reply) {
     return dispatch_->unary(*context, std::string("/warren.v1.Control/") + method, access_, function, request, reply);
 }
