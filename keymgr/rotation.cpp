@@ -11,10 +11,6 @@ using base::MembershipId;
 using base::Revision;
 using base::Time;
 
-constexpr bool is_rate_limited(Reason reason) {
-    return reason == Reason::kSaLost || reason == Reason::kMemberLeft;
-}
-
 const EpochState* find_stage(const KeyState& state, Stage stage) {
     const auto found = std::ranges::find(state.epochs, stage, &EpochState::stage);
     return found == state.epochs.end() ? nullptr : &*found;
@@ -116,6 +112,10 @@ bool is_straggler(const KeyState& state, const Member& member) {
 
 }  // namespace
 
+bool is_rate_limited(Reason reason) {
+    return reason == Reason::kSaLost || reason == Reason::kMemberLeft;
+}
+
 std::string_view name(Reason reason) {
     switch (reason) {
         case Reason::kCreated:
@@ -200,8 +200,7 @@ KeyState first_keys(const Settings& settings, Time now, Revision revision) {
                         .activated = revision,
                         .created = now,
                         .entered = now,
-                        .reasons = {Reason::kCreated}}},
-            .last_made = now};
+                        .reasons = {Reason::kCreated}}}};
 }
 
 Asked request(KeyState state, Reason reason, const Settings& settings, Time now, Epoch about) {
@@ -211,7 +210,8 @@ Asked request(KeyState state, Reason reason, const Settings& settings, Time now,
         return {.state = std::move(state), .target = newest};
     }
     const Epoch target = state.next_epoch;
-    const Time not_before = is_rate_limited(reason) ? std::max(now, state.last_made + settings.rate_limit) : now;
+    const bool waits = is_rate_limited(reason) && state.last_limited;
+    const Time not_before = waits ? std::max(now, *state.last_limited + settings.rate_limit) : now;
     if (!state.pending) {
         state.pending = Pending{.not_before = not_before};
     }

@@ -36,6 +36,8 @@ enum class Reason : std::uint8_t {
     kParameters,   // cipher or replay window changed
 };
 [[nodiscard]] std::string_view name(Reason reason);
+// Whether rotations for this reason keep a distance from each other (Settings::rate_limit).
+[[nodiscard]] bool is_rate_limited(Reason reason);
 
 // What belongs to an epoch, not to the network: a change is a rotation.
 struct EpochParameters {
@@ -102,11 +104,12 @@ struct KeyState {
     std::vector<Laggard> laggards;   //   at least this, except these
     base::Time laggards_told;        // when a catch-up was last announced (announcements are batched)
     std::optional<Pending> pending;
-    std::optional<base::Time> due;  // of the next scheduled rotation
-    base::Time last_made;           // when the newest epoch was made (rate limits count from here)
-    base::Epoch revoked_below;      // a removed node knew epochs below this one: no grace, no stragglers for them
-    base::Epoch purged_through;     // every epoch up to this one is deleted wherever ...
-    base::Revision purged_at;       //   ... this revision is acknowledged
+    std::optional<base::Time> due;           // of the next scheduled rotation
+    std::optional<base::Time> last_limited;  // when an epoch was last made for a rate-limited reason: the limit counts
+                                             //   from here, so the first such rotation is made at once
+    base::Epoch revoked_below;   // a removed node knew epochs below this one: no grace, no stragglers for them
+    base::Epoch purged_through;  // every epoch up to this one is deleted wherever ...
+    base::Revision purged_at;    //   ... this revision is acknowledged
 
     bool operator==(const KeyState&) const = default;
 };

@@ -123,7 +123,9 @@ void Stepper::settle_clock() {
         }
     }
     settle(state_.laggards_told, now_);
-    settle(state_.last_made, now_);
+    if (state_.last_limited) {
+        settle(*state_.last_limited, now_);
+    }
     if (state_.pending) {
         settle(state_.pending->not_before, now_ + settings_.rate_limit);
     }
@@ -366,7 +368,9 @@ void Stepper::make() {
     enter(epoch, Stage::kInstalling);
     state_.pending.reset();
     state_.next_epoch.value += 1;
-    state_.last_made = now_;
+    if (std::ranges::any_of(epoch.reasons, is_rate_limited)) {
+        state_.last_limited = now_;
+    }
     if (settings_.interval != base::Duration::zero()) {
         state_.due = next_due();
     }

@@ -92,7 +92,9 @@ keymgr::KeyState read_keys(const v1::KeyStateRecord& record) {
     if (record.has_due()) {
         state.due = time_of(record.due());
     }
-    state.last_made = time_of(record.last_made());
+    if (record.has_last_limited()) {
+        state.last_limited = time_of(record.last_limited());
+    }
     state.revoked_below = base::Epoch{record.revoked_below()};
     state.purged_through = base::Epoch{record.purged_through()};
     state.purged_at = base::Revision{record.purged_at()};
@@ -127,7 +129,9 @@ v1::KeyStateRecord write_keys(const keymgr::KeyState& state, const v1::KeyStateR
     if (state.due) {
         record.set_due(unix_ms(*state.due));
     }
-    record.set_last_made(unix_ms(state.last_made));
+    if (state.last_limited) {
+        record.set_last_limited(unix_ms(*state.last_limited));
+    }
     record.set_revoked_below(state.revoked_below.value);
     record.set_purged_through(state.purged_through.value);
     record.set_purged_at(state.purged_at.value);

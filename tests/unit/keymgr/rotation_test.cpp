@@ -348,19 +348,34 @@ TEST_F(Rotation, AComplaintAboutAnEpochOnItsWayOutAsksForNothing) {
 
 TEST_F(Rotation, LostSasAndLeaversAreRateLimited) {
     join();
-    now += hours(1);
-    ask();
+    ask(Reason::kSaLost);
     settle();
+    ASSERT_EQ(state.active, Epoch(2));
     ask(Reason::kMemberLeft);
     EXPECT_EQ(phase(), Phase::kIdle);
-    ASSERT_EQ(wakeup, state.last_made + settings.rate_limit);
+    ASSERT_TRUE(state.last_limited);
+    ASSERT_EQ(wakeup, *state.last_limited + settings.rate_limit);
     now = *wakeup;
     EXPECT_TRUE(step());
     EXPECT_EQ(phase(), Phase::kInstalling);
 }
 
+// Neither the first epoch nor a rotation of another kind keeps a lost SA waiting for new keys.
+TEST_F(Rotation, TheFirstLostSaIsHealedAtOnceAndSoIsOneAfterARotationOfAnotherKind) {
+    for (const Reason other : {Reason::kCommand, Reason::kSchedule, Reason::kLimit}) {
+        Bench network;
+        network.join();
+        network.ask(other);
+        network.settle();
+        network.ask(Reason::kSaLost, network.state.active);
+        EXPECT_EQ(network.phase(), Phase::kInstalling) << name(other);
+    }
+}
+
 TEST_F(Rotation, ACommandDoesNotWaitForTheRateLimit) {
     join();
+    ask(Reason::kSaLost);
+    settle();
     ask(Reason::kSaLost);
     EXPECT_EQ(phase(), Phase::kIdle);
     ask();

@@ -30,7 +30,7 @@ keymgr::KeyState full_state() {
     state.laggards_told = time(5);
     state.pending = {.reasons = {keymgr::Reason::kSaLost}, .not_before = time(6)};
     state.due = time(7);
-    state.last_made = time(8);
+    state.last_limited = time(8);
     state.revoked_below = base::Epoch{5};
     state.purged_through = base::Epoch{6};
     state.purged_at = base::Revision{18};
