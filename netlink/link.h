@@ -106,7 +106,8 @@ struct NewLink {
     std::optional<base::Mtu> mtu;
     const Namespace* into = nullptr;  // null = the socket's; must live until the message is sent
 };
-// All devices start down. All fail with EEXIST if the name is taken in the namespace the device ends up in.
+// All devices start down. All fail with EEXIST if the name is taken in the namespace that the device ends up in or,
+// before Linux 6.13, in the socket's (net/core/rtnetlink.c, __rtnl_newlink; a veth's peer is not looked up there).
 [[nodiscard]] Message create_vxlan(const NewLink& link, const Vxlan& options);
 [[nodiscard]] Message create_bridge(const NewLink& link, const Bridge& options);
 [[nodiscard]] Message create_veth(const NewLink& link, const NewLink& peer);

@@ -29,6 +29,9 @@ constexpr int kRounds = 6;
 // When a device is missing, thousands of entries fail alike.
 constexpr std::size_t kErrorsShown = 8;
 
+// Of a network's id in the name that its VXLAN device has for a moment.
+constexpr std::size_t kPassingDigits = 14;
+
 struct OpenNamespace {
     Namespace ns;
     Socket socket;
@@ -198,8 +201,7 @@ class Run {
 
     Status execute_special(const Step& step) {
         if (const auto* vxlan = std::get_if<CreateVxlan>(&step.action)) {
-            return host_.request(
-                netlink::create_vxlan({.name = vxlan->name, .mtu = vxlan->mtu, .into = &home_.ns}, vxlan->options));
+            return make_vxlan(*vxlan);
         }
         if (const auto* pair = std::get_if<CreatePair>(&step.action)) {
             WARREN_TRY_ASSIGN(const Namespace container, Namespace::open_path(pair->netns));
@@ -211,6 +213,19 @@ class Run {
             return netlink::set_segmentation(home_.ns, segmentation->name, segmentation->on);
         }
         return base::fail(base::Code::kInternal, "no request for this step");
+    }
+
+    // Under a name that no other device has, then renamed: kernels before 6.13 look the name of a new device up in the
+    // namespace of the request first (net/core/rtnetlink.c, __rtnl_newlink), and hosts may have a vx0 of their own.
+    Status make_vxlan(const CreateVxlan& vxlan) {
+        const auto passing = fmt::format("w{}", network_.id.text().substr(0, kPassingDigits));
+        if (auto left = netlink::read_link(home_.socket, passing)) {  // by a daemon that died here
+            WARREN_TRY(home_.socket.request(netlink::delete_link(left->index)));
+        }
+        WARREN_TRY(host_.request(
+            netlink::create_vxlan({.name = passing, .mtu = vxlan.mtu, .into = &home_.ns}, vxlan.options)));
+        WARREN_TRY_ASSIGN(const auto link, netlink::read_link(home_.socket, passing));
+        return home_.socket.request(netlink::rename_link(link.index, vxlan.name));
     }
 
     void record_all(std::span<const Step> steps, std::vector<Status> results) {

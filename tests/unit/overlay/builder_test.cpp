@@ -303,6 +303,26 @@ TEST(Builder, SharesThePlainPortWithOthers) {
     EXPECT_TRUE(t.web.link("eth1").up);
 }
 
+TEST(Builder, MindsNoDeviceOfTheHostWithANameOfOurs) {
+    Lone t;
+    t.host.need("ip link add vx0 type bridge && ip link add br0 type bridge");
+    EXPECT_TRUE(complete(t.host.apply(t.network)));
+    EXPECT_EQ(t.home_link("vx0").kind, "vxlan");
+}
+
+TEST(Builder, CleansUpAfterADeathInTheMiddleOfMakingAVxlan) {
+    Lone t;
+    ASSERT_TRUE(complete(t.host.apply(t.network)));
+    const auto passing = "w" + t.network.id.text().substr(0, 14);
+    const auto home = t.home();
+    auto socket = must(netlink::Socket::open_in(home, netlink::Protocol::kRoute));
+    must(socket.request(netlink::set_link("vx0", {.up = false})));
+    must(socket.request(netlink::rename_link(t.home_link("vx0").index, passing)));
+    EXPECT_TRUE(complete(t.host.apply(t.network)));
+    EXPECT_EQ(t.home_link("vx0").kind, "vxlan");
+    EXPECT_FALSE(netlink::read_link(socket, passing));
+}
+
 TEST(Builder, ReplacesAVxlanWhosePortOrAddressChanged) {
     Lone t;
     ASSERT_TRUE(complete(t.host.apply(t.network)));
