@@ -23,17 +23,48 @@ constexpr base::Duration kTick = std::chrono::seconds(1);
 constexpr base::Duration kSweep = std::chrono::seconds(30);
 constexpr base::Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr base::Duration kLastRetry = std::chrono::seconds(10);
+// A manager that comes back is found again within about two seconds: this and gRPC's own wait come one after the other.
+constexpr base::Duration kLastReconnect = std::chrono::seconds(1);
 constexpr base::Duration kAskAgain = std::chrono::seconds(60);
 constexpr int kMissedHeartbeats = 3;
 
 // Doubling, with a random part so that a cluster does not come back all at once.
-base::Duration backoff(int failures) {
-    const auto full = std::min(kLastRetry, kFirstRetry * (1 << std::min(failures, 6)));
+base::Duration backoff(int failures, base::Duration longest = kLastRetry) {
+    const auto full = std::min(longest, kFirstRetry * (1 << std::min(failures, 6)));
     return full / 2 + base::Duration(static_cast<std::int64_t>(base::random_u64() % 1000) * full.count() / 2000);
 }
 
 using proto::id_of;
 using proto::raw;
+
+// The network that a message is about; empty: none.
+std::string network_of(const v1::FromManager& message) {
+    switch (message.message_case()) {
+        case v1::FromManager::kSnapshot:
+            return message.snapshot().network().id();
+        case v1::FromManager::kDelta:
+            return message.delta().network_id();
+        case v1::FromManager::kGone:
+            return message.gone().network_id();
+        case v1::FromManager::kPeerAcks:
+            return message.peer_acks().network_id();
+        case v1::FromManager::kEndpointReply:
+            return message.endpoint_reply().network_id();
+        case v1::FromManager::kWelcome:
+        case v1::FromManager::kHeartbeat:
+        case v1::FromManager::MESSAGE_NOT_SET:
+            break;
+    }
+    return "";
+}
+
+// Each network that this node hears of, and of what kind; never what: there are keys in it.
+void log_message(const v1::FromManager& message) {
+    if (const auto network = network_of(message); !network.empty()) {
+        const auto* kind = v1::FromManager::descriptor()->FindFieldByNumber(message.message_case());
+        kLog.debug("from the manager, network {}: {}", id_of<base::NetworkId>(network), kind->name());
+    }
+}
 
 }  // namespace
 
@@ -73,14 +104,17 @@ base::Status Agent::enter(Membership&& membership) {
     WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", address));
     WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(membership.identity));
     grpc::ChannelArguments arguments;
-    // A dead path is noticed by heartbeats; this bounds how long gRPC itself waits between its attempts to connect.
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+    // A dead path is noticed by heartbeats; these bound how long gRPC itself waits between its attempts to connect, and
+    // for one of them ("min" is its word for that): a host that boots answers no SYN at first.
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
     arguments.SetMaxReceiveMessageSize(-1);  // a snapshot is as large as its network
     channel_ = grpc::CreateCustomChannel(membership.config.managers(0), credentials, arguments);
     underlay_device_ = underlay.ifname;
     underlay_mtu_ = underlay.mtu;
     membership_ = std::move(membership);
+    awaited_entry_.reset();
     open_session();
     return {};
 }
@@ -131,7 +165,9 @@ void Agent::close_session(const base::Error& why) {
                                     "made, see warren endpoint ls",
                                     membership_->config.managers(0), why.message())));
     }
-    session_timer_.expires_after(backoff(session_failures_++));
+    // One that is there and refuses us is not asked as often as one that is away.
+    const bool away = why.code() == base::Code::kUnavailable;
+    session_timer_.expires_after(backoff(session_failures_++, away ? kLastReconnect : kLastRetry));
     session_timer_.async_wait([this](const asio::error_code& error) {
         if (!error) {
             open_session();
@@ -166,6 +202,7 @@ void Agent::send_hello() {
 
 void Agent::handle(v1::FromManager message) {
     heard_ = options_.now();
+    log_message(message);
     switch (message.message_case()) {
         case v1::FromManager::kWelcome:
             welcome(message.welcome());

@@ -52,6 +52,8 @@ class Agent {
     // `membership` is left as it was.
     [[nodiscard]] base::Status enter(Membership&& membership);
     [[nodiscard]] const Membership* membership() const { return membership_ ? &*membership_ : nullptr; }
+    // The same cannot be yet: until enter() works, status() says of which cluster this node is and what it waits for.
+    void await_entry(const Membership& membership, const base::Error& why);
     // A later verdict of probe_segmentation().
     void set_facts(HostFacts facts);
 
@@ -86,6 +88,11 @@ class Agent {
     base::Time started_;
     std::unique_ptr<Fabric> fabric_;
     std::optional<Membership> membership_;
+    struct Entry {
+        v1::ClusterInfoReply cluster;
+        std::string problem;
+    };
+    std::optional<Entry> awaited_entry_;  // only while there is no membership_
     std::string underlay_device_;
     base::Mtu underlay_mtu_;
 

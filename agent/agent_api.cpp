@@ -23,21 +23,21 @@ base::Result<std::string> find_netns(const v1::NetworkConnectRequest& request) {
     if (request.netns().empty() == (request.pid() == 0)) {
         return fail(Code::kInvalid, "--netns, --pid: give one of them");
     }
-    if (request.pid() != 0) {
-        if (auto found = netlink::Namespace::open_pid(static_cast<pid_t>(request.pid())); !found) {
-            return base::fail_in(fmt::format("--pid {}", request.pid()), std::move(found));
-        }
-        return fmt::format("/proc/{}/ns/net", request.pid());
-    }
     const bool is_path = request.netns().find('/') != std::string::npos;
-    auto found =
-        is_path ? netlink::Namespace::open_path(request.netns()) : netlink::Namespace::open_name(request.netns());
+    const auto given =
+        request.pid() != 0 ? fmt::format("--pid {}", request.pid()) : fmt::format("--netns {}", request.netns());
+    auto found = request.pid() != 0 ? netlink::Namespace::open_pid(static_cast<pid_t>(request.pid()))
+                 : is_path          ? netlink::Namespace::open_path(request.netns())
+                                    : netlink::Namespace::open_name(request.netns());
     if (!found) {
-        return base::fail_in(fmt::format("--netns {}", request.netns()), std::move(found));
+        return base::fail_in(given, std::move(found));
     }
     WARREN_TRY_ASSIGN(const auto own, netlink::Namespace::current());
     if (*found == own) {
-        return fail(Code::kInvalid, "--netns {}: is the host's own network namespace", request.netns());
+        return fail(Code::kInvalid, "{}: is the host's own network namespace", given);
+    }
+    if (request.pid() != 0) {
+        return fmt::format("/proc/{}/ns/net", request.pid());
     }
     return is_path ? std::filesystem::absolute(request.netns()).string() : "/run/netns/" + request.netns();
 }
@@ -71,9 +71,30 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
     return wire;
 }
 
+v1::ClusterInfoReply describe(const Membership& membership) {
+    const auto& config = membership.config;
+    v1::ClusterInfoReply reply;
+    reply.set_cluster_id(config.cluster_id());
+    reply.set_cluster_name(config.cluster_name());
+    reply.set_node_id(config.node_id());
+    reply.set_node_name(config.node_name());
+    reply.set_role(config.role());
+    *reply.mutable_managers() = config.managers();
+    reply.set_data_address(config.data_address());
+    reply.set_advertise_address(config.advertise_address());
+    const auto& root = membership.identity.roots().certificates().front();
+    reply.set_root_fingerprint(base::to_hex(root.fingerprint));
+    reply.set_root_expires_unix_ms(proto::unix_ms(root.not_after));
+    reply.set_certificate_expires_unix_ms(proto::unix_ms(membership.identity.leaf().not_after));
+    return reply;
+}
+
 }  // namespace
 
 base::Status Agent::check_session() const {
+    if (awaited_entry_) {
+        return fail(Code::kPrecondition, "{}", awaited_entry_->problem);
+    }
     if (!membership_) {
         return fail(Code::kPrecondition, "this host is in no cluster: warren cluster init, or warren cluster join");
     }
@@ -217,24 +238,20 @@ void Agent::disconnect(const v1::NetworkDisconnectRequest& given, Respond<v1::Ne
 }
 
 base::Result<v1::ClusterInfoReply> Agent::info() const {
+    if (awaited_entry_) {
+        return awaited_entry_->cluster;
+    }
     if (!membership_) {
         return fail(Code::kPrecondition, "this host is in no cluster: warren cluster init, or warren cluster join");
     }
-    const auto& config = membership_->config;
-    v1::ClusterInfoReply reply;
-    reply.set_cluster_id(config.cluster_id());
-    reply.set_cluster_name(config.cluster_name());
-    reply.set_node_id(config.node_id());
-    reply.set_node_name(config.node_name());
-    reply.set_role(config.role());
-    *reply.mutable_managers() = config.managers();
-    reply.set_data_address(config.data_address());
-    reply.set_advertise_address(config.advertise_address());
-    const auto& root = membership_->identity.roots().certificates().front();
-    reply.set_root_fingerprint(base::to_hex(root.fingerprint));
-    reply.set_root_expires_unix_ms(proto::unix_ms(root.not_after));
-    reply.set_certificate_expires_unix_ms(proto::unix_ms(membership_->identity.leaf().not_after));
-    return reply;
+    return describe(*membership_);
+}
+
+void Agent::await_entry(const Membership& membership, const base::Error& why) {
+    awaited_entry_ =
+        Entry{.cluster = describe(membership),
+              .problem = fmt::format("{}; this node waits for it, and what it had in the kernel stays as it is",
+                                     why.message())};
 }
 
 std::vector<std::string> Agent::problems() const {

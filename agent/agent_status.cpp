@@ -37,6 +37,13 @@ void Agent::status(v1::StatusReply& reply) {
     }
     reply.set_esp_problem(facts_.esp_problem);
     reply.set_segmentation(facts_.segmentation_note);
+    if (awaited_entry_) {
+        *reply.mutable_cluster() = awaited_entry_->cluster;
+        reply.set_manager(awaited_entry_->cluster.managers(0));
+        reply.add_problems(awaited_entry_->problem);
+        reply.set_state("degraded");
+        return;
+    }
     if (!membership_) {
         reply.set_state("no-cluster");
         return;

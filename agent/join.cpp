@@ -29,9 +29,19 @@ constexpr std::uint16_t kManagerPort = 7443;
 constexpr std::chrono::seconds kPatience{15};
 
 base::Error failed_call(const std::string& manager, const grpc::Status& status) {
+    // OpenSSL's words. The roots are right by now, as the token's hash shows, so it is about times or about who
+    // answers.
+    if (status.error_message().find("certificate verify failed") != std::string::npos) {
+        return {Code::kDenied,
+                fmt::format("manager {}: its certificate is not valid by this host's clock, or somebody else answers "
+                            "there: compare the clocks of both hosts",
+                            manager)};
+    }
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-        return {Code::kUnavailable, fmt::format("manager {} can't be reached: {}", manager, status.error_message())};
+        return {Code::kUnavailable,
+                fmt::format("manager {} can't be reached: {}; does warrend run there, and is its port open?", manager,
+                            proto::plain_reason(status.error_message()))};
     }
     return proto::from_grpc(status).in(fmt::format("manager {}", manager));
 }

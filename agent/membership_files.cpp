@@ -85,6 +85,10 @@ base::Status MembershipFiles::prepare() const {
     return base::make_directory(staging(), 0700);
 }
 
+base::Status MembershipFiles::discard() const {
+    return remove_tree(staging());
+}
+
 base::Status MembershipFiles::commit(const Membership& membership) const {
     WARREN_TRY(certs::save_identity(staging() / "certs", membership.identity));
     WARREN_TRY(base::write_file_atomic(staging() / kConfigFile, config_text(membership.config), 0600));

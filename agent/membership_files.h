@@ -25,6 +25,8 @@ class MembershipFiles {
 
     // An empty staging directory; what an interrupted attempt left in it goes. kConflict: this host is in a cluster.
     [[nodiscard]] base::Status prepare() const;
+    // Ends an attempt that came to nothing: the staging directory goes.
+    [[nodiscard]] base::Status discard() const;
     // Writes the membership into the staging directory and makes it the node's.
     [[nodiscard]] base::Status commit(const Membership& membership) const;
     // Takes back a commit whose cluster could not be started.

@@ -39,6 +39,14 @@ Cell manager_cell(const v1::StatusReply& reply, const View& view) {
             Tone::kBad};
 }
 
+Cell underlay_cell(const v1::StatusReply& reply) {
+    const std::string& address = reply.cluster().data_address();
+    if (reply.underlay_device().empty()) {
+        return {fmt::format("no interface with address {}", address), Tone::kBad};
+    }
+    return fmt::format("{}, address {}, MTU {}", reply.underlay_device(), address, reply.underlay_mtu());
+}
+
 std::string node_block(const v1::StatusReply& reply, const View& view) {
     const v1::ClusterInfoReply& cluster = reply.cluster();
     const bool member = reply.state() != "no-cluster";
@@ -54,8 +62,7 @@ std::string node_block(const v1::StatusReply& reply, const View& view) {
     if (member) {
         block.line("Manager", manager_cell(reply, view));
         add_certificate(block, cluster.certificate_expires_unix_ms(), view);
-        block.line("Underlay", fmt::format("{}, address {}, MTU {}", reply.underlay_device(), cluster.data_address(),
-                                           reply.underlay_mtu()));
+        block.line("Underlay", underlay_cell(reply));
     }
     add_ciphers(block, "Encryption", reply.ciphers(), reply.esp_problem());
     block.line("Segmentation", reply.segmentation());

@@ -114,6 +114,7 @@ void Daemon::enter_when_possible(std::shared_ptr<agent::Membership> membership) 
     if (entered) {
         return;
     }
+    agent_->await_entry(*membership, entered.error());
     if (entry_problem_ != entered.error().message()) {
         entry_problem_ = entered.error().message();
         kLog.error("{}; trying again every second", entry_problem_);
@@ -140,15 +141,26 @@ base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& re
         return fail(Code::kConflict, "this host is just joining a cluster");
     }
     WARREN_TRY(files_.prepare());
-    WARREN_TRY_ASSIGN(auto membership, found(request));
-    WARREN_TRY(files_.commit(membership));
-    if (auto started = start_manager(membership); !started) {
+    auto membership = found(request);
+    if (!membership) {
+        discard();
+        return base::fail_with(std::move(membership));
+    }
+    WARREN_TRY(files_.commit(*membership));
+    if (auto started = start_manager(*membership); !started) {
         if (auto undone = files_.undo(); !undone) {
             kLog.error("{}", undone.error().message());
         }
         return base::fail_with(std::move(started));
     }
-    return enter(std::move(membership));
+    return enter(*std::move(membership));
+}
+
+// A command that failed leaves nothing behind.
+void Daemon::discard() {
+    if (auto discarded = files_.discard(); !discarded) {
+        kLog.error("{}", discarded.error().message());
+    }
 }
 
 base::Result<agent::Membership> Daemon::found(const v1::ClusterInitRequest& request) {
@@ -202,6 +214,9 @@ void Daemon::join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfo
             std::make_shared<base::Result<agent::Membership>>(agent::join_cluster(request, files_, base::system_now()));
         asio::post(loop_, [this, joined, respond] {
             entering_ = false;
+            if (!*joined) {
+                discard();
+            }
             respond(*joined ? enter(std::move(**joined))
                             : base::Result<v1::ClusterInfoReply>(tl::unexpected<base::Error>(joined->error())));
         });

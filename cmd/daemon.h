@@ -54,6 +54,7 @@ class Daemon {
     void test_segmentation(agent::HostFacts facts);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> init(const v1::ClusterInitRequest& request);
+    void discard();
     [[nodiscard]] base::Result<agent::Membership> found(const v1::ClusterInitRequest& request);
     void join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> enter(agent::Membership membership);

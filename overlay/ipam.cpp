@@ -69,7 +69,8 @@ base::Status check_subnet(std::string_view what, const Prefix& subnet, std::span
     WARREN_TRY(check_length(what, subnet, kNarrowestSubnet));
     for (const auto& other : used) {
         if (other.prefix.overlaps(subnet)) {
-            return fail(Code::kConflict, "{} {}: overlaps {} of {}", what, subnet, other.prefix, other.user);
+            return fail(Code::kConflict, "{} {}: overlaps {} of {}; choose another one", what, subnet, other.prefix,
+                        other.user);
         }
     }
     return {};
@@ -136,7 +137,10 @@ base::Status check_address(std::string_view what, const AddressPool& pool, const
         return fail(Code::kInvalid, "{} {}: is the {} of the subnet {}", what, ip, role, pool.subnet);
     }
     if (taken.contains(ip)) {
-        return fail(Code::kConflict, "{} {}: is taken by another endpoint of the network", what, ip);
+        return fail(
+            Code::kConflict,
+            "{} {}: is taken by another endpoint of the network; choose another one, or none for the next that is free",
+            what, ip);
     }
     return {};
 }

@@ -73,7 +73,25 @@ base::Error from_grpc(const grpc::Status& status) {
     // gRPC's own errors can come without a word.
     return {code, status.error_message().empty()
                       ? fmt::format("the call failed with gRPC status {}", static_cast<int>(status.error_code()))
-                      : status.error_message()};
+                      : plain_reason(status.error_message())};
+}
+
+std::string plain_reason(std::string_view text) {
+    constexpr std::string_view kAll = "failed to connect to all addresses; last error: ";
+    if (!text.starts_with(kAll)) {
+        return std::string(text);
+    }
+    text.remove_prefix(kAll.size());
+    const auto drop_through = [&](std::string_view mark) {
+        const auto at = text.find(mark);
+        text.remove_prefix(at == std::string_view::npos ? 0 : at + mark.size());
+    };
+    drop_through(": ");  // gRPC's word for the code
+    drop_through(": ");  // the address
+    if (text.starts_with("Failed to connect to remote host: ")) {
+        drop_through(": ");
+    }
+    return std::string(text);
 }
 
 }  // namespace warren::proto

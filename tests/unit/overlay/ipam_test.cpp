@@ -36,10 +36,10 @@ TEST(CheckSubnet, NamesWhomItOverlaps) {
     const std::vector<UsedSubnet> used{{prefix("10.1.0.0/16"), "network blue"},
                                        {prefix("172.16.0.0/24"), "the host's route via eth0"}};
     const auto inside = check_subnet("--subnet", prefix("10.1.7.0/24"), used);
-    EXPECT_EQ(message_of(inside), "--subnet 10.1.7.0/24: overlaps 10.1.0.0/16 of network blue");
+    EXPECT_EQ(message_of(inside), "--subnet 10.1.7.0/24: overlaps 10.1.0.0/16 of network blue; choose another one");
     EXPECT_EQ(inside.error().code(), Code::kConflict);
     EXPECT_EQ(message_of(check_subnet("--subnet", prefix("172.16.0.0/12"), used)),
-              "--subnet 172.16.0.0/12: overlaps 172.16.0.0/24 of the host's route via eth0");
+              "--subnet 172.16.0.0/12: overlaps 172.16.0.0/24 of the host's route via eth0; choose another one");
     EXPECT_TRUE(check_subnet("--subnet", prefix("10.2.0.0/16"), used));
 }
 
@@ -113,7 +113,9 @@ TEST(CheckAddress, NamesTheRuleThatIsBroken) {
     EXPECT_EQ(check("10.1.0.1"), "--ip 10.1.0.1: is the gateway of the subnet 10.1.0.0/29");
     EXPECT_EQ(check("10.1.0.0"), "--ip 10.1.0.0: is the network address of the subnet 10.1.0.0/29");
     EXPECT_EQ(check("10.1.0.7"), "--ip 10.1.0.7: is the broadcast address of the subnet 10.1.0.0/29");
-    EXPECT_EQ(check("10.1.0.3"), "--ip 10.1.0.3: is taken by another endpoint of the network");
+    EXPECT_EQ(check("10.1.0.3"),
+              "--ip 10.1.0.3: is taken by another endpoint of the network; choose another one, or none for the next "
+              "that is free");
     EXPECT_EQ(check_address("--ip", pool, taken, ip("10.1.0.3")).error().code(), Code::kConflict);
 }
 

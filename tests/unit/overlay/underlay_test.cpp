@@ -105,7 +105,7 @@ TEST(HostRoutes, AreSubnetsThatTheHostCanReachInWords) {
     // What it is for.
     EXPECT_EQ(allocate_subnet(prefix("10.128.0.0/9"), 24, routes).value(), prefix("10.129.0.0/24"));
     EXPECT_EQ(check_subnet("--subnet", prefix("10.128.7.0/24"), routes).error().message(),
-              "--subnet 10.128.7.0/24: overlaps 10.128.0.0/16 of the host's route via eth0");
+              "--subnet 10.128.7.0/24: overlaps 10.128.0.0/16 of the host's route via eth0; choose another one");
     const Node empty;
     EXPECT_THAT(must(inside(empty, [] { return host_routes(); })), IsEmpty());
 }

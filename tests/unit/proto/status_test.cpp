@@ -25,5 +25,13 @@ TEST(Status, AnErrorWithoutAWordGetsSome) {
     EXPECT_NE(from_grpc({grpc::StatusCode::UNKNOWN, ""}).message(), "");
 }
 
+TEST(Status, OfAnUnreachablePeerOnlyTheReasonIsTold) {
+    const std::string all = "failed to connect to all addresses; last error: UNKNOWN: ipv4:192.0.2.1:99: ";
+    EXPECT_EQ(plain_reason(all + "Failed to connect to remote host: Connection refused"), "Connection refused");
+    EXPECT_EQ(plain_reason(all + "Ssl handshake failed: verify failed"), "Ssl handshake failed: verify failed");
+    EXPECT_EQ(plain_reason("Deadline Exceeded"), "Deadline Exceeded");
+    EXPECT_EQ(from_grpc({grpc::StatusCode::UNAVAILABLE, all + "reset"}).message(), "reset");
+}
+
 }  // namespace
 }  // namespace warren::proto
