@@ -77,11 +77,16 @@ std::set<size_t> key_fingerprints(const Host& host) {
     std::istringstream text(host.must({"ip", "xfrm", "state"}));
     std::set<size_t> fingerprints;
     for (std::string line; std::getline(text, line);) {
-        if (const auto words = words_of(line); words.size() > 2 && words[0] == "aead") {
-            fingerprints.insert(std::hash<std::string>{}(words[2]));
+        // "aead NAME KEY ICV": the name may have a comma in it, which words_of() takes for a blank.
+        if (const auto words = words_of(line); words.size() > 3 && words[0] == "aead") {
+            fingerprints.insert(std::hash<std::string>{}(words[words.size() - 2]));
         }
     }
     return fingerprints;
+}
+
+size_t keys_in_both(const std::set<size_t>& one, const std::set<size_t>& other) {
+    return static_cast<size_t>(std::ranges::count_if(one, [&](size_t key) { return other.contains(key); }));
 }
 
 std::map<std::string, uint64_t> xfrm_stat(const Host& host) {

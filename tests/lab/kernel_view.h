@@ -30,6 +30,8 @@ std::vector<Sa> sa_table(const Host& host);
 std::vector<Sa> sa_table(const Host& host, uint32_t reqid);
 // A fingerprint of each SA's key and salt. The key itself is read and dropped.
 std::set<size_t> key_fingerprints(const Host& host);
+// How many keys are in both.
+size_t keys_in_both(const std::set<size_t>& one, const std::set<size_t>& other);
 // The kernel's error counters of XFRM, all of them.
 std::map<std::string, uint64_t> xfrm_stat(const Host& host);
 // Packets that a counter of the table `inet warren` has seen: sent_clear, received_clear, forwarded.

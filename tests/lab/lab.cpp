@@ -151,15 +151,33 @@ Host::~Host() {
     fs::remove_all(directory_, none);
 }
 
+Argv Host::daemon_program() {
+    return {program("WARREN_LAB_WARREND", WARREN_BUILT_WARREND)};
+}
+
+Argv Host::daemon_command() const {
+    auto argv = daemon_program();
+    for (const std::string& arg : {std::string("--state-dir"), state_dir().string(), std::string("--run-dir"),
+                                   run_dir().string(), std::string("--log-level"), std::string("debug")}) {
+        argv.push_back(arg);
+    }
+    return argv;
+}
+
 void Host::start_daemon(const Argv& extra) {
-    Argv argv{program("WARREN_LAB_WARREND", WARREN_BUILT_WARREND),
-              "--state-dir",
-              state_dir(),
-              "--run-dir",
-              run_dir(),
-              "--log-level",
-              "debug"};
+    Argv argv = daemon_command();
     argv.insert(argv.end(), extra.begin(), extra.end());
+    launch(argv);
+}
+
+void Host::start_daemon_at_other_time(seconds shift) {
+    Argv argv{"env", "LD_PRELOAD=" WARREN_BUILT_CLOCK_SHIFT, fmt::format("WARREN_LAB_CLOCK_SHIFT={}", shift.count())};
+    const auto command = daemon_command();
+    argv.insert(argv.end(), command.begin(), command.end());
+    launch(argv);
+}
+
+void Host::launch(const Argv& argv) {
     daemon_ = std::make_unique<Process>(argv, Where{.netns = name_, .out_file = log()});
     const auto socket_path = run_dir() / "warren.sock";
     const bool up = eventually(seconds(15), [&] { return !daemon_->running() || answers(socket_path); });
@@ -182,10 +200,9 @@ void Host::stop_daemon() {
     }
 }
 
-bool Host::logged(const std::string& text) const {
+std::string Host::log_text() const {
     std::ifstream in(log());
-    const std::string all((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    return all.find(text) != std::string::npos;
+    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
 }
 
 void Host::freeze_daemon() {

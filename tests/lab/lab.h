@@ -60,17 +60,22 @@ class Host {
     [[nodiscard]] std::filesystem::path state_dir() const { return directory_ / "state"; }
     [[nodiscard]] std::filesystem::path log() const { return artefacts_ / (name_ + ".log"); }
 
-    // Whether the daemon has said that so far.
-    [[nodiscard]] bool logged(const std::string& text) const;
+    // What the daemon has said so far.
+    [[nodiscard]] std::string log_text() const;
 
     // Returns once the daemon answers on its socket. A second start appends to the same log.
     void start_daemon(const Argv& extra = {});
+    // The same with its wall clock wrong by so much.
+    void start_daemon_at_other_time(std::chrono::seconds shift);
     // Ends it with this signal and waits for the end.
     Output kill_daemon(int signal);
     void stop_daemon();
     // Stops it where it is and lets it go on: SIGSTOP, SIGCONT.
     void freeze_daemon();
     void thaw_daemon();
+    // The programs under test.
+    [[nodiscard]] static Argv daemon_program();
+    [[nodiscard]] Argv warren_command(const Argv& args) const;
     [[nodiscard]] bool daemon_running();
     [[nodiscard]] pid_t daemon_pid() const { return daemon_->pid(); }
 
@@ -93,8 +98,9 @@ class Host {
     void connect(const std::string& network, const Container& container, const Argv& extra = {}) const;
 
   private:
+    void launch(const Argv& argv);
     void ask_into(const Argv& args, google::protobuf::Message& message) const;
-    [[nodiscard]] Argv warren_command(const Argv& args) const;
+    [[nodiscard]] Argv daemon_command() const;
 
     std::string name_;
     std::string address_;
