@@ -2,150 +2,225 @@
 
 #include <algorithm>
 #include <iterator>
+#include <stdexcept>
+#include <utility>
 
 namespace warren::sim {
 
 using base::Epoch;
-using base::EpochSlot;
+
+namespace {
+
+const base::NetworkId kNetwork{{0x4e}};
+constexpr base::NetworkIndex kNetworkIndex{7};
+
+base::NodeIndex index_of(NodeNumber number) {
+    return base::NodeIndex{static_cast<std::uint16_t>(number + 1)};
+}
+
+NodeNumber number_of(const base::NodeId& node) {
+    return node.bytes.back() - 1;
+}
+
+SaName name_of(const keymgr::SaIdentity& sa) {
+    return {.epoch = sa.epoch,
+            .sender = number_of(sa.sender),
+            .sender_id = sa.sender_membership,
+            .receiver = number_of(sa.receiver),
+            .receiver_id = sa.receiver_membership};
+}
+
+}  // namespace
 
 std::string text(const SaName& sa) {
     return fmt::format("epoch {} from {} ({}) to {} ({})", sa.epoch, sa.sender, sa.sender_id, sa.receiver,
                        sa.receiver_id);
 }
 
-void Agent::take(const Update& update) {
-    if (!view_ || view_->self != update.self) {
-        acks_ = {};
+base::NodeId node_id(NodeNumber number) {
+    base::NodeId id;
+    id.bytes.back() = static_cast<std::uint8_t>(number + 1);
+    return id;
+}
+
+base::IpAddress vtep(NodeNumber number, int address) {
+    return base::IpAddress::v4(0x0a000000U | static_cast<std::uint32_t>(number + 1) << 16U |
+                               static_cast<std::uint32_t>(address));
+}
+
+Agent::Agent(NodeNumber number, std::filesystem::path run_dir, Hooks hooks)
+    : number_(number), run_dir_(std::move(run_dir)), hooks_(std::move(hooks)) {
+    std::filesystem::create_directories(run_dir_);
+    std::filesystem::remove(run_dir_ / "sa-record");
+    kernel_.on_step = [this] { noticed(); };
+    start();
+}
+
+void Agent::start() {
+    auto opened = xfrm::Engine::open({.run_dir = run_dir_, .limits = {}}, kernel_);
+    if (!opened) {
+        throw std::runtime_error(opened.error().message());
     }
-    view_ = update;
-    acks_.apply(update.acks);
+    engine_ = *std::move(opened);
+}
+
+void Agent::take(const Update& update) {
+    auto acks = std::exchange(view_.acks, {});
+    const auto& self = update.members.at(number_);
+    if (!told_ || told_->members.at(number_).end != self.end) {
+        acks = {};
+    }
+    told_ = update;
+    view_ = {.id = kNetwork, .encrypted = true, .index = kNetworkIndex, .revision = update.revision};
+    view_.active = update.active;
+    view_.acks = std::move(acks);
+    view_.acks.apply(update.acks);
+    for (const auto& [number, party] : update.members) {
+        view_.members[node_id(number)] = {.index = index_of(number),
+                                          .vtep = vtep(number, party.address),
+                                          .membership = party.end.id,
+                                          .since = party.end.since};
+    }
+    for (const keymgr::HeldEpoch& held : update.epochs) {
+        view_.epochs.emplace(held.number,
+                             agent::EpochView{.held = held,
+                                              .secret = keymgr::EpochSecret(
+                                                  std::span<const std::uint8_t, 32>(update.secrets.at(held.number)))});
+    }
 }
 
 void Agent::take(const keymgr::PeerAck& ack) {
-    acks_.apply({.acks = {ack}});
+    view_.acks.apply({.acks = {ack}});
 }
 
 void Agent::leave() {
-    view_.reset();
-    acks_ = {};
-    out_.clear();
-    in_.clear();
-    hooks_.kernel_changed();
+    told_.reset();
+    view_ = {};
+    (void)engine_->remove_states(kNetworkIndex);
 }
 
 void Agent::restart_daemon() {
-    view_.reset();
-    acks_ = {};
+    told_.reset();
+    view_ = {};
+    engine_.reset();
+    killed_from_.reset();
+    kernel_.revive();
+    start();
 }
 
 void Agent::reboot() {
+    engine_.reset();
+    kernel_.flush_sas();
+    (void)kernel_.read_events();
+    std::filesystem::remove(run_dir_ / "sa-record");
+    hooks_.kernel_changed();
     restart_daemon();
-    out_.clear();
-    in_.clear();
-    recorded_in_.clear();
-    recorded_out_.clear();
+}
+
+void Agent::kill_after(std::size_t operations) {
+    killed_from_ = kernel_.applied() + operations;
+    kernel_.die_after(operations);
+}
+
+// An operation was done: was it an addition?
+void Agent::noticed() {
+    if (kernel_.added_keys().size() > seen_adds_) {
+        seen_adds_ = kernel_.added_keys().size();
+        const auto& [location, key] = kernel_.added_keys().back();
+        const SaName name = asked_.at(location);
+        names_[location] = name;
+        hooks_.added(name, key, is_outbound(location));
+    }
     hooks_.kernel_changed();
 }
 
-std::optional<keymgr::PeerAck> Agent::apply() {
-    if (!view_) {
-        return std::nullopt;
+Agent::Applied Agent::apply() {
+    if (auto found = engine_->handle_events(); !found) {
+        return {.retry = true};
     }
-    std::map<std::pair<NodeNumber, EpochSlot>, SaName> wanted;
-    add_inbound(wanted);
-    for (const auto& [peer, end] : view_->peers) {
-        switch_outbound(peer, end);
+    if (!told_) {
+        return {};
     }
-    drop_unwanted(wanted);
-    return keymgr::PeerAck{.member = view_->self.id, .acked = view_->revision};
+    const auto self = told_->members.at(number_);
+    const auto wanted = agent::wanted_keys(view_, {.node = node_id(number_), .vtep = vtep(number_, self.address)},
+                                           engine_->sent_epochs(kNetwork, self.end.id));
+    asked_.clear();
+    for (const xfrm::WantedSa& sa : xfrm::desired_states(*wanted)) {
+        asked_[sa.location] = name_of(sa.identity);
+    }
+    const auto outcome = engine_->apply_states(*wanted);
+    if (killed_from_ && kernel_.applied() > *killed_from_) {
+        for (const auto& [location, name] : asked_) {
+            if (const auto there = names_.find(location); there == names_.end() || there->second != name) {
+                hooks_.never_came(name);
+            }
+        }
+        restart_daemon();
+        return {.killed = true};
+    }
+    for (const xfrm::LostSa& lost : outcome.lost) {
+        hooks_.sa_lost(lost.identity.epoch);
+    }
+    if (!outcome.failed.empty()) {
+        return {.retry = true};
+    }
+    return {.ack = keymgr::PeerAck{.member = self.end.id, .acked = told_->revision}};
 }
 
-void Agent::add_inbound(std::map<std::pair<NodeNumber, EpochSlot>, SaName>& wanted) {
-    for (const auto& [peer, end] : view_->peers) {
-        for (const Epoch number : keymgr::rx_epochs(view_->epochs, view_->self, end)) {
-            const auto epoch = std::ranges::find(view_->epochs, number, &keymgr::HeldEpoch::number);
-            const SaName sa{.epoch = number,
-                            .sender = peer,
-                            .sender_id = end.id,
-                            .receiver = number_,
-                            .receiver_id = view_->self.id};
-            const auto spi = std::pair(peer, epoch->slot);
-            wanted[spi] = sa;
-            const auto there = in_.find(spi);
-            if (there != in_.end() && there->second == sa) {
-                continue;
-            }
-            if (!recorded_in_.insert(sa).second) {
-                hooks_.sa_lost(number);  // was there once: its replay window is lost, so it stays away
-                continue;
-            }
-            in_[spi] = sa;
-            hooks_.kernel_changed();
+std::vector<SaName> Agent::names_of_all() const {
+    std::vector<SaName> names;
+    for (const auto& [location, state] : kernel_.states()) {
+        names.push_back(names_.at(location));
+    }
+    return names;
+}
+
+std::vector<SaName> Agent::flush_one(std::uint64_t dice) {
+    const auto all = names_of_all();
+    if (all.empty()) {
+        return {};
+    }
+    const auto victim = std::next(kernel_.states().begin(), static_cast<std::ptrdiff_t>(dice % all.size()));
+    kernel_.delete_sa(xfrm::SaLocation(victim->first));
+    return {all[dice % all.size()]};
+}
+
+std::vector<SaName> Agent::flush_all() {
+    auto all = names_of_all();
+    kernel_.flush_sas();
+    return all;
+}
+
+bool Agent::is_outbound(const xfrm::SaLocation& location) const {
+    return xfrm::split_spi(location.spi)->sender == index_of(number_);
+}
+
+std::vector<Agent::Sent> Agent::outbound() const {
+    std::vector<Sent> all;
+    each_outbound([&](const SaName& name, const xfrm::FakeKernel::State& state) {
+        all.push_back({.name = name, .state = &state});
+    });
+    return all;
+}
+
+std::vector<SaName> Agent::outbound_to(NodeNumber peer) const {
+    std::vector<SaName> names;
+    each_outbound([&](const SaName& name, const xfrm::FakeKernel::State& /*state*/) {
+        if (name.receiver == peer) {
+            names.push_back(name);
+        }
+    });
+    return names;
+}
+
+std::vector<SaName> Agent::inbound() const {
+    std::vector<SaName> names;
+    for (const auto& [location, state] : kernel_.states()) {
+        if (!is_outbound(location)) {
+            names.push_back(names_.at(location));
         }
     }
-}
-
-void Agent::switch_outbound(NodeNumber peer, const keymgr::End& end) {
-    const auto record = std::tuple(peer, view_->self.id, end.id);
-    const auto used = recorded_out_.find(record);
-    const Epoch in_use = used == recorded_out_.end() ? Epoch{} : used->second;
-    const Epoch epoch = keymgr::tx_epoch(view_->active, view_->epochs, view_->self, end, acks_.acked(end), in_use);
-    const SaName sa{
-        .epoch = epoch, .sender = number_, .sender_id = view_->self.id, .receiver = peer, .receiver_id = end.id};
-    const auto there = out_.find(peer);
-    if (epoch == Epoch{}) {
-        out_.erase(peer);
-    } else if (there != out_.end() && there->second == sa) {
-        return;
-    } else if (epoch == in_use) {
-        hooks_.sa_lost(epoch);
-        out_.erase(peer);  // of an older membership, if anything
-    } else {
-        recorded_out_[record] = epoch;
-        hooks_.outbound_added(sa);
-        out_[peer] = sa;
-    }
-    hooks_.kernel_changed();
-}
-
-void Agent::drop_unwanted(const std::map<std::pair<NodeNumber, EpochSlot>, SaName>& wanted) {
-    std::erase_if(out_, [&](const auto& entry) { return !view_->peers.contains(entry.first); });
-    std::erase_if(in_, [&](const auto& entry) {
-        const auto found = wanted.find(entry.first);
-        return found == wanted.end() || found->second != entry.second;
-    });
-    hooks_.kernel_changed();
-}
-
-std::optional<SaName> Agent::flush_one(std::uint64_t dice) {
-    std::optional<SaName> gone;
-    if (dice % 2 == 0 && !in_.empty()) {
-        const auto victim = std::next(in_.begin(), static_cast<std::ptrdiff_t>(dice / 2 % in_.size()));
-        gone = victim->second;
-        in_.erase(victim);
-    } else if (!out_.empty()) {
-        const auto victim = std::next(out_.begin(), static_cast<std::ptrdiff_t>(dice / 2 % out_.size()));
-        gone = victim->second;
-        out_.erase(victim);
-    }
-    return gone;
-}
-
-const SaName* Agent::outbound(NodeNumber peer) const {
-    const auto found = out_.find(peer);
-    return found == out_.end() ? nullptr : &found->second;
-}
-
-bool Agent::accepts(const SaName& sa) const {
-    return std::ranges::any_of(in_, [&](const auto& entry) { return entry.second == sa; });
-}
-
-std::set<Epoch> Agent::inbound_epochs() const {
-    std::set<Epoch> epochs;
-    for (const auto& [spi, sa] : in_) {
-        epochs.insert(sa.epoch);
-    }
-    return epochs;
+    return names;
 }
 
 }  // namespace warren::sim

@@ -33,18 +33,16 @@ void World::fault() {
     } else if (kind == 7 && manager_up_) {
         if (auto aborted = keymgr::abort(state_, manager_now(), base::Revision(revision_.value + 1))) {
             log("abort");
-            state_ = *aborted->state;
-            if (aborted->announce) {
-                announce();
-            }
-            note(*aborted);
+            store(*aborted);
             decide();
         }
     } else if (kind == 8 && dice(6) == 0) {
         if (const auto number = pick_node()) {
             remove(*number);
         }
-    } else if (kind > 8) {
+    } else if (kind == 9 && dice(2) == 0) {
+        change_parameters();
+    } else if (kind > 9) {
         if (const auto number = pick_node()) {
             node_fault(*number);
         }
@@ -53,7 +51,7 @@ void World::fault() {
 
 void World::node_fault(NodeNumber number) {
     Node& node = nodes_[static_cast<std::size_t>(number)];
-    switch (dice(9)) {
+    switch (dice(11)) {
         case 0:
             log("node {} cut off", number);
             node.partitioned = true;
@@ -99,16 +97,58 @@ void World::node_fault(NodeNumber number) {
             node.frozen_until = now_ + span(100, 8000);
             break;
         case 7:
-            if (const auto sa = node.agent->flush_one(random_())) {
-                log("node {} loses the SA of {}", number, text(*sa));
-                lost_.insert(*sa);
-                after(span(10, 2000), [this, number] { schedule_apply(number); });  // its sweep
-            }
+            flushed(number, node.agent->flush_one(random_()));
+            break;
+        case 8:
+        case 9:
+            kernel_fault(number);
             break;
         default:
             add_membership(number);
             break;
     }
+}
+
+// Of the daemon's next change of its kernel, or of the kernel itself.
+void World::kernel_fault(NodeNumber number) {
+    Agent& agent = *nodes_[static_cast<std::size_t>(number)].agent;
+    const std::size_t operations = dice(8);
+    switch (dice(5)) {
+        case 0:
+            log("daemon of node {} will be killed after {} operations", number, operations);
+            agent.kill_after(operations);
+            break;
+        case 1:
+            log("kernel of node {} will refuse operation {}", number, operations);
+            agent.refuse_after(operations);
+            break;
+        case 2:
+            log("kernel of node {} will not answer operation {}", number, operations);
+            agent.lose_answer_after(operations);
+            break;
+        case 3:
+            agent.lose_events();
+            break;
+        default:
+            if (dice(4) == 0) {
+                flushed(number, agent.flush_all());
+            }
+            break;
+    }
+}
+
+void World::flushed(NodeNumber number, const std::vector<SaName>& gone) {
+    for (const SaName& sa : gone) {
+        lose(number, sa);
+    }
+    after(span(10, 2000), [this, number] { schedule_apply(number); });  // its sweep
+}
+
+void World::change_parameters() {
+    settings_.parameters = {.cipher = static_cast<keymgr::Cipher>(1 + dice(3)),
+                            .replay_window = dice(2) == 0 ? 1024U : 4096U};
+    log("the cipher becomes {}", name(settings_.parameters.cipher));
+    ask(Reason::kParameters);
 }
 
 void World::restart_manager() {
@@ -171,17 +211,18 @@ void World::heal() {
 // A packet that is on its way while SAs change.
 void World::send_packet() {
     const Node& sender = nodes_[dice(nodes_.size())];
-    const auto& out = sender.agent->all_outbound();
+    const auto out = sender.agent->outbound();
     if (out.empty() || jumpy_clock_) {
         return;
     }
-    const SaName sa = std::next(out.begin(), static_cast<std::ptrdiff_t>(dice(out.size())))->second;
+    const Agent::Sent& sent = out[dice(out.size())];
+    const SaName sa = sent.name;
     if (!is_current(sa) || is_excused(sa)) {
         return;
     }
-    after(span(1, static_cast<int>(settings_.grace.count()) / 4), [this, sa] {
+    after(span(1, static_cast<int>(settings_.grace.count()) / 4), [this, sa, state = *sent.state] {
         const Node& receiver = nodes_[static_cast<std::size_t>(sa.receiver)];
-        if (is_current(sa) && !is_excused(sa) && sa.epoch >= state_.revoked_below && !receiver.agent->accepts(sa)) {
+        if (is_current(sa) && !is_excused(sa) && sa.epoch >= state_.revoked_below && !receiver.agent->accepts(state)) {
             fail(fmt::format("a packet on its way was lost: {}", text(sa)));
         }
     });

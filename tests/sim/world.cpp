@@ -1,9 +1,40 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
 #include <utility>
 
 namespace warren::sim {
+
+namespace {
+
+// In memory where there is such a place: every node keeps its install record here. One for the process, since worlds
+// come one after the other and each begins with empty records.
+const std::filesystem::path& run_directory() {
+    static const struct Directory {
+        std::filesystem::path path;
+        Directory() {
+            const bool shm = std::filesystem::is_directory("/dev/shm");
+            std::string name = (shm ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
+                               "warren-sim-XXXXXX";
+            if (::mkdtemp(name.data()) == nullptr) {
+                throw std::system_error(errno, std::generic_category(), name);
+            }
+            path = name;
+        }
+        ~Directory() {
+            std::error_code ignored;
+            std::filesystem::remove_all(path, ignored);
+        }
+        Directory(const Directory&) = delete;
+        Directory& operator=(const Directory&) = delete;
+    } directory;
+    return directory.path;
+}
+
+}  // namespace
 
 using base::Duration;
 using base::Epoch;
@@ -26,11 +57,17 @@ World::World(std::uint64_t seed, bool tracing) : random_(seed), tracing_(tracing
     state_ = keymgr::first_keys(settings_, now_, revision_);
     const std::size_t count = 2 + dice(4);
     nodes_.resize(count);
+    make_secret(state_.active);
     for (NodeNumber number = 0; number < static_cast<NodeNumber>(count); ++number) {
-        Agent::Hooks hooks{.kernel_changed = [this] { check_kernels(); },
-                           .outbound_added = [this](const SaName& sa) { check_outbound(sa); },
-                           .sa_lost = [this, number](Epoch epoch) { sa_lost(number, epoch); }};
-        nodes_[static_cast<std::size_t>(number)].agent = std::make_unique<Agent>(number, std::move(hooks));
+        Agent::Hooks hooks{
+            .kernel_changed = [this, number] { check_kernel(number); },
+            .added = [this](const SaName& sa, const std::vector<std::uint8_t>& key,
+                            bool outbound) { check_key(sa, key, outbound); },
+            .never_came = [this, number](const SaName& sa) { lose(number, sa); },
+            .sa_lost = [this, number](Epoch epoch) { sa_lost(number, epoch); },
+        };
+        nodes_[static_cast<std::size_t>(number)].agent =
+            std::make_unique<Agent>(number, run_directory() / std::to_string(number), std::move(hooks));
         connect(number);
     }
 }
@@ -77,10 +114,11 @@ std::optional<NodeNumber> World::pick_node() {
 
 void World::run_until(Time end) {
     while (!broken_ && !timers_.empty() && timers_.top().at <= end) {
-        const Timer timer = timers_.top();
+        // Moved, since a message is a big thing to copy; what the queue orders by stays in place.
+        const Event event = std::move(const_cast<Timer&>(timers_.top()).event);
+        now_ = timers_.top().at;
         timers_.pop();
-        now_ = timer.at;
-        timer.event();
+        event();
     }
     now_ = end;
 }
@@ -127,9 +165,10 @@ void World::notice_cut(NodeNumber number) {
 void World::send_down(NodeNumber number, std::function<void(Agent&)> message) {
     Node& node = nodes_[static_cast<std::size_t>(number)];
     node.down_last = std::max(node.down_last, now_ + span(1, 40));
-    at(node.down_last, [this, number, session = node.session, message = std::move(message)] {
+    const int copies = faults_ && dice(20) == 0 ? 2 : 1;  // what has been told once may be told again
+    at(node.down_last, [this, number, copies, session = node.session, message = std::move(message)] {
         Node& receiver = nodes_[static_cast<std::size_t>(number)];
-        if (receiver.up && receiver.session == session) {
+        for (int copy = 0; copy < copies && receiver.up && receiver.session == session; ++copy) {
             message(*receiver.agent);
             schedule_apply(number);
         }
@@ -155,8 +194,16 @@ void World::schedule_apply(NodeNumber number) {
     at(std::max(node.frozen_until, now_ + span(1, 60)), [this, number] {
         Node& self = nodes_[static_cast<std::size_t>(number)];
         self.applying = false;
-        if (const auto ack = self.agent->apply(); ack && self.up) {
-            send_up(number, [this, number, ack = *ack] { acknowledged(number, ack); });
+        const Agent::Applied applied = self.agent->apply();
+        if (applied.killed) {
+            log("daemon of node {} is killed while it applies", number);
+            cut_session(number, span(0, 100));
+        }
+        if (applied.retry) {
+            after(span(50, 500), [this, number] { schedule_apply(number); });
+        }
+        if (applied.ack && self.up) {
+            send_up(number, [this, number, ack = *applied.ack] { acknowledged(number, ack); });
         }
     });
 }
@@ -219,6 +266,7 @@ void World::add_membership(NodeNumber number) {
 
 void World::drop_membership(NodeNumber number) {
     std::erase_if(memberships_, [&](const Membership& one) { return one.node == number; });
+    left_at_[number] = revision_;
 }
 
 void World::announce() {
@@ -234,16 +282,20 @@ void World::announce() {
 void World::tell(const Membership& membership, bool snapshot) {
     const keymgr::Member self = member(membership);
     Update update{.revision = revision_,
-                  .self = {.id = self.id, .since = self.since},
+                  .self = membership.node,
                   .epochs = keymgr::held_epochs(state_, self),
                   .active = state_.active,
                   .acks = snapshot ? keymgr::snapshot_acks(state_, self, members()) : keymgr::announced_acks(state_)};
-    for (const Membership& peer : memberships_) {
-        if (peer.node != membership.node) {
-            update.peers[peer.node] = {.id = peer.id, .since = peer.since};
-        }
+    for (const keymgr::HeldEpoch& epoch : update.epochs) {
+        update.secrets[epoch.number] = secrets_.at(epoch.number);
     }
-    send_down(membership.node, [update = std::move(update)](Agent& agent) { agent.take(update); });
+    for (const Membership& one : memberships_) {
+        update.members[one.node] = {.end = {.id = one.id, .since = one.since}, .address = one.address};
+    }
+    send_down(membership.node, [this, number = membership.node, update = std::move(update)](Agent& agent) {
+        check_secrets(number, update);
+        agent.take(update);
+    });
 }
 
 void World::acknowledged(NodeNumber number, const keymgr::PeerAck& ack) {
@@ -290,15 +342,33 @@ void World::decide() {
     }
     auto decision = keymgr::step(state_, members(), settings_, manager_now(), Revision(revision_.value + 1), random_());
     if (decision.state) {
-        state_ = *decision.state;
-        if (decision.announce) {
-            announce();
-        }
-        note(decision);
+        store(decision);
     }
     check_state();
     if (decision.wakeup) {
         after(std::max(*decision.wakeup - manager_now(), Duration(1)), [this] { decide(); });
+    }
+}
+
+// What the manager writes in one transaction, and then tells.
+void World::store(const keymgr::Decision& decision) {
+    state_ = *decision.state;
+    if (decision.make) {
+        make_secret(*decision.make);
+    }
+    for (const Epoch epoch : decision.forget) {
+        secrets_.erase(epoch);
+    }
+    if (decision.announce) {
+        announce();
+    }
+    note(decision);
+}
+
+void World::make_secret(Epoch epoch) {
+    SecretBytes& secret = secrets_[epoch];
+    for (std::uint8_t& byte : secret) {
+        byte = static_cast<std::uint8_t>(random_());
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -91,10 +92,15 @@ class World {
 
     std::vector<Node> nodes_;
 
+    std::map<base::Epoch, SecretBytes> secrets_;
+
     // What the checks remember.
-    std::set<SaName> used_outbound_;
+    std::map<std::vector<std::uint8_t>, SaName> used_outbound_;  // by key
+    std::map<NodeNumber, base::Revision> left_at_;               // was a member until then
     std::map<std::pair<NodeNumber, NodeNumber>, SaName> established_;
-    std::set<SaName> lost_;                                // deleted by somebody
+    std::set<SaName> lost_;  // see lose()
+    std::map<std::pair<base::MembershipId, base::MembershipId>, base::Epoch>
+        makes_do_;                                         // the newest lost by the sender
     std::map<base::MembershipId, base::Epoch> cut_below_;  // was told to have lost the epochs below
     std::map<base::Epoch, base::Time> made_at_;
     std::vector<std::pair<NodeNumber, base::Epoch>> removals_;  // who, and the target of the rotation that followed
@@ -123,6 +129,8 @@ class World {
     void acknowledged(NodeNumber number, const keymgr::PeerAck& ack);
     void schedule_apply(NodeNumber number);
     void sa_lost(NodeNumber number, base::Epoch epoch);
+    void flushed(NodeNumber number, const std::vector<SaName>& gone);
+    void change_parameters();
     [[nodiscard]] Membership* membership(NodeNumber number);
     [[nodiscard]] keymgr::Member member(const Membership& membership) const;
     [[nodiscard]] std::vector<keymgr::Member> members() const;
@@ -132,12 +140,15 @@ class World {
     void tell(const Membership& membership, bool snapshot);
     void ask(keymgr::Reason reason, base::Epoch about = {});
     void decide();
+    void store(const keymgr::Decision& decision);
+    void make_secret(base::Epoch epoch);
     void note(const keymgr::Decision& decision);
 
     // faults.cpp: what happens to the nodes and the manager.
     void next_fault();
     void fault();
     void node_fault(NodeNumber number);
+    void kernel_fault(NodeNumber number);
     void restart_manager();
     void remove(NodeNumber number);
     void heal();
@@ -145,8 +156,11 @@ class World {
 
     // checks.cpp: what must hold.
     void fail(const std::string& what);
-    void check_kernels();
-    void check_outbound(const SaName& sa);
+    void check_kernel(NodeNumber number);
+    void check_pair(NodeNumber sender, NodeNumber receiver);
+    void lose(NodeNumber number, const SaName& sa);
+    void check_key(const SaName& sa, const std::vector<std::uint8_t>& key, bool outbound);
+    void check_secrets(NodeNumber number, const Update& update);
     void check_activation(const keymgr::Event& event);
     void check_state();
     void check_removals();
