@@ -57,8 +57,8 @@ class Agent {
     // A later verdict of probe_segmentation().
     void set_facts(HostFacts facts);
 
-    void connect(const v1::NetworkConnectRequest& request, Respond<v1::NetworkConnectReply> respond);
-    void disconnect(const v1::NetworkDisconnectRequest& request, Respond<v1::NetworkDisconnectReply> respond);
+    void connect(const v1::NetworkConnectRequest& request, const Respond<v1::NetworkConnectReply>& respond);
+    void disconnect(const v1::NetworkDisconnectRequest& request, const Respond<v1::NetworkDisconnectReply>& respond);
     void status(v1::StatusReply& reply);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> info() const;
 

@@ -150,7 +150,7 @@ void Agent::settle_pending() {
     }
 }
 
-void Agent::connect(const v1::NetworkConnectRequest& given, Respond<v1::NetworkConnectReply> respond) {
+void Agent::connect(const v1::NetworkConnectRequest& given, const Respond<v1::NetworkConnectReply>& respond) {
     const auto ready = check_session();
     const auto netns = ready ? find_netns(given) : base::fail_with(base::Status(ready));
     auto wire = netns ? wire_request(given, *netns)
@@ -208,7 +208,7 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
     return true;
 }
 
-void Agent::disconnect(const v1::NetworkDisconnectRequest& given, Respond<v1::NetworkDisconnectReply> respond) {
+void Agent::disconnect(const v1::NetworkDisconnectRequest& given, const Respond<v1::NetworkDisconnectReply>& respond) {
     if (auto ready = check_session(); !ready) {
         respond(base::fail_with(std::move(ready)));
         return;

@@ -22,7 +22,6 @@ namespace warren::agent {
 namespace {
 
 using base::Code;
-using base::fail;
 
 constexpr base::Log kLog{"agent"};
 constexpr std::uint16_t kManagerPort = 7443;

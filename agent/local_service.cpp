@@ -19,10 +19,12 @@ grpc::ServerUnaryReactor* LocalService::posted(grpc::CallbackServerContext* cont
     auto* reactor = context->DefaultReactor();
     asio::post(*loop_, [reactor, reply, call = std::move(call)] {
         call(Respond<Reply>([reactor, reply](base::Result<Reply> result) {
-            if (result) {
-                *reply = *std::move(result);
+            if (!result) {
+                reactor->Finish(proto::to_grpc(result.error()));
+                return;
             }
-            reactor->Finish(result ? grpc::Status::OK : proto::to_grpc(result.error()));
+            *reply = *std::move(result);
+            reactor->Finish(grpc::Status::OK);
         }));
     });
     return reactor;

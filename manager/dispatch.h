@@ -56,8 +56,10 @@ class Dispatch {
             auto result = std::invoke(call, *target->core, *request);
             if (result) {
                 *reply = *std::move(result);
+                reactor->Finish(grpc::Status::OK);
+            } else {
+                reactor->Finish(proto::to_grpc(result.error()));
             }
-            reactor->Finish(result ? grpc::Status::OK : proto::to_grpc(result.error()));
             target->ran();
         });
         return reactor;
