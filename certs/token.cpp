@@ -1,5 +1,7 @@
 #include "certs/token.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
 #include <optional>
 #include <span>
@@ -36,6 +38,12 @@ TokenSecret random_token_secret() {
     TokenSecret secret;
     base::random_bytes(secret.reveal_mutable());
     return secret;
+}
+
+Sha256 digest(const TokenSecret& secret) {
+    Sha256 hash{};
+    ::SHA256(secret.reveal().data(), secret.size(), hash.data());
+    return hash;
 }
 
 std::string JoinToken::text() const {

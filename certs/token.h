@@ -13,6 +13,8 @@ namespace warren::certs {
 // the role. Compare with ==, which takes the same time for every pair.
 using TokenSecret = base::Secret<16>;
 [[nodiscard]] TokenSecret random_token_secret();
+// SHA-256 of the secret: what may be kept of one that is no longer valid.
+[[nodiscard]] Sha256 digest(const TokenSecret& secret);
 
 // WRN1-<SHA-256 of the root bundle>-<secret>, both in base32 (RFC 4648, lower case, no padding): 84 characters.
 struct JoinToken {

@@ -31,6 +31,10 @@ struct TokenShow {
     v1::TokenShowRequest request;
     bool quiet = false;  // the token alone
 };
+struct TokenRotate {
+    v1::TokenRotateRequest request;
+    bool quiet = false;  // the token alone
+};
 
 struct NodeList {
     v1::NodeListRequest request;
@@ -77,9 +81,9 @@ struct Status {
     v1::StatusRequest request;
 };
 
-using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, NodeList,
-                             NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove, NetworkConnect,
-                             NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Status>;
+using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate,
+                             NodeList, NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove,
+                             NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::uint32_t kMaxPrefix = 32;
 constexpr std::uint32_t kMaxPort = 65535;
+constexpr std::uint32_t kMaxUses = 1'000'000;
 
 void declare_init(Syntax& syntax, ClusterInit& value) {
     v1::ClusterInitRequest& request = value.request;
@@ -45,6 +46,17 @@ void declare_join(Syntax& syntax, ClusterJoin& value) {
     syntax.argument("MANAGER[:PORT]", *request.mutable_manager(), "address of a manager (port 7443)");
 }
 
+// What showing and rotating a token have in common.
+template <typename Value>
+void declare_token(Syntax& syntax, Value& value) {
+    syntax.flag(
+        "-q,--quiet", [&] { value.quiet = true; }, "the token alone");
+    syntax.argument("worker|manager", *value.request.mutable_role(), "what the host is to be")
+        ->check([](const std::string& role) {
+            return role == "worker" || role == "manager" ? std::string() : "'" + role + "': must be worker or manager";
+        });
+}
+
 }  // namespace
 
 void add_cluster_commands(CLI::App& root, Command& chosen) {
@@ -65,15 +77,19 @@ void add_token_commands(CLI::App& root, Command& chosen) {
     CLI::App& group = add_group(root, {"token", "Let other hosts join", "warren token show worker"});
     add_command<TokenShow>(
         group, chosen, {"show", "Show the command that makes a host a worker or a manager", "warren token show worker"},
-        [](Syntax& syntax, TokenShow& value) {
-            syntax.flag(
-                "-q,--quiet", [&] { value.quiet = true; }, "the token alone");
-            syntax.argument("worker|manager", *value.request.mutable_role(), "what the host is to be")
-                ->check([](const std::string& role) {
-                    return role == "worker" || role == "manager" ? std::string()
-                                                                 : "'" + role + "': must be worker or manager";
-                });
-        });
+        [](Syntax& syntax, TokenShow& value) { declare_token(syntax, value); });
+    add_command<TokenRotate>(group, chosen,
+                             {"rotate", "Replace a token at once; nodes that joined with it stay",
+                              "warren token rotate worker --expires 1h --uses 3"},
+                             [](Syntax& syntax, TokenRotate& value) {
+                                 v1::TokenRotateRequest& request = value.request;
+                                 syntax.text("--expires", "DURATION", *request.mutable_expires(),
+                                             "how long the new one is valid (for ever)");
+                                 syntax.number(
+                                     "--uses", "N", kMaxUses, [&request](std::uint32_t n) { request.set_uses(n); },
+                                     "how many nodes it lets in (any number)");
+                                 declare_token(syntax, value);
+                             });
 }
 
 void add_node_commands(CLI::App& root, Command& chosen) {

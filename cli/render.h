@@ -14,7 +14,7 @@ namespace warren::cli {
 [[nodiscard]] std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command);
 [[nodiscard]] std::string render_joined(const v1::ClusterInfoReply& reply);
 [[nodiscard]] std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view);
-[[nodiscard]] std::string render_token(const v1::TokenShowReply& reply, bool quiet);
+[[nodiscard]] std::string render_token(const v1::TokenShowReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_node(const v1::Node& node, const View& view);
 

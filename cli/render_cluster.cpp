@@ -44,12 +44,21 @@ std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view) 
     return block.text(view);
 }
 
-std::string render_token(const v1::TokenShowReply& reply, bool quiet) {
+// A token without limits needs no words about them.
+std::string render_token(const v1::TokenShowReply& reply, bool quiet, const View& view) {
     if (quiet) {
         return printable(reply.token()) + "\n";
     }
-    return fmt::format("To add a {} to this cluster, run on its host:\n\n    {}\n", printable(reply.role()),
-                       printable(reply.join_command()));
+    std::string text = fmt::format("To add a {} to this cluster, run on its host:\n\n    {}\n", printable(reply.role()),
+                                   printable(reply.join_command()));
+    if (reply.expires_unix_ms() != 0) {
+        text += "\nExpires: " + expiry(reply.expires_unix_ms(), view) + "\n";
+    }
+    if (reply.uses() != 0) {
+        text += fmt::format("{}Uses left: {} of {}\n", reply.expires_unix_ms() == 0 ? "\n" : "", reply.uses_left(),
+                            reply.uses());
+    }
+    return text;
 }
 
 std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view) {

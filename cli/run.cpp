@@ -52,7 +52,11 @@ class Runner {
     }
     Exit operator()(const TokenShow& command) {
         return show(&Control::TokenShow, command.request,
-                    [&](const auto& reply) { return render_token(reply, command.quiet); });
+                    [&](const auto& reply) { return render_token(reply, command.quiet, terminal_.view); });
+    }
+    Exit operator()(const TokenRotate& command) {
+        return show(&Control::TokenRotate, command.request,
+                    [&](const auto& reply) { return render_token(reply, command.quiet, terminal_.view); });
     }
 
     Exit operator()(const NodeList& command) {

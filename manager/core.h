@@ -41,6 +41,7 @@ class Core {
 
     // Control
     [[nodiscard]] base::Result<v1::TokenShowReply> token_show(const v1::TokenShowRequest& request);
+    [[nodiscard]] base::Result<v1::TokenShowReply> token_rotate(const v1::TokenRotateRequest& request);
     [[nodiscard]] base::Result<v1::NodeListReply> node_list(const v1::NodeListRequest& request);
     [[nodiscard]] base::Result<v1::Node> node_inspect(const v1::NodeInspectRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_create(const v1::NetworkCreateRequest& request);
@@ -80,7 +81,9 @@ class Core {
 
     [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
     [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;
-    [[nodiscard]] base::Result<certs::Role> role_of_token(const std::string& shown) const;
+    [[nodiscard]] base::Result<certs::Role> role_of_token(const Cluster& state, const std::string& shown,
+                                                          base::Time now) const;
+    [[nodiscard]] base::Result<v1::TokenShowReply> shown_token(certs::Role role) const;
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);

@@ -5,6 +5,7 @@
 #include "manager/changes.h"
 #include "manager/core.h"
 #include "manager/present.h"
+#include "manager/tokens.h"
 
 // The bootstrap and control services of manager::Core.
 namespace warren::manager {
@@ -24,35 +25,10 @@ base::Result<v1::GetRootsReply> Core::roots(const v1::GetRootsRequest& /*request
     return reply;
 }
 
-base::Result<certs::Role> Core::role_of_token(const std::string& shown) const {
-    const auto& record = cluster().cluster().record;
-    if (shown.size() != certs::TokenSecret::size()) {
-        return fail(Code::kDenied, "the join token is not one of this cluster");
-    }
-    certs::TokenSecret secret;
-    std::copy(shown.begin(), shown.end(), secret.reveal_mutable().begin());
-    WARREN_TRY_ASSIGN(const auto worker,
-                      vault_.open_token(cluster().id(), certs::Role::kWorker, record.sealed_worker_token()));
-    WARREN_TRY_ASSIGN(const auto manager,
-                      vault_.open_token(cluster().id(), certs::Role::kManager, record.sealed_manager_token()));
-    if (secret == worker) {
-        return certs::Role::kWorker;
-    }
-    if (secret == manager) {
-        // One store, one manager: several need a store that they share.
-        return fail(
-            Code::kPrecondition,
-            "this cluster's store is SQLite, which serves one manager: join as a worker (warren token show worker)");
-    }
-    return fail(Code::kDenied,
-                "the join token's secret is wrong or was replaced: get the present one on a manager with "
-                "warren token show worker");
-}
-
 base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueCertificateRequest& request) {
-    WARREN_TRY_ASSIGN(const auto role, role_of_token(request.token_secret()));
-    const auto& record = cluster().cluster().record;
     const auto now = options_.now();
+    WARREN_TRY_ASSIGN(const auto role, role_of_token(cluster(), request.token_secret(), now));
+    const auto& record = cluster().cluster().record;
     const base::Duration lifetime(record.settings().leaf_lifetime_ms());
     const auto data_address = ip_of(request.data_address());
     const auto advertise_address = ip_of(request.advertise_address());
@@ -71,34 +47,18 @@ base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueC
     WARREN_TRY_ASSIGN(
         *reply.mutable_certificate_pem(),
         authority.issue(request.csr_pem(), {.cluster = cluster().id(), .node = node.id, .role = role}, lifetime, now));
-    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return admit_node(state, node, now); }));
+    // What holds of the token is asked again of the state that the node is let into.
+    const auto admit = [&](const Cluster& state) -> base::Result<store::Transaction> {
+        WARREN_TRY_ASSIGN(const auto granted, role_of_token(state, request.token_secret(), now));
+        WARREN_TRY_ASSIGN(auto change, admit_node(state, node, now));
+        spend_token(state, granted, change);
+        return change;
+    };
+    WARREN_TRY(ledger_->commit(admit));
     reply.set_node_id(raw(node.id));
     reply.set_cluster_id(record.id());
     reply.set_cluster_name(record.name());
     kLog.info("node {} ({}) joined as {}", node.name, node.id, node.role);
-    return reply;
-}
-
-base::Result<v1::TokenShowReply> Core::token_show(const v1::TokenShowRequest& request) {
-    WARREN_TRY_ASSIGN(const auto role, certs::parse_role("role", request.role()));
-    if (role == certs::Role::kOperator) {
-        return fail(Code::kInvalid, "role 'operator': join tokens are for worker and manager");
-    }
-    const auto& record = cluster().cluster().record;
-    WARREN_TRY_ASSIGN(const auto roots, certs::Roots::parse("the cluster's roots", record.roots_pem()));
-    WARREN_TRY_ASSIGN(auto secret, vault_.open_token(cluster().id(), role,
-                                                     role == certs::Role::kWorker ? record.sealed_worker_token()
-                                                                                  : record.sealed_manager_token()));
-    const certs::JoinToken token{.roots_hash = roots.hash(), .secret = std::move(secret)};
-    v1::TokenShowReply reply;
-    reply.set_role(request.role());
-    reply.set_token(token.text());
-    const auto* self = cluster().node(options_.self);
-    if (self != nullptr) {
-        const base::SocketAddress address{.ip = ip_of(self->record.advertise_address()).value_or(base::IpAddress{}),
-                                          .port = static_cast<std::uint16_t>(self->record.port())};
-        reply.set_join_command(fmt::format("warren cluster join --token {} {}", reply.token(), address));
-    }
     return reply;
 }
 

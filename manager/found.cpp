@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "manager/changes.h"
 #include "manager/ledger.h"
+#include "manager/tokens.h"
 #include "overlay/ipam.h"
 
 namespace warren::manager {
@@ -75,10 +76,11 @@ base::Result<v1::ClusterRecord> make_cluster(const Vault& vault, const Founding&
     record.set_roots_pem(authority.root_pem());
     record.set_ca_certificate_pem(authority.root_pem());
     WARREN_TRY_ASSIGN(*record.mutable_sealed_ca_key(), vault.seal_authority(id, authority.key()));
-    WARREN_TRY_ASSIGN(*record.mutable_sealed_worker_token(),
-                      vault.seal_token(id, certs::Role::kWorker, certs::random_token_secret()));
-    WARREN_TRY_ASSIGN(*record.mutable_sealed_manager_token(),
-                      vault.seal_token(id, certs::Role::kManager, certs::random_token_secret()));
+    for (const auto role : {certs::Role::kWorker, certs::Role::kManager}) {
+        auto& token = token_of(record, role);
+        WARREN_TRY_ASSIGN(*token.mutable_sealed_secret(), vault.seal_token(id, role, certs::random_token_secret()));
+        token.set_created(unix_ms(now));
+    }
     record.set_created(unix_ms(now));
     return record;
 }

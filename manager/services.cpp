@@ -40,6 +40,13 @@ grpc::ServerUnaryReactor* ControlService::TokenShow(grpc::CallbackServerContext*
     return call(context, "TokenShow", &Core::token_show, request, reply);
 }
 
+grpc::ServerUnaryReactor* ControlService::TokenRotate(grpc::CallbackServerContext* context,
+                                                      const v1::TokenRotateRequest* request,
+                                                      v1::TokenShowReply* reply) {
+    log_change(*context, "token rotate");
+    return call(context, "TokenRotate", &Core::token_rotate, request, reply);
+}
+
 grpc::ServerUnaryReactor* ControlService::NodeList(grpc::CallbackServerContext* context,
                                                    const v1::NodeListRequest* request, v1::NodeListReply* reply) {
     return call(context, "NodeList", &Core::node_list, request, reply);

@@ -41,6 +41,8 @@ class ControlService final : public v1::Control::CallbackService {
 
     grpc::ServerUnaryReactor* TokenShow(grpc::CallbackServerContext* context, const v1::TokenShowRequest* request,
                                         v1::TokenShowReply* reply) override;
+    grpc::ServerUnaryReactor* TokenRotate(grpc::CallbackServerContext* context, const v1::TokenRotateRequest* request,
+                                          v1::TokenShowReply* reply) override;
     grpc::ServerUnaryReactor* NodeList(grpc::CallbackServerContext* context, const v1::NodeListRequest* request,
                                        v1::NodeListReply* reply) override;
     grpc::ServerUnaryReactor* NodeInspect(grpc::CallbackServerContext* context, const v1::NodeInspectRequest* request,

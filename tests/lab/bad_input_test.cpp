@@ -165,8 +165,8 @@ TEST_F(BadInput, OfClusterCommandsIsRefused) {
          "--token: its secret is damaged, must be 26 characters a-z and 2-7: copy the whole token as `warren token "
          "show` prints it"},
         {4, join(with_secret_of(tokens[0], tokens[1])), 1,
-         "manager 192.0.2.1:7443: the join token's secret is wrong or was replaced: get the present one on a manager "
-         "with warren token show worker"},
+         "manager 192.0.2.1:7443: the join token is not one of this cluster's: get the present one on a manager with "
+         "warren token show worker"},
         {4, join(tokens[1]), 1,
          "the manager's root certificates are not the ones that the token names: the token is of another cluster or "
          "older than its last CA rotation, or somebody else answers at this address; take a new one from `warren "

@@ -65,6 +65,7 @@ struct FakeLocal final : v1::Local::Service {
 
 struct FakeControl final : v1::Control::Service {
     Answer<v1::TokenShowRequest, v1::TokenShowReply> token;
+    Answer<v1::TokenRotateRequest, v1::TokenShowReply> rotate_token;
     Answer<v1::NodeListRequest, v1::NodeListReply> nodes;
     Answer<v1::NodeInspectRequest, v1::Node> node;
     Answer<v1::NetworkCreateRequest, v1::Network> create;
@@ -82,6 +83,9 @@ struct FakeControl final : v1::Control::Service {
     using Context = grpc::ServerContext;
     grpc::Status TokenShow(Context* /*c*/, const v1::TokenShowRequest* q, v1::TokenShowReply* r) override {
         return token(q, r);
+    }
+    grpc::Status TokenRotate(Context* /*c*/, const v1::TokenRotateRequest* q, v1::TokenShowReply* r) override {
+        return rotate_token(q, r);
     }
     grpc::Status NodeList(Context* /*c*/, const v1::NodeListRequest* q, v1::NodeListReply* r) override {
         return nodes(q, r);

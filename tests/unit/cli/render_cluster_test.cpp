@@ -60,10 +60,21 @@ TEST(RenderCluster, JoinSaysWhoJoinedWhat) {
 TEST(RenderToken, IsReadyToPasteOrAlone) {
     const auto reply = sample<v1::TokenShowReply>(
         R"(role: "worker" token: "WRN1-a-b" join_command: "warren cluster join --token WRN1-a-b 192.0.2.1:7443")");
-    EXPECT_EQ(render_token(reply, false),
+    EXPECT_EQ(render_token(reply, false, kSampleView),
               "To add a worker to this cluster, run on its host:\n\n"
               "    warren cluster join --token WRN1-a-b 192.0.2.1:7443\n");
-    EXPECT_EQ(render_token(reply, true), "WRN1-a-b\n");
+    EXPECT_EQ(render_token(reply, true, kSampleView), "WRN1-a-b\n");
+}
+
+TEST(RenderToken, SaysItsLimits) {
+    auto reply = sample<v1::TokenShowReply>(
+        R"(role: "worker" join_command: "J" expires_unix_ms: 1800003600000 uses: 3 uses_left: 1)");
+    EXPECT_EQ(render_token(reply, false, kSampleView),
+              "To add a worker to this cluster, run on its host:\n\n    J\n\n"
+              "Expires: 2027-01-15 09:00:00 UTC (in 1h 0m)\nUses left: 1 of 3\n");
+    reply.clear_expires_unix_ms();
+    EXPECT_EQ(render_token(reply, false, kSampleView),
+              "To add a worker to this cluster, run on its host:\n\n    J\n\nUses left: 1 of 3\n");
 }
 
 constexpr const char* kNodes = R"(

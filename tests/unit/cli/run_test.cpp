@@ -34,6 +34,7 @@ TEST_F(DaemonTest, EachCommandAsksItsOwnCall) {
     EXPECT_TRUE(done({"status"}) && local.status.asked.size() == 1);
     control.token.asked.clear();  // of init's text
     EXPECT_TRUE(done({"token", "show", "manager"}) && control.token.asked.size() == 1);
+    EXPECT_TRUE(done({"token", "rotate", "worker"}) && control.rotate_token.asked.size() == 1);
     EXPECT_TRUE(done({"node", "ls"}) && control.nodes.asked.size() == 1);
     EXPECT_TRUE(done({"node", "inspect", "n1"}) && control.node.asked.size() == 1);
     EXPECT_TRUE(done({"network", "create", "n"}) && control.create.asked.size() == 1);

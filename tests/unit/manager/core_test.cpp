@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "manager/found.h"
+#include "manager/tokens.h"
 #include "store/sqlite_store.h"
 
 // The control plane as its callers meet it: real store, no network. An agent here is a sink that keeps what it was
@@ -78,12 +79,18 @@ class CoreTest : public testing::Test {
         return keymgr::KeyEncryptionKey::from(base::Secret<32>()).value();
     }
 
-    // A worker that joined with the token, as the bootstrap service has it.
-    base::NodeId join(const std::string& name, const std::string& address) {
+    v1::TokenShowReply shown_worker_token() {
         v1::TokenShowRequest which;
         which.set_role("worker");
-        const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value();
-        const auto reply = issue(name, address, token.secret);
+        return core_->token_show(which).value();
+    }
+    certs::TokenSecret worker_token() {
+        return std::move(certs::parse_join_token("token", shown_worker_token().token())->secret);
+    }
+
+    // A worker that joined with the token, as the bootstrap service has it.
+    base::NodeId join(const std::string& name, const std::string& address) {
+        const auto reply = issue(name, address, worker_token());
         EXPECT_TRUE(reply) << reply.error().message();
         return id_of<base::NodeId>(reply->node_id());
     }
@@ -213,6 +220,64 @@ TEST_F(CoreTest, JoinWithAnotherSecretIsRefusedAndLeavesNothing) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code(), Code::kDenied);
     EXPECT_EQ(core_->node_list({})->nodes_size(), 1);
+}
+
+TEST_F(CoreTest, RotatedTokenIsRefusedAtOnceAndToldSo) {
+    const auto old = worker_token();
+    v1::TokenRotateRequest rotate;
+    rotate.set_role("worker");
+    ASSERT_TRUE(core_->token_rotate(rotate));
+    const auto refused = issue("w1", "192.0.2.2", old);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kDenied);
+    EXPECT_THAT(refused.error().message(), HasSubstr("the join token was replaced on "));
+    EXPECT_TRUE(issue("w1", "192.0.2.2", worker_token()));
+    rotate.set_role("operator");
+    EXPECT_THAT(core_->token_rotate(rotate).error().message(), HasSubstr("role 'operator'"));
+}
+
+TEST_F(CoreTest, TokenLetsInAsManyAsItMayAlsoAfterARestart) {
+    v1::TokenRotateRequest rotate;
+    rotate.set_role("worker");
+    rotate.set_uses(2);
+    const auto made = core_->token_rotate(rotate).value();
+    EXPECT_EQ(made.uses_left(), 2U);
+    const auto token = certs::parse_join_token("token", made.token()).value();
+    ASSERT_TRUE(issue("w1", "192.0.2.2", token.secret));
+    EXPECT_FALSE(issue("w1", "192.0.2.3", token.secret)) << "the name is taken";
+    open();
+    EXPECT_EQ(shown_worker_token().uses_left(), 1U) << "a refused join is no use";
+    ASSERT_TRUE(issue("w2", "192.0.2.3", token.secret));
+    EXPECT_EQ(shown_worker_token().uses_left(), 0U);
+    EXPECT_THAT(issue("w3", "192.0.2.4", token.secret).error().message(), HasSubstr("is used up"));
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 3);
+}
+
+TEST_F(CoreTest, TokenExpires) {
+    v1::TokenRotateRequest rotate;
+    rotate.set_role("worker");
+    rotate.set_expires("1h");
+    ASSERT_TRUE(core_->token_rotate(rotate));
+    EXPECT_EQ(shown_worker_token().expires_unix_ms(), unix_ms(now_ + 1h));
+    now_ += 1h;
+    EXPECT_THAT(issue("w1", "192.0.2.2", worker_token()).error().message(), HasSubstr("the join token expired on "));
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 1);
+}
+
+// A replacement or a use between the check and the commit must make the admission fail, not slip through.
+TEST_F(CoreTest, AdmissionIsBoundToTheTokensItChecked) {
+    Cluster state;
+    const auto all = store_->range("");
+    ASSERT_TRUE(all);
+    for (const auto& item : all->items) {
+        ASSERT_TRUE(state.put(item.key, item.value, item.mod_revision));
+    }
+    store::Transaction admission;
+    spend_token(state, certs::Role::kWorker, admission);
+    v1::TokenRotateRequest rotate;
+    rotate.set_role("worker");
+    ASSERT_TRUE(core_->token_rotate(rotate));
+    EXPECT_FALSE(store_->commit(admission)->succeeded());
 }
 
 TEST_F(CoreTest, NodeNamesAndAddressesAreUnique) {
