@@ -1,5 +1,7 @@
 #include "base/time.h"
 
+#include <fmt/chrono.h>
+
 #include <array>
 #include <charconv>
 
@@ -81,6 +83,11 @@ std::string format_age(Duration age) {
         return fmt::format("{}h {}m", s / 3600, s % 3600 / 60);
     }
     return fmt::format("{}d {}h", s / 86400, s % 86400 / 3600);
+}
+
+std::string format_utc(Time time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+    return fmt::format("{:%F %T} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
 }  // namespace warren::base

@@ -23,4 +23,7 @@ using Clock = std::function<Time()>;
 // Two units at most, for people: "3d 4h", "12m 5s", "1.2 s" below ten seconds, "250 ms" below one.
 [[nodiscard]] std::string format_age(Duration age);
 
+// "2026-01-31 12:00:00 UTC"
+[[nodiscard]] std::string format_utc(Time time);
+
 }  // namespace warren::base

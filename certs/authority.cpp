@@ -138,7 +138,7 @@ base::Result<std::string> Authority::issue(std::string_view request_pem, const I
     WARREN_TRY_ASSIGN(const base::Time root_end, to_time(X509_get0_notAfter(root)));
     if (root_end <= now) {
         return base::fail(base::Code::kPrecondition, "the cluster's root certificate was valid until {}",
-                          utc_text(root_end));
+                          base::format_utc(root_end));
     }
     const Validity validity{.from = now - kBackdate, .until = std::min(now + lifetime, root_end)};
     WARREN_TRY_ASSIGN(Certificate leaf, blank(requested.get(), validity,

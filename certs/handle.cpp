@@ -1,6 +1,5 @@
 #include "certs/handle.h"
 
-#include <fmt/chrono.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 
@@ -119,11 +118,6 @@ base::Status set_time(ASN1_TIME* out, base::Time time) {
         return openssl_failure("certificate time");
     }
     return {};
-}
-
-std::string utc_text(base::Time time) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
-    return fmt::format("{:%F %T} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
 }  // namespace warren::certs

@@ -60,6 +60,5 @@ int no_password(char* buffer, int size, int writing, void* user) noexcept;
 
 [[nodiscard]] base::Result<base::Time> to_time(const ASN1_TIME* time);
 [[nodiscard]] base::Status set_time(ASN1_TIME* out, base::Time time);
-[[nodiscard]] std::string utc_text(base::Time time);  // "2026-01-31 12:00:00 UTC"
 
 }  // namespace warren::certs

@@ -134,13 +134,13 @@ base::Status check_validity(const Leaf& leaf, base::Time now) {
     if (now < leaf.not_before) {
         return base::fail(base::Code::kPrecondition,
                           "certificate of {} is not valid before {}, and this host's clock says {}: set the clock",
-                          leaf.identity.text(), utc_text(leaf.not_before), utc_text(now));
+                          leaf.identity.text(), base::format_utc(leaf.not_before), base::format_utc(now));
     }
     if (now > leaf.not_after) {
         return base::fail(base::Code::kPrecondition,
                           "certificate of {} was valid until {}, and this host's clock says {}: set the clock if it is "
                           "wrong, else join the cluster again",
-                          leaf.identity.text(), utc_text(leaf.not_after), utc_text(now));
+                          leaf.identity.text(), base::format_utc(leaf.not_after), base::format_utc(now));
     }
     return {};
 }

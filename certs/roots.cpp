@@ -136,7 +136,7 @@ base::Status Roots::check_validity(base::Time now) const {
     return base::fail(base::Code::kPrecondition,
                       "the cluster's root certificate is valid from {} to {}, and this host's clock says {}: set the "
                       "clock",
-                      utc_text(newest.not_before), utc_text(newest.not_after), utc_text(now));
+                      base::format_utc(newest.not_before), base::format_utc(newest.not_after), base::format_utc(now));
 }
 
 base::Result<Leaf> Roots::verify(std::string_view what, std::string_view chain_pem, base::Time now) const {

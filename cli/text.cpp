@@ -1,7 +1,5 @@
 #include "cli/text.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
 
 namespace warren::cli {
@@ -16,10 +14,6 @@ bool begins_code_point(char c) {
 
 base::Time at(std::int64_t unix_ms) {
     return base::Time(base::Duration(unix_ms));
-}
-
-std::string utc(std::int64_t unix_ms) {
-    return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::chrono::system_clock::to_time_t(at(unix_ms))));
 }
 
 }  // namespace
@@ -78,7 +72,7 @@ std::string age(std::int64_t unix_ms, const View& view) {
 }
 
 std::string moment(std::int64_t unix_ms, const View& view) {
-    return unix_ms == 0 ? "" : fmt::format("{} ({} ago)", utc(unix_ms), age(unix_ms, view));
+    return unix_ms == 0 ? "" : fmt::format("{} ({} ago)", base::format_utc(at(unix_ms)), age(unix_ms, view));
 }
 
 std::string expiry(std::int64_t unix_ms, const View& view) {
@@ -86,8 +80,9 @@ std::string expiry(std::int64_t unix_ms, const View& view) {
         return "";
     }
     const base::Duration left = at(unix_ms) - view.now;
-    return left > base::Duration::zero() ? fmt::format("{} (in {})", utc(unix_ms), base::format_age(left))
-                                         : fmt::format("{} (expired {} ago)", utc(unix_ms), age(unix_ms, view));
+    return left > base::Duration::zero()
+               ? fmt::format("{} (in {})", base::format_utc(at(unix_ms)), base::format_age(left))
+               : fmt::format("{} (expired {} ago)", base::format_utc(at(unix_ms)), age(unix_ms, view));
 }
 
 std::string count_of(std::size_t number, std::string_view one, std::string_view many) {

@@ -1,7 +1,5 @@
 #include "manager/tokens.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -21,17 +19,12 @@ std::string digest(const certs::TokenSecret& secret) {
     return {whole.begin(), whole.begin() + kDigestSize};
 }
 
-std::string utc(std::int64_t unix_ms) {
-    const auto time = std::chrono::system_clock::to_time_t(time_of(unix_ms));
-    return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(time));
-}
-
 base::Status check_limits(const OpenToken& token, base::Time now) {
     const auto& record = *token.record;
     if (record.expires() != 0 && now >= time_of(record.expires())) {
         return fail(Code::kDenied,
                     "the join token expired on {}: make a new one on a manager with warren token rotate {}",
-                    utc(record.expires()), certs::name(token.role));
+                    base::format_utc(time_of(record.expires())), certs::name(token.role));
     }
     if (record.uses() != 0 && record.used() >= record.uses()) {
         return fail(Code::kDenied,
@@ -50,7 +43,7 @@ base::Result<certs::Role> refuse_stranger(const OpenTokens& tokens, const certs:
                 return fail(Code::kDenied,
                             "the join token was replaced on {}: get the present one on a manager with warren token "
                             "show {}",
-                            utc(old.replaced()), certs::name(token.role));
+                            base::format_utc(time_of(old.replaced())), certs::name(token.role));
             }
         }
     }

@@ -31,5 +31,9 @@ TEST(FormatAge, HasTwoUnitsAtMost) {
     EXPECT_EQ(format_age(-5s), "0 ms");
 }
 
+TEST(FormatUtc, CutsToTheSecond) {
+    EXPECT_EQ(format_utc(Time(1'800'000'000'999ms)), "2027-01-15 08:00:00 UTC");
+}
+
 }  // namespace
 }  // namespace warren::base
