@@ -41,11 +41,12 @@ class Dispatch {
     [[nodiscard]] base::Result<std::shared_ptr<const Target>> admit(const grpc::CallbackServerContext& context,
                                                                     const std::string& method, Access access) const;
 
-    // Runs one call, (Core&, const Request&) -> Result<Reply>, on the core's thread and finishes it with the outcome.
-    // `request` and `reply` are gRPC's and live until then.
-    template <typename Call, typename Request, typename Reply>
+    // Runs one call on the core's thread and finishes it with the outcome. `request` and `reply` are gRPC's and live
+    // until then.
+    template <typename Request, typename Reply>
     grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const std::string& method, Access access,
-                                    Call call, const Request* request, Reply* reply) const {
+                                    base::Result<Reply> (Core::*call)(const Request&), const Request* request,
+                                    Reply* reply) const {
         auto* reactor = context.DefaultReactor();
         auto target = admit(context, method, access);
         if (!target) {
@@ -53,7 +54,7 @@ class Dispatch {
             return reactor;
         }
         asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply] {
-            auto result = std::invoke(call, *target->core, *request);
+            auto result = (target->core->*call)(*request);
             if (result) {
                 *reply = *std::move(result);
                 reactor->Finish(grpc::Status::OK);

@@ -28,8 +28,9 @@ void ControlService::log_change(const grpc::CallbackServerContext& context, std:
     kLog.info("{} asked for by {}", method, who_ ? who_(context.peer()) : context.peer());
 }
 
-template <typename Call, typename Request, typename Reply>
-grpc::ServerUnaryReactor* ControlService::call(grpc::CallbackServerContext* context, const char* method, Call function,
+template <typename Request, typename Reply>
+grpc::ServerUnaryReactor* ControlService::call(grpc::CallbackServerContext* context, const char* method,
+                                               base::Result<Reply> (Core::*function)(const Request&),
                                                const Request* request, Reply* reply) {
     return dispatch_->unary(*context, std::string("/warren.v1.Control/") + method, access_, function, request, reply);
 }

@@ -70,9 +70,10 @@ class ControlService final : public v1::Control::CallbackService {
     Dispatch::Access access_;
     std::function<std::string(const std::string&)> who_;
 
-    template <typename Call, typename Request, typename Reply>
-    grpc::ServerUnaryReactor* call(grpc::CallbackServerContext* context, const char* method, Call function,
-                                   const Request* request, Reply* reply);
+    template <typename Request, typename Reply>
+    grpc::ServerUnaryReactor* call(grpc::CallbackServerContext* context, const char* method,
+                                   base::Result<Reply> (Core::*function)(const Request&), const Request* request,
+                                   Reply* reply);
     void log_change(const grpc::CallbackServerContext& context, std::string_view method) const;
 };
 
