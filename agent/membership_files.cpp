@@ -97,7 +97,7 @@ base::Status MembershipFiles::commit(const Membership& membership) const {
 
 base::Status MembershipFiles::undo() const {
     WARREN_TRY(rename_and_sync(directory(), staging()));
-    return remove_tree(staging());
+    return discard();
 }
 
 }  // namespace warren::agent

@@ -114,9 +114,9 @@ void Daemon::enter_when_possible(std::shared_ptr<agent::Membership> membership) 
     if (entered) {
         return;
     }
-    agent_->await_entry(*membership, entered.error());
     if (entry_problem_ != entered.error().message()) {
         entry_problem_ = entered.error().message();
+        agent_->await_entry(*membership, entered.error());
         kLog.error("{}; trying again every second", entry_problem_);
     }
     retry_.expires_after(std::chrono::seconds(1));
