@@ -10,6 +10,7 @@
 #include "tests/lab/expect.h"
 #include "tests/lab/kernel_state.h"
 #include "tests/lab/lab.h"
+#include "tests/lab/udp_sender.h"
 
 // Every mistake gets one error that says which field, which value, which rule and, where it is not plain, the remedy;
 // the exit code that docs/cli.md promises; and nothing is changed by it.
@@ -299,7 +300,8 @@ TEST_F(BadInput, WithoutTheDaemonOrTheRightsIsSaidWithTheRemedy) {
     auto& host = lab->host(4);
     const auto before = kernel_state(host);
     const auto as_nobody = [&](const Argv& argv) {
-        Argv whole{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"};
+        const auto nobody = fmt::format("{}", kNobody);
+        Argv whole{"setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups"};
         whole.insert(whole.end(), argv.begin(), argv.end());
         return host.run(whole);
     };

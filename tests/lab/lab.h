@@ -73,11 +73,12 @@ class Host {
     // Stops it where it is and lets it go on: SIGSTOP, SIGCONT.
     void freeze_daemon();
     void thaw_daemon();
-    // The programs under test.
-    [[nodiscard]] static Argv daemon_program();
-    [[nodiscard]] Argv warren_command(const Argv& args) const;
     [[nodiscard]] bool daemon_running();
     [[nodiscard]] pid_t daemon_pid() const { return daemon_->pid(); }
+
+    // The programs under test, for a test that starts them in its own way.
+    [[nodiscard]] static Argv daemon_program();
+    [[nodiscard]] Argv warren_command(const Argv& args) const;
 
     // The real `warren` against this host's daemon.
     [[nodiscard]] Output warren(const Argv& args) const;

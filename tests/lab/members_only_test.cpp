@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/ip.h"
+#include "base/text.h"
 #include "tests/lab/capture.h"
 #include "tests/lab/expect.h"
 #include "tests/lab/kernel_state.h"
@@ -97,13 +99,8 @@ TEST(SideBySide, PlainAndEncryptedNetworksDoNotMix) {
     EXPECT_EQ(capture.count(other), 0U) << capture.show(other);
     // Inner addresses, as the inner IPv4 header has them behind UDP, VXLAN and Ethernet (8 + 8 + 14 + 12 and 16).
     const auto inner = [](const std::string& address) {
-        unsigned a = 0;
-        unsigned b = 0;
-        unsigned c = 0;
-        unsigned d = 0;
-        std::sscanf(address.c_str(), "%u.%u.%u.%u", &a, &b, &c, &d);
-        const unsigned value = (a << 24U) | (b << 16U) | (c << 8U) | d;
-        return fmt::format("udp dst port 4789 and (udp[42:4] = {0} or udp[46:4] = {0})", value);
+        const auto value = base::to_hex(base::parse_ip("inner address", address)->raw());
+        return fmt::format("udp dst port 4789 and (udp[42:4] = 0x{0} or udp[46:4] = 0x{0})", value);
     };
     EXPECT_GT(capture.count(inner("10.128.0.2")), 0U) << "the filter finds nothing, so it proves nothing";
     EXPECT_EQ(capture.count(inner("10.128.1.2")), 0U);

@@ -50,10 +50,14 @@ base::IpAddress vtep(NodeNumber number, int address) {
 
 Agent::Agent(NodeNumber number, std::filesystem::path run_dir, Hooks hooks)
     : number_(number), run_dir_(std::move(run_dir)), hooks_(std::move(hooks)) {
-    std::filesystem::create_directories(run_dir_);
-    std::filesystem::remove(run_dir_ / "sa-record");
+    empty_run_dir();
     kernel_.on_step = [this] { noticed(); };
     start();
+}
+
+void Agent::empty_run_dir() {
+    std::filesystem::remove_all(run_dir_);
+    std::filesystem::create_directories(run_dir_);
 }
 
 void Agent::start() {
@@ -112,7 +116,7 @@ void Agent::reboot() {
     engine_.reset();
     kernel_.flush_sas();
     (void)kernel_.read_events();
-    std::filesystem::remove(run_dir_ / "sa-record");
+    empty_run_dir();
     hooks_.kernel_changed();
     restart_daemon();
 }

@@ -125,6 +125,7 @@ class Agent {
     std::map<xfrm::SaLocation, SaName, xfrm::KernelOrder> asked_;  // of this apply()
     std::map<xfrm::SaLocation, SaName, xfrm::KernelOrder> names_;  // what was last added where
 
+    void empty_run_dir();
     void start();
     void noticed();
     [[nodiscard]] bool is_outbound(const xfrm::SaLocation& location) const;

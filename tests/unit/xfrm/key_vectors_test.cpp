@@ -47,11 +47,8 @@ std::uint16_t number(const Vector& vector, const char* field) {
 }
 
 std::string ours(const Vector& vector) {
-    keymgr::EpochSecret secret;
-    for (std::size_t i = 0; i < secret.size(); ++i) {
-        secret.reveal_mutable()[i] =
-            static_cast<std::uint8_t>(std::stoul(vector.at("secret").substr(2 * i, 2), nullptr, 16));
-    }
+    const auto bytes = base::from_hex(vector.at("secret")).value();
+    const keymgr::EpochSecret secret{std::span<const std::uint8_t, 32>(bytes)};
     const keymgr::SaIdentity sa{
         .network = id<base::NetworkId>(vector, "network"),
         .epoch = base::Epoch{static_cast<std::uint32_t>(std::stoul(vector.at("epoch")))},
