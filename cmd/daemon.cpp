@@ -46,7 +46,7 @@ base::Result<v1::ClusterSettings> settings_of(const v1::ClusterInitRequest& requ
 
 }  // namespace
 
-base::Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
+base::Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     std::unique_ptr<Daemon> daemon(new Daemon(options));
     WARREN_TRY(daemon->open(options));
     return daemon;

@@ -27,7 +27,7 @@ struct DaemonOptions {
 class Daemon {
   public:
     // Opens everything and takes up where a former daemon left off; changes nothing in the kernel.
-    [[nodiscard]] static base::Result<std::unique_ptr<Daemon>> start(DaemonOptions options);
+    [[nodiscard]] static base::Result<std::unique_ptr<Daemon>> start(const DaemonOptions& options);
     ~Daemon();
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
