@@ -101,14 +101,19 @@ grpc::ServerUnaryReactor* ControlService::KeyStatus(grpc::CallbackServerContext*
 namespace {
 
 // The stream of one `key rotate`. The core's thread queues reports, gRPC's threads send them; it ends with the rotation
-// or with the caller. gRPC owns it until OnDone().
+// or with the caller.
 class RotationStream final : public grpc::ServerWriteReactor<v1::RotationProgress> {
   public:
-    RotationStream(std::shared_ptr<const Dispatch::Target> target, v1::KeyRotateRequest request)
-        : target_(std::move(target)), request_(std::move(request)) {
-        hold();
-        asio::post(*target_->loop, [this] { begin(); });
+    // Owns itself, until gRPC is done with it and the watch is ended.
+    static RotationStream* start(std::shared_ptr<const Dispatch::Target> target, v1::KeyRotateRequest request) {
+        auto self = std::make_shared<RotationStream>(std::move(target), std::move(request));
+        self->self_ = self;
+        asio::post(*self->target_->loop, [self] { self->begin(); });
+        return self.get();
     }
+
+    RotationStream(std::shared_ptr<const Dispatch::Target> target, v1::KeyRotateRequest request)
+        : target_(std::move(target)), request_(std::move(request)) {}
 
     void OnWriteDone(bool ok) override {
         const std::lock_guard guard(mutex_);
@@ -125,36 +130,26 @@ class RotationStream final : public grpc::ServerWriteReactor<v1::RotationProgres
         end(grpc::Status::CANCELLED);
     }
     void OnDone() override {
-        asio::post(*target_->loop, [this] {
-            if (watch_) {
-                target_->core->end_watch(*watch_);
+        // After begin(), which was posted before; on the core's thread, which add() runs on.
+        asio::post(*target_->loop, [self = std::move(self_)] {
+            if (self->watch_) {
+                self->target_->core->end_watch(*self->watch_);
             }
-            release();
         });
-        release();
     }
 
   private:
     std::shared_ptr<const Dispatch::Target> target_;
     v1::KeyRotateRequest request_;
     std::optional<RotationWatchId> watch_;  // the core's thread only
-    std::atomic<int> holders_{1};
+    std::shared_ptr<RotationStream> self_;
     std::mutex mutex_;
     std::deque<v1::RotationProgress> queue_;  // a message stays where it is while gRPC sends it
     bool writing_ = false;
     bool last_queued_ = false;
     bool finished_ = false;
 
-    // Alive until gRPC is done, begin() has run, and the watch is ended.
-    void hold() { ++holders_; }
-    void release() {
-        if (--holders_ == 0) {
-            delete this;
-        }
-    }
-
     void begin() {
-        hold();  // for OnDone()'s posted part
         auto watch =
             target_->core->key_rotate(request_, [this](const v1::RotationProgress& progress) { add(progress); });
         if (watch) {
@@ -164,7 +159,6 @@ class RotationStream final : public grpc::ServerWriteReactor<v1::RotationProgres
             end(proto::to_grpc(watch.error()));
         }
         target_->ran();
-        release();
     }
 
     void add(const v1::RotationProgress& progress) {
@@ -213,7 +207,7 @@ grpc::ServerWriteReactor<v1::RotationProgress>* ControlService::KeyRotate(grpc::
     if (!target) {
         return new RefusedStream(target.error());
     }
-    return new RotationStream(*std::move(target), *request);
+    return RotationStream::start(*std::move(target), *request);
 }
 
 }  // namespace warren::manager
