@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "certs/grpc_credentials.h"
@@ -106,6 +107,7 @@ base::Result<Membership> join_cluster(const v1::ClusterJoinRequest& request, con
     WARREN_TRY_ASSIGN(const auto addresses,
                       choose_addresses(request.data_addr(), request.advertise_addr(), request.node_name()));
     WARREN_TRY(files.prepare());
+    base::fault_point(base::FaultPoint::kJoinPrepared);
     const auto manager = address.text();
     WARREN_TRY_ASSIGN(auto roots, fetch_roots(manager, token));
     WARREN_TRY(roots.check_validity(now));
@@ -116,6 +118,7 @@ base::Result<Membership> join_cluster(const v1::ClusterJoinRequest& request, con
     asked.set_data_address(proto::raw(addresses.data));
     asked.set_advertise_address(proto::raw(addresses.advertise));
     WARREN_TRY_ASSIGN(const auto issued, fetch_certificate(manager, token, roots, std::move(asked)));
+    base::fault_point(base::FaultPoint::kJoinIssued);
     WARREN_TRY_ASSIGN(auto identity, certs::NodeIdentity::assemble(std::move(key), issued.certificate_pem(), roots));
     WARREN_TRY(certs::check_validity(identity.leaf(), now));
     Membership membership{.identity = std::move(identity), .config = {}};

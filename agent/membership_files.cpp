@@ -6,6 +6,7 @@
 
 #include <system_error>
 
+#include "base/fault_point.h"
 #include "base/files.h"
 
 namespace warren::agent {
@@ -92,7 +93,10 @@ base::Status MembershipFiles::discard() const {
 base::Status MembershipFiles::commit(const Membership& membership) const {
     WARREN_TRY(certs::save_identity(staging() / "certs", membership.identity));
     WARREN_TRY(base::write_file_atomic(staging() / kConfigFile, config_text(membership.config), 0600));
-    return rename_and_sync(staging(), directory());
+    base::fault_point(base::FaultPoint::kJoinWritten);
+    WARREN_TRY(rename_and_sync(staging(), directory()));
+    base::fault_point(base::FaultPoint::kJoinCommitted);
+    return {};
 }
 
 base::Status MembershipFiles::undo() const {

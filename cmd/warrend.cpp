@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "certs/grpc_credentials.h"
 #include "certs/tls_policy.h"
@@ -42,6 +44,10 @@ int run(const Arguments& arguments) {
     const auto level = warren::base::parse_log_level(arguments.log_level);
     if (!level) {
         (void)fail(level.error());
+        return kUsage;
+    }
+    if (auto armed = warren::base::arm_fault(std::getenv(warren::base::kFaultVariable)); !armed) {
+        (void)fail(armed.error());
         return kUsage;
     }
     if (::geteuid() != 0) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "manager/changes.h"
@@ -55,6 +56,7 @@ base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueC
         return change;
     };
     WARREN_TRY(ledger_->commit(admit));
+    base::fault_point(base::FaultPoint::kJoinAdmitted);
     reply.set_node_id(raw(node.id));
     reply.set_cluster_id(record.id());
     reply.set_cluster_name(record.name());

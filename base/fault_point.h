@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+
+// Places in the code where the daemon dies when it is told to, so that tests can show that whatever a crash leaves half
+// done is completed or undone. A point is passed right after what its name says has been done.
+namespace warren::base {
+
+enum class FaultPoint : std::uint8_t {
+    kJoinPrepared,
+    kJoinAdmitted,
+    kJoinIssued,
+    kJoinWritten,
+    kJoinCommitted,
+};
+
+struct FaultPointName {
+    FaultPoint point;
+    std::string_view name;
+};
+
+// All of them; a test takes those that begin with the name of an operation.
+inline constexpr std::array kFaultPoints = {
+    FaultPointName{FaultPoint::kJoinPrepared, "join.prepared"},    // node: the staging directory is there
+    FaultPointName{FaultPoint::kJoinAdmitted, "join.admitted"},    // manager: the node is in the store
+    FaultPointName{FaultPoint::kJoinIssued, "join.issued"},        // node: it has the certificate, in memory
+    FaultPointName{FaultPoint::kJoinWritten, "join.written"},      // node: the staging directory is whole
+    FaultPointName{FaultPoint::kJoinCommitted, "join.committed"},  // node: it is renamed, the caller knows nothing
+};
+
+// What the daemon's environment says in WARREN_FAULT; null: nothing.
+inline constexpr const char* kFaultVariable = "WARREN_FAULT";
+// NAME, or NAME:N for the Nth time that the point is passed. kInvalid names the points that there are. Call once in
+// main, before there are threads.
+[[nodiscard]] Status arm_fault(const char* setting);
+
+namespace detail {
+inline constexpr int kUnarmed = -1;
+inline std::atomic<int> armed_fault{kUnarmed};
+void pass_armed_fault() noexcept;
+}  // namespace detail
+
+// Dies here by SIGKILL if this point is armed and its time has come. One load and one comparison if not. Any thread.
+inline void fault_point(FaultPoint point) noexcept {
+    if (detail::armed_fault.load(std::memory_order_relaxed) == static_cast<int>(point)) {
+        detail::pass_armed_fault();
+    }
+}
+
+}  // namespace warren::base
