@@ -26,4 +26,8 @@ using Clock = std::function<Time()>;
 // "2026-01-31 12:00:00 UTC"
 [[nodiscard]] std::string format_utc(Time time);
 
+// A moment of the past as people type it: "2026-01-31", "2026-01-31T12:00:00Z", "2026-01-31 12:00:00 UTC" or without
+// the zone, which is UTC in any case; or a duration, which counts back from `now`.
+[[nodiscard]] Result<Time> parse_moment(std::string_view what, std::string_view text, Time now);
+
 }  // namespace warren::base

@@ -77,13 +77,18 @@ struct KeyRotate {
     v1::KeyRotateRequest request;
 };
 
+struct Events {
+    v1::EventsRequest request;
+};
+
 struct Status {
     v1::StatusRequest request;
 };
 
-using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate,
-                             NodeList, NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove,
-                             NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Status>;
+using Command =
+    std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate, NodeList,
+                 NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove, NetworkConnect,
+                 NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Events, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -70,6 +70,7 @@ void add_node_commands(CLI::App& root, Command& chosen);
 void add_network_commands(CLI::App& root, Command& chosen, const Environment& environment);
 void add_endpoint_commands(CLI::App& root, Command& chosen);
 void add_key_commands(CLI::App& root, Command& chosen);
+void add_events_command(CLI::App& root, Command& chosen);
 void add_status_command(CLI::App& root, Command& chosen);
 
 // The text of --help.

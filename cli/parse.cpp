@@ -50,6 +50,7 @@ void declare_commands(CLI::App& root, Command& chosen, const Environment& enviro
     add_network_commands(root, chosen, environment);
     add_endpoint_commands(root, chosen);
     add_key_commands(root, chosen);
+    add_events_command(root, chosen);
     add_status_command(root, chosen);
     add_command<ShowVersion>(root, chosen, {"version", "Show the version of this program", "warren version"},
                              [](Syntax& /*syntax*/, ShowVersion& /*value*/) {});

@@ -29,6 +29,10 @@ namespace warren::cli {
 // One line without its newline: "net1: epoch 4  installed 3/3  active 3/3  retiring 1/3".
 [[nodiscard]] std::string rotation_line(const v1::RotationProgress& progress);
 
+// The columns of `events`, and one event under them.
+[[nodiscard]] std::string events_header();
+[[nodiscard]] std::string event_line(const v1::Event& event);
+
 [[nodiscard]] std::string render_status(const v1::StatusReply& reply, const View& view);
 
 }  // namespace warren::cli

@@ -1,8 +1,5 @@
 #include "cli/rotate.h"
 
-#include <grpcpp/completion_queue.h>
-#include <grpcpp/support/async_stream.h>
-
 #include <optional>
 #include <ostream>
 
@@ -10,15 +7,13 @@
 #include "cli/json.h"
 #include "cli/render.h"
 #include "cli/run.h"
+#include "cli/stream_call.h"
 
 namespace warren::cli {
 
 namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
-
-// How often a live line's clock moves and ^C is looked for.
-constexpr auto kTick = std::chrono::milliseconds(100);
 
 // Shows progress: redraws one line on a terminal, else adds a line for each change.
 class ProgressLine {
@@ -56,70 +51,33 @@ class ProgressLine {
     bool open_ = false;
 };
 
-// One call of KeyRotate, driven from one thread: the completion queue's timeout is the tick.
+// One call of KeyRotate and what it shows.
 class RotationCall {
   public:
     RotationCall(const Connection& connection, const KeyRotate& command, Format format, const Terminal& terminal)
-        : terminal_(terminal), format_(format), line_(terminal, format) {
-        reader_ = connection.stub<v1::Control::Stub>().AsyncKeyRotate(&context_, command.request, &queue_, nullptr);
-    }
-    ~RotationCall() {
-        queue_.Shutdown();
-        void* tag = nullptr;
-        bool ok = false;
-        while (queue_.Next(&tag, &ok)) {
-        }
-    }
-    RotationCall(const RotationCall&) = delete;
-    RotationCall& operator=(const RotationCall&) = delete;
+        : terminal_(terminal), format_(format), line_(terminal, format), call_([&](auto* context, auto* queue) {
+              return connection.stub<v1::Control::Stub>().AsyncKeyRotate(context, command.request, queue, nullptr);
+          }) {}
 
     // Until the daemon ends the stream, or ^C does.
     grpc::Status run(const InterruptWatch& watch) {
-        grpc::Status status;
-        bool ok = wait(watch);  // for the call to begin
-        while (ok) {
-            reader_->Read(&incoming_, nullptr);
-            ok = wait(watch);
-            if (ok) {
-                take();
-            }
-        }
-        reader_->Finish(&status, nullptr);
-        wait(watch);
+        auto status = call_.run(
+            watch, [this](const v1::RotationProgress& progress) { take(progress); }, [this] { tick(); });
         line_.finish();
         return status;
     }
     [[nodiscard]] const std::optional<v1::RotationProgress>& latest() const { return latest_; }
 
   private:
-    // For the one operation under way. False: it failed, the stream is at its end.
-    bool wait(const InterruptWatch& watch) {
-        void* tag = nullptr;
-        bool ok = false;
-        while (true) {
-            switch (queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kTick)) {
-                case grpc::CompletionQueue::GOT_EVENT:
-                    return ok;
-                case grpc::CompletionQueue::SHUTDOWN:
-                    return false;
-                case grpc::CompletionQueue::TIMEOUT:
-                    tick(watch);
-                    break;
-            }
-        }
-    }
-    void tick(const InterruptWatch& watch) {
-        if (watch.interrupted()) {
-            context_.TryCancel();
-        }
+    void tick() {
         if (latest_ && !latest_->done() && terminal_.live) {
             const auto since = std::chrono::steady_clock::now() - taken_;
             line_.show(*latest_,
                        base::Duration(latest_->elapsed_ms()) + std::chrono::duration_cast<base::Duration>(since));
         }
     }
-    void take() {
-        latest_ = incoming_;
+    void take(const v1::RotationProgress& progress) {
+        latest_ = progress;
         taken_ = std::chrono::steady_clock::now();
         if (format_ == Format::kJson) {
             terminal_.out << to_json(*latest_, JsonStyle::kLine) << std::flush;
@@ -130,10 +88,7 @@ class RotationCall {
     const Terminal& terminal_;
     Format format_;
     ProgressLine line_;
-    grpc::ClientContext context_;
-    grpc::CompletionQueue queue_;
-    std::unique_ptr<grpc::ClientAsyncReader<v1::RotationProgress>> reader_;
-    v1::RotationProgress incoming_;
+    StreamCall<v1::RotationProgress> call_;
     std::optional<v1::RotationProgress> latest_;
     SteadyTime taken_;
 };

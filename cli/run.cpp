@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "cli/connection.h"
+#include "cli/events.h"
 #include "cli/json.h"
 #include "cli/render.h"
 #include "cli/rotate.h"
@@ -101,6 +102,10 @@ class Runner {
             return refuse(terminal_, connected.error());
         }
         return rotate(*connection_, command, invocation_.format, terminal_);
+    }
+
+    Exit operator()(const Events& command) {
+        return events(invocation_.socket, command, invocation_.format, terminal_);
     }
 
     Exit operator()(const Status& command) {

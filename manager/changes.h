@@ -17,6 +17,8 @@
 //
 // The invariant of the feed: whatever changes of a network that members must hear of is in one transaction with a new
 // revision of its membership record.
+//
+// What users should hear of is told by the transaction, too: see events.h.
 namespace warren::manager {
 
 // A node that asks to be let in.
@@ -37,7 +39,7 @@ struct NewNode {
 // A new membership id in one network for a node that booted or changed its address since it got the one it has; empty
 // when it did neither.
 [[nodiscard]] base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network,
-                                                                const base::NodeId& node);
+                                                                const base::NodeId& node, base::Time now);
 
 // What a new network is to be. The first epoch's secret is made and sealed by the caller, for the id it chose.
 struct NewNetwork {
@@ -45,11 +47,12 @@ struct NewNetwork {
     v1::NetworkCreateRequest request;
     NetworkOptions options;
     v1::KeyStateRecord keys;  // encrypted only
+    std::string by;           // who asked
 };
 [[nodiscard]] base::Result<store::Transaction> create_network(const Cluster& cluster, const NewNetwork& network,
                                                               base::Time now);
 [[nodiscard]] base::Result<store::Transaction> remove_network(const Cluster& cluster, const base::NetworkId& id,
-                                                              base::Time now);
+                                                              const std::string& by, base::Time now);
 
 struct NewEndpoint {
     base::EndpointId id;
@@ -67,7 +70,8 @@ struct Departure {
 };
 [[nodiscard]] base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeId& node,
                                                      const v1::DisconnectEndpoint& request);
-[[nodiscard]] base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure);
+[[nodiscard]] base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure,
+                                                                   base::Time now);
 
 // A decision of the rotation: the key record with the network's next revision.
 [[nodiscard]] base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys);

@@ -134,10 +134,16 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
     members.set_last_ip(stored.ip());
+    store::Transaction change;
     if (network.member(endpoint.node) == nullptr) {
         add_member(members, endpoint, node->record);
+        tell(cluster, change,
+             {.kind = EventKind::kMemberJoined,
+              .network = id,
+              .node = endpoint.node,
+              .text = fmt::format("is a member, with its first endpoint, {}", stored.name())},
+             now);
     }
-    store::Transaction change;
     change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
     change.compares.emplace_back(store::ModifiedAt{key::node(endpoint.node), node->revision});
     change.puts.push_back({.key = key::endpoint(id, endpoint.id), .value = stored.SerializeAsString()});
@@ -159,7 +165,8 @@ base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeI
     return Departure{.network = id, .endpoint = endpoint, .last_of_node = network.endpoints_on(node) == 1};
 }
 
-base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure) {
+base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure,
+                                                     base::Time now) {
     const auto* network = cluster.network(departure.network);
     const auto found =
         network == nullptr ? decltype(network->endpoints.end()){} : network->endpoints.find(departure.endpoint);
@@ -169,13 +176,19 @@ base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, con
     const auto node = id_of<base::NodeId>(found->second.node_id());
     v1::MembershipRecord members = network->members.record;
     members.set_revision(members.revision() + 1);
+    store::Transaction change;
     if (network->endpoints_on(node) == 1) {
         auto& list = *members.mutable_members();
         list.erase(std::remove_if(list.begin(), list.end(),
                                   [&](const auto& m) { return id_of<base::NodeId>(m.node_id()) == node; }),
                    list.end());
+        tell(cluster, change,
+             {.kind = EventKind::kMemberLeft,
+              .network = departure.network,
+              .node = node,
+              .text = fmt::format("is no member any more: its last endpoint, {}, went", found->second.name())},
+             now);
     }
-    store::Transaction change;
     change.compares.emplace_back(store::ModifiedAt{key::members(departure.network), network->members.revision});
     change.puts.push_back({.key = key::members(departure.network), .value = members.SerializeAsString()});
     change.deletes.push_back(key::endpoint(departure.network, departure.endpoint));

@@ -168,10 +168,18 @@ base::Result<store::Transaction> create_network(const Cluster& cluster, const Ne
     }
     change.puts.push_back({.key = key::network(network.id), .value = record.SerializeAsString()});
     change.puts.push_back({.key = key::members(network.id), .value = members.SerializeAsString()});
+    tell(cluster, change,
+         {.kind = EventKind::kNetworkCreated,
+          .network = network.id,
+          .network_name = record.name(),
+          .text = fmt::format("created: {}, {}", subnet_of(record), record.encrypted() ? "encrypted" : "plain"),
+          .by = network.by},
+         now);
     return change;
 }
 
-base::Result<store::Transaction> remove_network(const Cluster& cluster, const base::NetworkId& id, base::Time now) {
+base::Result<store::Transaction> remove_network(const Cluster& cluster, const base::NetworkId& id,
+                                                const std::string& by, base::Time now) {
     const auto* network = cluster.network(id);
     if (network == nullptr) {
         return fail(Code::kNotFound, "network {}: not found", id);
@@ -199,6 +207,7 @@ base::Result<store::Transaction> remove_network(const Cluster& cluster, const ba
     }
     change.deletes.push_back(key::members(id));
     change.deletes.push_back(key::network(id));
+    tell(cluster, change, {.kind = EventKind::kNetworkRemoved, .network = id, .text = "removed", .by = by}, now);
     return change;
 }
 

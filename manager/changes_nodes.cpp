@@ -45,6 +45,12 @@ base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNod
     take_guard(cluster, change);
     take_number(change, key::Kind::kNodeIndex, index, node.id.bytes);
     change.puts.push_back({.key = key::node(node.id), .value = record.SerializeAsString()});
+    tell(cluster, change,
+         {.kind = EventKind::kNodeJoined,
+          .node = node.id,
+          .node_name = node.name,
+          .text = fmt::format("joined as {}, data address {}", node.role, node.data_address)},
+         now);
     return change;
 }
 
@@ -78,7 +84,7 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
 }
 
 base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network_id,
-                                                  const base::NodeId& node_id) {
+                                                  const base::NodeId& node_id, base::Time now) {
     const auto* network = cluster.network(network_id);
     const auto* node = cluster.node(node_id);
     const auto* member = network == nullptr ? nullptr : network->member(node_id);
@@ -99,6 +105,13 @@ base::Result<store::Transaction> renew_membership(const Cluster& cluster, const 
     }
     change.compares.emplace_back(store::ModifiedAt{key::members(network_id), network->members.revision});
     change.puts.push_back({.key = key::members(network_id), .value = members.SerializeAsString()});
+    const bool booted = member->boot_id() != node->record.boot_id();
+    tell(cluster, change,
+         {.kind = EventKind::kMemberJoined,
+          .network = network_id,
+          .node = node_id,
+          .text = fmt::format("is a member anew: its {}", booted ? "host was booted" : "data address changed")},
+         now);
     return change;
 }
 

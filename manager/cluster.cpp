@@ -29,6 +29,13 @@ bool take_prefix(std::string_view& key, std::string_view prefix) {
     return true;
 }
 
+// The number that a key ends with.
+std::optional<std::uint64_t> number_in_key(std::string_view text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+    return error == std::errc{} ? std::optional(number) : std::nullopt;
+}
+
 template <typename IdType>
 IdType id_in_key(std::string_view text) {
     return base::parse_id<IdType>("key", text).value_or(IdType{});
@@ -97,12 +104,19 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
         v1::AllocationRecord record;
         WARREN_TRY(decode(key, value, record));
         auto* numbers = allocations_of(rest);
-        std::uint32_t number = 0;
-        if (numbers != nullptr &&
-            std::from_chars(rest.data(), rest.data() + rest.size(), number, 16).ec == std::errc{}) {
-            auto& allocation = (*numbers)[number];
+        const auto number = number_in_key(rest);
+        if (numbers != nullptr && number) {
+            auto& allocation = (*numbers)[static_cast<std::uint32_t>(*number)];
             allocation.owner = id_of<base::NetworkId>(record.owner()).bytes;
             allocation.freed = record.freed() == 0 ? std::nullopt : std::optional(time_of(record.freed()));
+            return {};
+        }
+    }
+    if (take_prefix(rest, key::kEvents)) {
+        v1::EventRecord record;
+        WARREN_TRY(decode(key, value, record));
+        if (const auto sequence = number_in_key(rest)) {
+            events_.put(*sequence, std::move(record));
             return {};
         }
     }
@@ -123,11 +137,12 @@ void Cluster::erase(std::string_view key) {
         }
     } else if (take_prefix(rest, key::kAllocations)) {
         auto* numbers = allocations_of(rest);
-        std::uint32_t number = 0;
-        if (numbers != nullptr &&
-            std::from_chars(rest.data(), rest.data() + rest.size(), number, 16).ec == std::errc{}) {
-            numbers->erase(number);
+        const auto number = number_in_key(rest);
+        if (numbers != nullptr && number) {
+            numbers->erase(static_cast<std::uint32_t>(*number));
         }
+    } else if (take_prefix(rest, key::kEvents)) {
+        events_.erase(number_in_key(rest).value_or(0));
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "manager/events.h"
 #include "manager/records.h"
 #include "proto/state.pb.h"
 #include "store/store.h"
@@ -60,6 +61,7 @@ class Cluster {
 
     [[nodiscard]] const Stored<v1::NodeRecord>* node(const base::NodeId& id) const;
     [[nodiscard]] const NetworkState* network(const base::NetworkId& id) const;
+    [[nodiscard]] const EventLog& events() const { return events_; }
     // The name of a node for people; its id when it is gone.
     [[nodiscard]] std::string node_name(const base::NodeId& id) const;
 
@@ -75,6 +77,7 @@ class Cluster {
     std::map<std::uint32_t, Allocation> node_indexes_;
     std::map<std::uint32_t, Allocation> network_indexes_;
     std::map<std::uint32_t, Allocation> vnis_;
+    EventLog events_;
 
     [[nodiscard]] std::map<std::uint32_t, Allocation>* allocations_of(std::string_view& key);
 };

@@ -33,7 +33,8 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
       hub_(
           ledger_->cluster(), [this](const auto& network, auto epoch) { return secret_of(network, epoch); },
           options_.now()),
-      rotations_(*ledger_, hub_, vault_) {
+      rotations_(*ledger_, hub_, vault_),
+      events_(ledger_->cluster()) {
     ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
     for (const auto& [id, network] : cluster().networks()) {
         rotations_.mark(id);
@@ -67,13 +68,19 @@ base::Time Core::run() {
     hub_.close_silent(now - options_.heartbeat * kMissedHeartbeats, now);
     const auto next = rotations_.run(now);
     hub_.tell_acks();
+    if (const auto refusals = refusals_.due(now)) {
+        tell_alone(*refusals);
+    }
+    events_.run();
     return std::min(next.value_or(now + options_.heartbeat), now + options_.heartbeat);
 }
 
 base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
     const auto* node = cluster().node(peer.node);
     if (node == nullptr || peer.cluster != cluster().id()) {
-        return fail(Code::kDenied, "node {} is not in this cluster", peer.node);
+        base::Error why(Code::kDenied, fmt::format("node {} is not in this cluster", peer.node));
+        note_refusal(peer.text(), why);
+        return tl::unexpected<base::Error>(std::move(why));
     }
     return hub_.open(peer.node, std::move(sink), options_.now());
 }
@@ -90,6 +97,7 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
             if (auto done = hello(*node, session, message.hello()); !done) {
                 kLog.warn("node {}: refused: {}", cluster().node_name(*node), done.error().message());
                 hub_.refuse(session, done.error(), now);
+                note_refusal(fmt::format("node {}", cluster().node_name(*node)), done.error());
             }
             break;
         case v1::FromAgent::kAcks:
@@ -104,8 +112,10 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
             const auto id = id_of<base::NetworkId>(message.rotation_request().network_id());
             const auto* network = cluster().network(id);
             if (network != nullptr && network->member(*node) != nullptr) {
-                ask_rotation(id, message.rotation_request().limit() ? keymgr::Reason::kLimit : keymgr::Reason::kSaLost,
-                             base::Epoch{message.rotation_request().epoch()});
+                ask_rotation(id, {.reason = message.rotation_request().limit() ? keymgr::Reason::kLimit
+                                                                               : keymgr::Reason::kSaLost,
+                                  .about = base::Epoch{message.rotation_request().epoch()},
+                                  .node = *node});
             }
             break;
         }
@@ -128,6 +138,7 @@ void Core::session_closed(SessionId session) {
 }
 
 base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::Hello& hello) {
+    const auto now = options_.now();
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return update_node(state, node, hello); }));
     std::vector<base::NetworkId> memberships;
     for (const auto& [id, network] : cluster().networks()) {
@@ -136,9 +147,8 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
         }
     }
     for (const auto& id : memberships) {
-        WARREN_TRY(ledger_->commit([&](const Cluster& state) { return renew_membership(state, id, node); }));
+        WARREN_TRY(ledger_->commit([&](const Cluster& state) { return renew_membership(state, id, node, now); }));
     }
-    const auto now = options_.now();
     for (const auto& applied : hello.applied()) {
         hub_.acknowledge(node, applied, now);
     }
@@ -149,9 +159,27 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
     return {};
 }
 
-void Core::ask_rotation(const base::NetworkId& network, keymgr::Reason reason, base::Epoch about) {
-    if (auto asked = rotations_.request(network, reason, options_.now(), about); !asked) {
-        kLog.warn("rotation of network {} for reason {}: {}", network, keymgr::name(reason), asked.error().message());
+void Core::ask_rotation(const base::NetworkId& network, const RotationRequest& request) {
+    if (auto asked = rotations_.request(network, request, options_.now()); !asked) {
+        kLog.warn("rotation of network {} for reason {}: {}", network, keymgr::name(request.reason),
+                  asked.error().message());
+    }
+}
+
+void Core::note_refusal(const std::string& by, const base::Error& why) {
+    if (const auto event = refusals_.refused(by, why.message(), options_.now())) {
+        tell_alone(*event);
+    }
+}
+
+void Core::tell_alone(const Event& event) {
+    const auto told = ledger_->commit([&](const Cluster& state) -> base::Result<store::Transaction> {
+        store::Transaction change;
+        tell(state, change, event, options_.now());
+        return change;
+    });
+    if (!told) {
+        kLog.warn("event {}: {}", name(event.kind), told.error().message());
     }
 }
 
@@ -191,7 +219,7 @@ base::Status Core::disconnect(const base::NodeId& node, const v1::DisconnectEndp
     Departure departure;
     WARREN_TRY(ledger_->commit([&](const Cluster& state) -> base::Result<store::Transaction> {
         WARREN_TRY_ASSIGN(departure, find_departure(state, node, request));
-        return disconnect_endpoint(state, departure);
+        return disconnect_endpoint(state, departure, options_.now());
     }));
     const auto& network = *cluster().network(departure.network);
     reply.set_network_id(raw(departure.network));
@@ -201,7 +229,7 @@ base::Status Core::disconnect(const base::NodeId& node, const v1::DisconnectEndp
               cluster().node_name(node));
     // Whoever stays must not go on with keys that a former member knows.
     if (departure.last_of_node && network.record().encrypted() && network.members.record.members_size() > 0) {
-        ask_rotation(departure.network, keymgr::Reason::kMemberLeft);
+        ask_rotation(departure.network, {.reason = keymgr::Reason::kMemberLeft, .node = node});
     }
     return {};
 }

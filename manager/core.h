@@ -10,6 +10,7 @@
 #include "certs/authority.h"
 #include "certs/identity.h"
 #include "certs/token.h"
+#include "manager/event_feed.h"
 #include "manager/ledger.h"
 #include "manager/rotations.h"
 #include "manager/session_hub.h"
@@ -35,6 +36,11 @@ class Core {
     [[nodiscard]] static base::Result<std::unique_ptr<Core>> open(store::Store& store, Vault vault,
                                                                   CoreOptions options);
 
+    // Who makes the bootstrap or control call that comes next; for the events that it causes.
+    void set_caller(std::string who) { caller_ = std::move(who); }
+    // Notes that a request was refused because of who made it. The caller of the request has been told already.
+    void note_refusal(const std::string& by, const base::Error& why);
+
     // Bootstrap
     [[nodiscard]] base::Result<v1::GetRootsReply> roots(const v1::GetRootsRequest& request);
     [[nodiscard]] base::Result<v1::IssueCertificateReply> issue_certificate(const v1::IssueCertificateRequest& request);
@@ -58,6 +64,12 @@ class Core {
     [[nodiscard]] base::Result<RotationWatchId> key_rotate(const v1::KeyRotateRequest& request, Report report);
     void end_watch(RotationWatchId watch) { rotations_.end_watch(watch); }
 
+    // Reports what the log of events has, and with follow what comes, until the watch is ended.
+    [[nodiscard]] base::Result<EventWatchId> events(const v1::EventsRequest& request, EventFeed::Report report) {
+        return events_.open(request, std::move(report), options_.now());
+    }
+    void end_events(EventWatchId watch) { events_.close(watch); }
+
     // Sessions. A message that breaks the protocol ends its session.
     [[nodiscard]] base::Result<SessionId> session_opened(const certs::Identity& peer,
                                                          std::shared_ptr<SessionSink> sink);
@@ -78,6 +90,9 @@ class Core {
     std::unique_ptr<Ledger> ledger_;
     SessionHub hub_;
     Rotations rotations_;
+    EventFeed events_;
+    RefusalLimit refusals_;
+    std::string caller_;
 
     [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
     [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;
@@ -91,7 +106,9 @@ class Core {
                                        v1::EndpointReply& reply);
     [[nodiscard]] base::Status disconnect(const base::NodeId& node, const v1::DisconnectEndpoint& request,
                                           v1::EndpointReply& reply);
-    void ask_rotation(const base::NetworkId& network, keymgr::Reason reason, base::Epoch about = {});
+    void ask_rotation(const base::NetworkId& network, const RotationRequest& request);
+    // An event that belongs to no other change.
+    void tell_alone(const Event& event);
 };
 
 }  // namespace warren::manager

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "base/fault_point.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "manager/changes.h"
 #include "manager/core.h"
@@ -15,8 +14,6 @@ namespace {
 
 using base::Code;
 using base::fail;
-
-constexpr base::Log kLog{"manager"};
 
 }  // namespace
 
@@ -60,7 +57,6 @@ base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueC
     reply.set_node_id(raw(node.id));
     reply.set_cluster_id(record.id());
     reply.set_cluster_name(record.name());
-    kLog.info("node {} ({}) joined as {}", node.name, node.id, node.role);
     return reply;
 }
 
@@ -89,17 +85,15 @@ base::Result<v1::Network> Core::network_create(const v1::NetworkCreateRequest& r
     const std::vector<std::string> given(request.options().begin(), request.options().end());
     WARREN_TRY_ASSIGN(const auto options, parse_network_options(given));
     const auto now = options_.now();
-    NewNetwork network{.id = base::random_id<base::NetworkId>(), .request = request, .options = options, .keys = {}};
+    NewNetwork network{
+        .id = base::random_id<base::NetworkId>(), .request = request, .options = options, .keys = {}, .by = caller_};
     if (options.encrypted) {
         WARREN_TRY_ASSIGN(
             network.keys,
             rotations_.first_keys(network.id, {.cipher = options.cipher, .replay_window = options.replay_window}, now));
     }
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return create_network(state, network, now); }));
-    const auto& made = *cluster().network(network.id);
-    kLog.info("network {} ({}) created: {}, {}", made.record().name(), network.id, subnet_of(made.record()),
-              options.encrypted ? "encrypted" : "plain");
-    return present_network(made);
+    return present_network(*cluster().network(network.id));
 }
 
 base::Result<v1::NetworkListReply> Core::network_list(const v1::NetworkListRequest& /*request*/) {
@@ -122,8 +116,8 @@ base::Result<v1::NetworkRemoveReply> Core::network_remove(const v1::NetworkRemov
     v1::NetworkRemoveReply reply;
     reply.set_id(id.text());
     reply.set_name(cluster().network(id)->record().name());
-    WARREN_TRY(ledger_->commit([&](const Cluster& state) { return remove_network(state, id, options_.now()); }));
-    kLog.info("network {} ({}) removed", reply.name(), id);
+    WARREN_TRY(
+        ledger_->commit([&](const Cluster& state) { return remove_network(state, id, caller_, options_.now()); }));
     return reply;
 }
 
@@ -183,7 +177,8 @@ base::Result<v1::KeyStatusReply> Core::key_status(const v1::KeyStatusRequest& re
 base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& request, Report report) {
     WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
     const auto now = options_.now();
-    WARREN_TRY_ASSIGN(const auto target, rotations_.request(id, keymgr::Reason::kCommand, now));
+    WARREN_TRY_ASSIGN(const auto target,
+                      rotations_.request(id, {.reason = keymgr::Reason::kCommand, .by = caller_}, now));
     return rotations_.watch(id, target, std::move(report), now);
 }
 

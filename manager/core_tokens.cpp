@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "base/log.h"
 #include "manager/core.h"
 #include "manager/tokens.h"
 
@@ -11,8 +10,6 @@ namespace {
 
 using base::Code;
 using base::fail;
-
-constexpr base::Log kLog{"manager"};
 
 base::Result<certs::Role> token_role(const std::string& text) {
     WARREN_TRY_ASSIGN(const auto role, certs::parse_role("role", text));
@@ -59,10 +56,14 @@ base::Result<v1::TokenShowReply> Core::token_rotate(const v1::TokenRotateRequest
         const std::string key(key::kCluster);
         change.compares.emplace_back(store::ModifiedAt{key, state.cluster().revision});
         change.puts.push_back({.key = key, .value = record.SerializeAsString()});
+        tell(state, change,
+             {.kind = EventKind::kTokenRotated,
+              .text = fmt::format("the join token for the role {} was replaced", certs::name(role)),
+              .by = caller_},
+             now);
         return change;
     };
     WARREN_TRY(ledger_->commit(replace));
-    kLog.info("the join token for the role {} was replaced", certs::name(role));
     return shown_token(role);
 }
 

@@ -53,6 +53,10 @@ base::Result<std::shared_ptr<const Dispatch::Target>> Dispatch::admit(const grpc
     if (access == Access::kRemote) {
         if (auto allowed = authorise(*context.auth_context(), method, current->cluster); !allowed) {
             base::Log{"manager"}.warn("refused {}: {}", context.peer(), allowed.error().message());
+            asio::post(*current->loop, [current, caller = std::string(context.peer()), why = allowed.error()] {
+                current->core->note_refusal(caller, why);
+                current->ran();
+            });
             return base::fail_with(std::move(allowed));
         }
     }

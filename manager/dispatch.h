@@ -37,14 +37,15 @@ class Dispatch {
     void set(std::shared_ptr<const Target> target) { std::atomic_store(&target_, std::move(target)); }
     [[nodiscard]] std::shared_ptr<const Target> target() const { return std::atomic_load(&target_); }
 
-    // The target, if the caller may call the method on it.
+    // The target, if the caller may call the method on it; a caller who may not is noted in the log of events.
     [[nodiscard]] base::Result<std::shared_ptr<const Target>> admit(const grpc::CallbackServerContext& context,
                                                                     const std::string& method, Access access) const;
 
-    // Runs one call on the core's thread and finishes it with the outcome. `request` and `reply` are gRPC's and live
-    // until then.
+    // Runs one call on the core's thread, in the name of `caller`, and finishes it with the outcome. `request` and
+    // `reply` are gRPC's and live until then.
     template <typename Request, typename Reply>
-    grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const std::string& method, Access access,
+    grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const std::string& caller,
+                                    const std::string& method, Access access,
                                     base::Result<Reply> (Core::*call)(const Request&), const Request* request,
                                     Reply* reply) const {
         auto* reactor = context.DefaultReactor();
@@ -53,12 +54,16 @@ class Dispatch {
             reactor->Finish(proto::to_grpc(target.error()));
             return reactor;
         }
-        asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply] {
+        asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply, caller] {
+            target->core->set_caller(caller);
             auto result = (target->core->*call)(*request);
             if (result) {
                 *reply = *std::move(result);
                 reactor->Finish(grpc::Status::OK);
             } else {
+                if (result.error().code() == base::Code::kDenied) {
+                    target->core->note_refusal(caller, result.error());
+                }
                 reactor->Finish(proto::to_grpc(result.error()));
             }
             target->ran();

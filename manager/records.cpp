@@ -27,6 +27,10 @@ std::string endpoint(const base::NetworkId& network, const base::EndpointId& id)
 std::string keys(const base::NetworkId& id) {
     return fmt::format("{}{}", kKeys, id);
 }
+// Ordered by bytes as by number.
+std::string event(std::uint64_t sequence) {
+    return fmt::format("{}{:016x}", kEvents, sequence);
+}
 
 namespace {
 

@@ -24,6 +24,7 @@ inline constexpr std::string_view kMembers = "members/";
 inline constexpr std::string_view kEndpoints = "endpoints/";
 inline constexpr std::string_view kKeys = "keys/";
 inline constexpr std::string_view kAllocations = "alloc/";
+inline constexpr std::string_view kEvents = "events/";
 // Written by every change that adds or removes a node or a network and compared by it: names, numbers and subnets are
 // given out by one such change at a time, whoever makes it.
 inline constexpr std::string_view kGuard = "guard";
@@ -34,6 +35,7 @@ inline constexpr std::string_view kGuard = "guard";
 [[nodiscard]] std::string endpoints(const base::NetworkId& network);
 [[nodiscard]] std::string endpoint(const base::NetworkId& network, const base::EndpointId& id);
 [[nodiscard]] std::string keys(const base::NetworkId& id);
+[[nodiscard]] std::string event(std::uint64_t sequence);
 
 enum class Kind : std::uint8_t { kNodeIndex, kNetworkIndex, kVni };
 [[nodiscard]] std::string allocation(Kind kind, std::uint32_t number);

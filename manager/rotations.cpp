@@ -16,18 +16,6 @@ constexpr base::Log kLog{"manager"};
 // A decision that can't be written (disk full) is tried again this much later.
 constexpr base::Duration kRetry = std::chrono::seconds(1);
 
-std::string node_names(const Cluster& cluster, const NetworkState& network,
-                       const std::vector<base::MembershipId>& members) {
-    std::string names;
-    for (const auto& record : network.members.record.members()) {
-        if (std::find(members.begin(), members.end(), base::MembershipId{record.membership_id()}) != members.end()) {
-            names += names.empty() ? "" : ", ";
-            names += cluster.node_name(id_of<base::NodeId>(record.node_id()));
-        }
-    }
-    return names;
-}
-
 }  // namespace
 
 keymgr::Settings Rotations::settings(const NetworkState& network) const {
@@ -52,8 +40,8 @@ base::Result<v1::KeyStateRecord> Rotations::first_keys(const base::NetworkId& ne
     return record;
 }
 
-base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, keymgr::Reason reason, base::Time now,
-                                             base::Epoch about) {
+base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, const RotationRequest& request,
+                                             base::Time now) {
     base::Epoch target;
     WARREN_TRY(ledger_->commit([&](const Cluster& cluster) -> base::Result<store::Transaction> {
         const auto* network = cluster.network(id);
@@ -65,19 +53,17 @@ base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, keymgr::
                               network->record().name());
         }
         const auto before = read_keys(network->keys.record);
-        const auto asked = keymgr::request(before, reason, settings(*network), now, about);
+        const auto asked = keymgr::request(before, request.reason, settings(*network), now, request.about);
         target = asked.target;
         store::Transaction change;
         if (asked.state != before) {
             change.compares.emplace_back(store::ModifiedAt{key::keys(id), network->keys.revision});
             change.puts.push_back(
                 {.key = key::keys(id), .value = write_keys(asked.state, network->keys.record).SerializeAsString()});
+            tell_request(cluster, change, id, request, asked.target, now);
         }
         return change;
     }));
-    const auto* network = ledger_->cluster().network(id);
-    kLog.info("network {}: rotation asked for ({}), epoch {} will serve it", network->record().name(),
-              keymgr::name(reason), target);
     mark(id);
     return target;
 }
@@ -133,7 +119,7 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
         }
         decision = keymgr::step(read_keys(now_is->keys.record), hub_->members(*now_is, now), settings(*now_is), now,
                                 base::Revision{now_is->revision().value + 1}, dice);
-        return decision.state ? write(*now_is, decision) : store::Transaction{};
+        return decision.state ? write(*now_is, decision, now) : store::Transaction{};
     });
     if (!written) {
         kLog.error("network {}: the rotation can't go on: {}", network->record().name(), written.error().message());
@@ -144,7 +130,6 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
     if (network == nullptr) {
         return;
     }
-    report_events(*network, decision);
     if (decision.state) {
         mark(id);
     } else if (decision.wakeup) {
@@ -152,7 +137,8 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
     }
 }
 
-base::Result<store::Transaction> Rotations::write(const NetworkState& network, const keymgr::Decision& decision) const {
+base::Result<store::Transaction> Rotations::write(const NetworkState& network, const keymgr::Decision& decision,
+                                                  base::Time now) const {
     const auto id = id_of<base::NetworkId>(network.record().id());
     auto record = write_keys(*decision.state, network.keys.record);
     if (decision.make) {
@@ -164,22 +150,16 @@ base::Result<store::Transaction> Rotations::write(const NetworkState& network, c
             stored->clear_sealed_secret();
         }
     }
-    if (decision.announce) {
-        return save_keys(network, record);
-    }
     store::Transaction change;
-    change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
-    change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
-    change.puts.push_back({.key = key::keys(id), .value = record.SerializeAsString()});
-    return change;
-}
-
-void Rotations::report_events(const NetworkState& network, const keymgr::Decision& decision) const {
-    for (const auto& event : decision.events) {
-        const auto names = node_names(ledger_->cluster(), network, event.members);
-        kLog.info("network {}: epoch {} {}{}{}", network.record().name(), event.epoch, keymgr::name(event.kind),
-                  names.empty() ? "" : ": ", names);
+    if (decision.announce) {
+        WARREN_TRY_ASSIGN(change, save_keys(network, record));
+    } else {
+        change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
+        change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
+        change.puts.push_back({.key = key::keys(id), .value = record.SerializeAsString()});
     }
+    tell_step(ledger_->cluster(), change, network, decision, now);
+    return change;
 }
 
 void Rotations::report_progress(base::Time now) {

@@ -7,6 +7,7 @@
 
 #include "keymgr/rotation.h"
 #include "manager/ledger.h"
+#include "manager/rotation_events.h"
 #include "manager/session_hub.h"
 #include "manager/vault.h"
 #include "proto/control.pb.h"
@@ -31,8 +32,8 @@ class Rotations {
                                                               base::Time now) const;
 
     // Asks for a rotation of an encrypted network; the epoch that will serve the request.
-    [[nodiscard]] base::Result<base::Epoch> request(const base::NetworkId& network, keymgr::Reason reason,
-                                                    base::Time now, base::Epoch about = {});
+    [[nodiscard]] base::Result<base::Epoch> request(const base::NetworkId& network, const RotationRequest& request,
+                                                    base::Time now);
 
     // Reports the progress of a request until it is done or the watch is ended.
     [[nodiscard]] RotationWatchId watch(const base::NetworkId& network, base::Epoch target, Report report,
@@ -63,9 +64,8 @@ class Rotations {
     std::uint64_t next_watch_ = 1;
 
     void step(const base::NetworkId& network, base::Time now);
-    [[nodiscard]] base::Result<store::Transaction> write(const NetworkState& network,
-                                                         const keymgr::Decision& decision) const;
-    void report_events(const NetworkState& network, const keymgr::Decision& decision) const;
+    [[nodiscard]] base::Result<store::Transaction> write(const NetworkState& network, const keymgr::Decision& decision,
+                                                         base::Time now) const;
     void report_progress(base::Time now);
 };
 

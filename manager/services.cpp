@@ -1,7 +1,6 @@
 #include "manager/services.h"
 
-#include <deque>
-#include <mutex>
+#include "manager/report_stream.h"
 
 namespace warren::manager {
 
@@ -13,26 +12,31 @@ constexpr base::Log kLog{"manager"};
 
 grpc::ServerUnaryReactor* BootstrapService::GetRoots(grpc::CallbackServerContext* context,
                                                      const v1::GetRootsRequest* request, v1::GetRootsReply* reply) {
-    return dispatch_->unary(*context, "/warren.v1.Bootstrap/GetRoots", Dispatch::Access::kRemote, &Core::roots, request,
-                            reply);
+    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/GetRoots", Dispatch::Access::kRemote,
+                            &Core::roots, request, reply);
 }
 
 grpc::ServerUnaryReactor* BootstrapService::IssueCertificate(grpc::CallbackServerContext* context,
                                                              const v1::IssueCertificateRequest* request,
                                                              v1::IssueCertificateReply* reply) {
-    return dispatch_->unary(*context, "/warren.v1.Bootstrap/IssueCertificate", Dispatch::Access::kRemote,
-                            &Core::issue_certificate, request, reply);
+    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/IssueCertificate",
+                            Dispatch::Access::kRemote, &Core::issue_certificate, request, reply);
+}
+
+std::string ControlService::caller(const grpc::CallbackServerContext& context) const {
+    return who_ ? who_(context.peer()) : context.peer();
 }
 
 void ControlService::log_change(const grpc::CallbackServerContext& context, std::string_view method) const {
-    kLog.info("{} asked for by {}", method, who_ ? who_(context.peer()) : context.peer());
+    kLog.info("{} asked for by {}", method, caller(context));
 }
 
 template <typename Request, typename Reply>
 grpc::ServerUnaryReactor* ControlService::call(grpc::CallbackServerContext* context, const char* method,
                                                base::Result<Reply> (Core::*function)(const Request&),
                                                const Request* request, Reply* reply) {
-    return dispatch_->unary(*context, std::string("/warren.v1.Control/") + method, access_, function, request, reply);
+    return dispatch_->unary(*context, caller(*context), std::string("/warren.v1.Control/") + method, access_, function,
+                            request, reply);
 }
 
 grpc::ServerUnaryReactor* ControlService::TokenShow(grpc::CallbackServerContext* context,
@@ -98,116 +102,44 @@ grpc::ServerUnaryReactor* ControlService::KeyStatus(grpc::CallbackServerContext*
     return call(context, "KeyStatus", &Core::key_status, request, reply);
 }
 
-namespace {
-
-// The stream of one `key rotate`. The core's thread queues reports, gRPC's threads send them; it ends with the rotation
-// or with the caller.
-class RotationStream final : public grpc::ServerWriteReactor<v1::RotationProgress> {
-  public:
-    // Owns itself, until gRPC is done with it and the watch is ended.
-    static RotationStream* start(std::shared_ptr<const Dispatch::Target> target, v1::KeyRotateRequest request) {
-        auto self = std::make_shared<RotationStream>(std::move(target), std::move(request));
-        self->self_ = self;
-        asio::post(*self->target_->loop, [self] { self->begin(); });
-        return self.get();
+template <typename Message>
+grpc::ServerWriteReactor<Message>* ControlService::stream(grpc::CallbackServerContext* context, const char* method,
+                                                          typename ReportStream<Message>::Begin begin) {
+    auto target = dispatch_->admit(*context, std::string("/warren.v1.Control/") + method, access_);
+    if (!target) {
+        return new RefusedReport<Message>(target.error());
     }
-
-    RotationStream(std::shared_ptr<const Dispatch::Target> target, v1::KeyRotateRequest request)
-        : target_(std::move(target)), request_(std::move(request)) {}
-
-    void OnWriteDone(bool ok) override {
-        const std::lock_guard guard(mutex_);
-        queue_.pop_front();
-        writing_ = false;
-        if (!ok) {
-            end(grpc::Status::CANCELLED);
-        } else {
-            advance();
-        }
-    }
-    void OnCancel() override {
-        const std::lock_guard guard(mutex_);
-        end(grpc::Status::CANCELLED);
-    }
-    void OnDone() override {
-        // After begin(), which was posted before; on the core's thread, which add() runs on.
-        asio::post(*target_->loop, [self = std::move(self_)] {
-            if (self->watch_) {
-                self->target_->core->end_watch(*self->watch_);
-            }
-        });
-    }
-
-  private:
-    std::shared_ptr<const Dispatch::Target> target_;
-    v1::KeyRotateRequest request_;
-    std::optional<RotationWatchId> watch_;  // the core's thread only
-    std::shared_ptr<RotationStream> self_;
-    std::mutex mutex_;
-    std::deque<v1::RotationProgress> queue_;  // a message stays where it is while gRPC sends it
-    bool writing_ = false;
-    bool last_queued_ = false;
-    bool finished_ = false;
-
-    void begin() {
-        auto watch =
-            target_->core->key_rotate(request_, [this](const v1::RotationProgress& progress) { add(progress); });
-        if (watch) {
-            watch_ = *watch;
-        } else {
-            const std::lock_guard guard(mutex_);
-            end(proto::to_grpc(watch.error()));
-        }
-        target_->ran();
-    }
-
-    void add(const v1::RotationProgress& progress) {
-        const std::lock_guard guard(mutex_);
-        if (last_queued_) {
-            return;
-        }
-        queue_.push_back(progress);
-        last_queued_ = progress.done() || request_.detach();
-        advance();
-    }
-
-    void advance() {
-        if (writing_ || finished_) {
-            return;
-        }
-        if (!queue_.empty()) {
-            writing_ = true;
-            StartWrite(&queue_.front());
-        } else if (last_queued_) {
-            end(grpc::Status::OK);
-        }
-    }
-
-    void end(const grpc::Status& status) {
-        if (!finished_) {
-            finished_ = true;
-            Finish(status);
-        }
-    }
-};
-
-// A call that is refused before it began.
-class RefusedStream final : public grpc::ServerWriteReactor<v1::RotationProgress> {
-  public:
-    explicit RefusedStream(const base::Error& why) { Finish(proto::to_grpc(why)); }
-    void OnDone() override { delete this; }
-};
-
-}  // namespace
+    return ReportStream<Message>::start(*std::move(target), caller(*context), std::move(begin));
+}
 
 grpc::ServerWriteReactor<v1::RotationProgress>* ControlService::KeyRotate(grpc::CallbackServerContext* context,
                                                                           const v1::KeyRotateRequest* request) {
     log_change(*context, "key rotate");
-    auto target = dispatch_->admit(*context, "/warren.v1.Control/KeyRotate", access_);
-    if (!target) {
-        return new RefusedStream(target.error());
-    }
-    return RotationStream::start(*std::move(target), *request);
+    using Stream = ReportStream<v1::RotationProgress>;
+    return stream<v1::RotationProgress>(
+        context, "KeyRotate",
+        [request = *request](Core& core, const Stream::Report& report) -> base::Result<std::function<void()>> {
+            const auto detach = request.detach();
+            WARREN_TRY_ASSIGN(const auto watch,
+                              core.key_rotate(request, [report, detach](const v1::RotationProgress& progress) {
+                                  report(progress, progress.done() || detach);
+                              }));
+            return [&core, watch] { core.end_watch(watch); };
+        });
+}
+
+grpc::ServerWriteReactor<v1::EventsReply>* ControlService::Events(grpc::CallbackServerContext* context,
+                                                                  const v1::EventsRequest* request) {
+    using Stream = ReportStream<v1::EventsReply>;
+    return stream<v1::EventsReply>(
+        context, "Events",
+        [request = *request](Core& core, const Stream::Report& report) -> base::Result<std::function<void()>> {
+            const auto follow = request.follow();
+            WARREN_TRY_ASSIGN(const auto watch, core.events(request, [report, follow](const v1::EventsReply& reply) {
+                report(reply, !follow);
+            }));
+            return [&core, watch] { core.end_events(watch); };
+        });
 }
 
 }  // namespace warren::manager

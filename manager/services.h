@@ -1,6 +1,6 @@
 #pragma once
 
-#include "manager/dispatch.h"
+#include "manager/report_stream.h"
 #include "proto/bootstrap.grpc.pb.h"
 #include "proto/control.grpc.pb.h"
 #include "proto/session.grpc.pb.h"
@@ -36,7 +36,7 @@ class ControlService final : public v1::Control::CallbackService {
   public:
     ControlService(const Dispatch& dispatch, Dispatch::Access access) : dispatch_(&dispatch), access_(access) {}
 
-    // Who calls, from the connection's name; for the log lines of changes.
+    // Who calls, from the connection's name; for the log lines and events of changes.
     void set_caller(std::function<std::string(const std::string&)> who) { who_ = std::move(who); }
 
     grpc::ServerUnaryReactor* TokenShow(grpc::CallbackServerContext* context, const v1::TokenShowRequest* request,
@@ -64,6 +64,8 @@ class ControlService final : public v1::Control::CallbackService {
                                         v1::KeyStatusReply* reply) override;
     grpc::ServerWriteReactor<v1::RotationProgress>* KeyRotate(grpc::CallbackServerContext* context,
                                                               const v1::KeyRotateRequest* request) override;
+    grpc::ServerWriteReactor<v1::EventsReply>* Events(grpc::CallbackServerContext* context,
+                                                      const v1::EventsRequest* request) override;
 
   private:
     const Dispatch* dispatch_;
@@ -74,6 +76,10 @@ class ControlService final : public v1::Control::CallbackService {
     grpc::ServerUnaryReactor* call(grpc::CallbackServerContext* context, const char* method,
                                    base::Result<Reply> (Core::*function)(const Request&), const Request* request,
                                    Reply* reply);
+    template <typename Message>
+    grpc::ServerWriteReactor<Message>* stream(grpc::CallbackServerContext* context, const char* method,
+                                              typename ReportStream<Message>::Begin begin);
+    [[nodiscard]] std::string caller(const grpc::CallbackServerContext& context) const;
     void log_change(const grpc::CallbackServerContext& context, std::string_view method) const;
 };
 

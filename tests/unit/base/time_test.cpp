@@ -31,6 +31,26 @@ TEST(FormatAge, HasTwoUnitsAtMost) {
     EXPECT_EQ(format_age(-5s), "0 ms");
 }
 
+TEST(ParseMoment, TakesTimesAndDurations) {
+    const Time now(1'800'000'000'000ms);
+    const Time noon(1'769'860'800'000ms);
+    EXPECT_EQ(parse_moment("--since", "2026-01-31T12:00:00Z", now), noon);
+    EXPECT_EQ(parse_moment("--since", "2026-01-31 12:00:00 UTC", now), noon);
+    EXPECT_EQ(parse_moment("--since", "2026-01-31 12:00:00", now), noon);
+    EXPECT_EQ(parse_moment("--since", "2026-01-31", now), noon - 12h);
+    EXPECT_EQ(parse_moment("--since", "90m", now), now - 90min);
+    EXPECT_EQ(parse_moment("--since", format_utc(now), now), now);
+}
+
+TEST(ParseMoment, Refuses) {
+    for (const auto* bad : {"", "yesterday", "2026-02-30", "2026-13-01", "2026-1-31", "2026-01-31T24:00:00",
+                            "2026-01-31T12:00", "2026-01-31T12:00:00+01:00", "2026-01-31x", "12:00:00"}) {
+        EXPECT_FALSE(parse_moment("--since", bad, Time())) << bad;
+    }
+    EXPECT_EQ(parse_moment("--since", "noon", Time()).error().message(),
+              "--since 'noon': must be a time such as 2026-01-31T12:00:00Z, or how long ago, such as 2h");
+}
+
 TEST(FormatUtc, CutsToTheSecond) {
     EXPECT_EQ(format_utc(Time(1'800'000'000'999ms)), "2027-01-15 08:00:00 UTC");
 }

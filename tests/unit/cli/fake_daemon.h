@@ -80,6 +80,9 @@ struct FakeControl final : v1::Control::Service {
     std::vector<v1::KeyRotateRequest> rotate_asked;
     std::function<grpc::Status(grpc::ServerContext&, grpc::ServerWriter<v1::RotationProgress>&)> rotate;
 
+    std::vector<v1::EventsRequest> events_asked;
+    std::function<grpc::Status(grpc::ServerContext&, grpc::ServerWriter<v1::EventsReply>&)> events;
+
     using Context = grpc::ServerContext;
     grpc::Status TokenShow(Context* /*c*/, const v1::TokenShowRequest* q, v1::TokenShowReply* r) override {
         return token(q, r);
@@ -120,6 +123,11 @@ struct FakeControl final : v1::Control::Service {
                            grpc::ServerWriter<v1::RotationProgress>* writer) override {
         rotate_asked.push_back(*q);
         return rotate(*context, *writer);
+    }
+    grpc::Status Events(Context* context, const v1::EventsRequest* q,
+                        grpc::ServerWriter<v1::EventsReply>* writer) override {
+        events_asked.push_back(*q);
+        return events(*context, *writer);
     }
 };
 

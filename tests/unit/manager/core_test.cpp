@@ -17,6 +17,7 @@ namespace warren::manager {
 namespace {
 
 using base::Code;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 
@@ -206,6 +207,40 @@ class CoreTest : public testing::Test {
         }
         core_->session_message(from.session, message);
         (void)core_->run();
+    }
+
+    // A rotation on command, to its end.
+    void rotate_whole(const std::string& network, const Joined& one, const Joined& other) {
+        v1::KeyRotateRequest request;
+        request.set_network(network);
+        v1::RotationProgress last;
+        ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { last = progress; }));
+        (void)core_->run();
+        for (int step = 0; step < 20 && !last.done(); ++step) {
+            acknowledge(one);
+            acknowledge(other);
+            now_ += 1s;
+            v1::FromAgent beat;
+            beat.mutable_heartbeat();
+            core_->session_message(one.session, beat);
+            core_->session_message(other.session, beat);
+            (void)core_->run();
+        }
+        EXPECT_TRUE(last.done());
+    }
+
+    v1::EventsReply events() {
+        v1::EventsReply all;
+        EXPECT_TRUE(core_->events({}, [&](const auto& reply) { all = reply; }));
+        return all;
+    }
+    std::vector<std::string> kinds() {
+        const auto told = events();
+        std::vector<std::string> all;
+        for (const auto& event : told.events()) {
+            all.push_back(event.kind());
+        }
+        return all;
     }
 
     std::filesystem::path directory_;
@@ -533,6 +568,64 @@ TEST_F(CoreTest, SecretsAreSealedAtRest) {
         EXPECT_EQ(item.value.find(secret), std::string::npos) << item.key;
         EXPECT_EQ(item.value.find(token_secret), std::string::npos) << item.key;
     }
+}
+
+TEST_F(CoreTest, EventsTellTheStoryOfANetwork) {
+    core_->set_caller("uid 0, pid 4711");
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    acknowledge(m1);
+    acknowledge(w1);
+    rotate_whole("net1", m1, w1);
+    ASSERT_EQ(disconnect(w1, "net1", "b").error(), "");
+    EXPECT_THAT(kinds(), ElementsAre("node-joined", "node-joined", "network-created", "member-joined", "member-joined",
+                                     "rotation-requested", "epoch-installing", "epoch-active", "epoch-retired",
+                                     "member-left", "rotation-requested", "epoch-installing"));
+    const auto asked = events().events(5);
+    EXPECT_EQ(asked.by(), "uid 0, pid 4711");
+    EXPECT_EQ(asked.network(), "net1");
+    EXPECT_EQ(asked.epoch(), 2U);
+    EXPECT_EQ(events().events(9).node(), "w1");
+    EXPECT_EQ(events().events(11).text(), "epoch 3 is being installed: member-left");
+    const auto before = events().last();
+    open();
+    EXPECT_EQ(events().last(), before) << "a manager that begins tells nothing twice";
+}
+
+TEST_F(CoreTest, AnSaAtItsLimitIsToldOnceHoweverOftenAnAgentSaysSo) {
+    const auto m1 = own_session();
+    const auto network = create("net1", {"encrypted"}).value();
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    v1::FromAgent message;
+    auto& request = *message.mutable_rotation_request();
+    request.set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+    request.set_epoch(1);
+    request.set_limit(true);
+    for (int i = 0; i < 100; ++i) {
+        core_->session_message(m1.session, message);
+        (void)core_->run();
+    }
+    const auto all = kinds();
+    EXPECT_EQ(std::count(all.begin(), all.end(), "limit-reached"), 1);
+    EXPECT_THAT(events().events(3).text(), HasSubstr("an SA of epoch 1 has come near its limit"));
+    EXPECT_EQ(events().events(3).node(), "m1");
+}
+
+// A refused change tells nothing, and refusals are bounded.
+TEST_F(CoreTest, RefusalsAreToldAndLimited) {
+    EXPECT_FALSE(create("net/1"));
+    EXPECT_THAT(kinds(), ElementsAre("node-joined"));
+    for (int i = 0; i < 1000; ++i) {
+        core_->note_refusal("ipv4:198.51.100.7:1234", base::Error(Code::kDenied, "needs a client certificate"));
+    }
+    (void)core_->run();
+    const auto all = kinds();
+    EXPECT_LT(std::count(all.begin(), all.end(), "refused"), 10);
+    EXPECT_EQ(events().events(1).by(), "ipv4:198.51.100.7:1234");
 }
 
 }  // namespace
