@@ -1,15 +1,11 @@
 #include "agent/agent.h"
 
-#include <grpcpp/create_channel.h>
-#include <grpcpp/support/channel_arguments.h>
-
 #include <algorithm>
 #include <asio/post.hpp>
 #include <utility>
 
 #include "base/log.h"
 #include "base/random.h"
-#include "certs/grpc_credentials.h"
 #include "overlay/underlay.h"
 #include "proto/secrets.h"
 #include "proto/wire.h"
@@ -51,6 +47,8 @@ std::string network_of(const v1::FromManager& message) {
         case v1::FromManager::kEndpointReply:
             return message.endpoint_reply().network_id();
         case v1::FromManager::kWelcome:
+        case v1::FromManager::kTrust:
+        case v1::FromManager::kCertificate:
         case v1::FromManager::kHeartbeat:
         case v1::FromManager::MESSAGE_NOT_SET:
             break;
@@ -74,6 +72,11 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       facts_(std::move(facts)),
       started_(options_.now()),
       fabric_(std::move(fabric)),
+      keeper_({.loop = &loop,
+               .directory = options_.certificates,
+               .now = options_.now,
+               .send = [this](v1::FromAgent message) { session_->send(std::move(message)); },
+               .renew_own = options_.renew_own}),
       session_timer_(loop),
       tick_timer_(loop),
       key_events_(loop),
@@ -89,6 +92,7 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
+    keeper_.stop();
     session_.reset();
     session_timer_.cancel();
     tick_timer_.cancel();
@@ -102,18 +106,12 @@ void Agent::stop() {
 base::Status Agent::enter(Membership&& membership) {
     WARREN_TRY_ASSIGN(const auto address, base::parse_ip("data address", membership.config.data_address()));
     WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", address));
-    WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(membership.identity));
-    grpc::ChannelArguments arguments;
-    // A dead path is noticed by heartbeats; these bound how long gRPC itself waits between its attempts to connect, and
-    // for one of them ("min" is its word for that): a host that boots answers no SYN at first.
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
-    arguments.SetMaxReceiveMessageSize(-1);  // a snapshot is as large as its network
-    channel_ = grpc::CreateCustomChannel(membership.config.managers(0), credentials, arguments);
+    WARREN_TRY_ASSIGN(channel_, make_channel(membership.identity, membership.config.managers(0)));
     underlay_device_ = underlay.ifname;
     underlay_mtu_ = underlay.mtu;
     membership_ = std::move(membership);
+    keeper_.enter(membership_->identity, membership_->config.managers(0));
+    channel_generation_ = keeper_.generation();
     awaited_entry_.reset();
     open_session();
     return {};
@@ -137,6 +135,28 @@ Self Agent::self() const {
 // ---- session ----
 
 void Agent::open_session() {
+    const bool first = keeper_.readmit_first(session_failures_, [this](const base::Status& outcome) {
+        if (outcome || !keeper_.expired()) {
+            start_session();
+        } else {
+            retry_session(outcome.error());
+        }
+    });
+    if (!first) {
+        start_session();
+    }
+}
+
+void Agent::start_session() {
+    if (!channel_ || channel_generation_ != keeper_.generation()) {
+        auto channel = make_channel(membership_->identity, membership_->config.managers(0));
+        if (!channel) {
+            retry_session(channel.error());
+            return;
+        }
+        channel_ = *std::move(channel);
+        channel_generation_ = keeper_.generation();
+    }
     welcomed_ = false;
     heard_ = options_.now();
     session_ = std::make_unique<SessionClient>(
@@ -147,16 +167,7 @@ void Agent::open_session() {
 }
 
 void Agent::close_session(const base::Error& why) {
-    const auto now = options_.now();
-    if (welcomed_ || session_error_ != why.message()) {
-        kLog.warn("session with manager {} ended: {}", membership_->config.managers(0), why.message());
-    }
-    session_error_ = why.message();
-    if (welcomed_) {
-        session_since_ = now;
-        session_failures_ = 0;
-    }
-    welcomed_ = false;
+    keeper_.session_ended();
     session_.reset();
     for (auto& [id, pending] : std::exchange(pending_, {})) {
         pending.fail(
@@ -164,6 +175,18 @@ void Agent::close_session(const base::Error& why) {
                         fmt::format("the session with manager {} ended: {}; the change may or may not have been "
                                     "made, see warren endpoint ls",
                                     membership_->config.managers(0), why.message())));
+    }
+    retry_session(why);
+}
+
+void Agent::retry_session(const base::Error& why) {
+    if (welcomed_ || session_error_ != why.message()) {
+        kLog.warn("no session with manager {}: {}", membership_->config.managers(0), why.message());
+    }
+    session_error_ = why.message();
+    if (std::exchange(welcomed_, false)) {
+        session_since_ = options_.now();
+        session_failures_ = 0;
     }
     // One that is there and refuses us is not asked as often as one that is away.
     const bool away = why.code() == base::Code::kUnavailable;
@@ -187,6 +210,7 @@ void Agent::send_hello() {
     }
     hello.set_esp_problem(facts_.esp_problem);
     hello.set_node_name(membership_->config.node_name());
+    *hello.mutable_certificate() = keeper_.use();
     for (auto& [id, state] : networks_) {
         state.acked = {};
         const auto own = state.view.members.find(self().node);
@@ -229,6 +253,12 @@ void Agent::handle(v1::FromManager message) {
         case v1::FromManager::kEndpointReply:
             answer(message.endpoint_reply());
             break;
+        case v1::FromManager::kTrust:
+            keeper_.take_trust(message.trust());
+            break;
+        case v1::FromManager::kCertificate:
+            keeper_.take_certificate(message.certificate());
+            break;
         case v1::FromManager::kHeartbeat:
         case v1::FromManager::MESSAGE_NOT_SET:
             break;
@@ -258,6 +288,7 @@ void Agent::welcome(const v1::Welcome& welcome) {
     if (awaited_.empty()) {
         snapshots_complete();
     }
+    keeper_.session_began();
 }
 
 void Agent::snapshot(const v1::NetworkSnapshot& message) {
@@ -427,6 +458,7 @@ void Agent::on_firewall_events() {
 
 void Agent::tick() {
     const auto now = options_.now();
+    keeper_.tick();
     if (session_ && now - heard_ > heartbeat_ * kMissedHeartbeats) {
         close_session(base::Error(base::Code::kUnavailable, "the manager says nothing"));
     } else if (session_ && welcomed_ && now - heard_ >= heartbeat_ / 2) {

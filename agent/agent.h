@@ -12,6 +12,7 @@
 
 #include "agent/fabric.h"
 #include "agent/host_facts.h"
+#include "agent/identity_keeper.h"
 #include "agent/session_client.h"
 #include "agent/view.h"
 #include "base/time.h"
@@ -29,6 +30,9 @@ struct Membership {
 
 struct AgentOptions {
     std::string version;
+    std::filesystem::path certificates;  // the directory of the identity's files
+    // A manager in the same process, see IdentityKeeper::Links.
+    std::function<base::Result<v1::ReadmitReply>(const std::string& request_pem)> renew_own;
     base::Clock now = base::system_now;
 };
 
@@ -61,6 +65,8 @@ class Agent {
     void disconnect(const v1::NetworkDisconnectRequest& request, const Respond<v1::NetworkDisconnectReply>& respond);
     void status(v1::StatusReply& reply);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> info() const;
+    [[nodiscard]] base::Result<v1::CertShowReply> certificate() const;
+    void renew_certificate(const Respond<v1::CertShowReply>& respond);
 
     void stop();
 
@@ -96,7 +102,9 @@ class Agent {
     std::string underlay_device_;
     base::Mtu underlay_mtu_;
 
+    IdentityKeeper keeper_;
     std::shared_ptr<grpc::Channel> channel_;
+    unsigned channel_generation_ = 0;  // of the identity that the channel shows
     std::unique_ptr<SessionClient> session_;
     bool welcomed_ = false;
     base::Time session_since_;
@@ -121,7 +129,9 @@ class Agent {
     bool reconcile_posted_ = false;
 
     void open_session();
+    void start_session();
     void close_session(const base::Error& why);
+    void retry_session(const base::Error& why);
     void send_hello();
     void handle(v1::FromManager message);
     void welcome(const v1::Welcome& welcome);

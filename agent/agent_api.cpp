@@ -247,6 +247,22 @@ base::Result<v1::ClusterInfoReply> Agent::info() const {
     return describe(*membership_);
 }
 
+base::Result<v1::CertShowReply> Agent::certificate() const {
+    if (!membership_) {
+        WARREN_TRY(info());
+        return fail(Code::kPrecondition, "{}", awaited_entry_->problem);
+    }
+    return keeper_.show();
+}
+
+void Agent::renew_certificate(const Respond<v1::CertShowReply>& respond) {
+    if (auto ready = check_session(); !ready) {
+        respond(base::fail_with(std::move(ready)));
+        return;
+    }
+    keeper_.renew(respond);
+}
+
 void Agent::await_entry(const Membership& membership, const base::Error& why) {
     awaited_entry_ =
         Entry{.cluster = describe(membership),
@@ -257,9 +273,13 @@ void Agent::await_entry(const Membership& membership, const base::Error& why) {
 std::vector<std::string> Agent::problems() const {
     std::vector<std::string> problems;
     if (!welcomed_) {
-        problems.push_back(fmt::format("no session with manager {}{}{}: is it running and its port open?",
-                                       membership_->config.managers(0), session_error_.empty() ? "" : ": ",
-                                       session_error_));
+        // An expired certificate is the reason, and the error says what to do.
+        problems.push_back(fmt::format("no session with manager {}{}{}{}", membership_->config.managers(0),
+                                       session_error_.empty() ? "" : ": ", session_error_,
+                                       keeper_.expired() ? "" : ": is it running and its port open?"));
+    }
+    if (auto problem = keeper_.problem()) {
+        problems.push_back(*std::move(problem));
     }
     for (const auto& [id, state] : networks_) {
         for (const auto& problem : state.applied.problems) {

@@ -61,9 +61,8 @@ base::Result<certs::Roots> fetch_roots(const std::string& manager, const certs::
     if (!status.ok()) {
         return tl::unexpected<base::Error>(failed_call(manager, status));
     }
-    WARREN_TRY_ASSIGN(auto roots, certs::Roots::parse("the manager's roots", reply.roots_pem()));
-    WARREN_TRY(token.check(roots));
-    return roots;
+    WARREN_TRY_ASSIGN(const auto roots, certs::Roots::parse("the manager's roots", reply.roots_pem()));
+    return token.trusted(roots);
 }
 
 base::Result<v1::IssueCertificateReply> fetch_certificate(const std::string& manager, const certs::JoinToken& token,

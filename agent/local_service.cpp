@@ -68,6 +68,17 @@ grpc::ServerUnaryReactor* LocalService::NetworkDisconnect(grpc::CallbackServerCo
     return posted(context, reply, [this, request](auto respond) { agent_->disconnect(*request, std::move(respond)); });
 }
 
+grpc::ServerUnaryReactor* LocalService::CertShow(grpc::CallbackServerContext* context,
+                                                 const v1::CertShowRequest* /*request*/, v1::CertShowReply* reply) {
+    return posted(context, reply, [this](auto respond) { respond(agent_->certificate()); });
+}
+
+grpc::ServerUnaryReactor* LocalService::CertRenew(grpc::CallbackServerContext* context,
+                                                  const v1::CertRenewRequest* /*request*/, v1::CertShowReply* reply) {
+    log_change(*context, "cert renew");
+    return posted(context, reply, [this](auto respond) { agent_->renew_certificate(std::move(respond)); });
+}
+
 grpc::ServerUnaryReactor* LocalService::Status(grpc::CallbackServerContext* context,
                                                const v1::StatusRequest* /*request*/, v1::StatusReply* reply) {
     return posted(context, reply, [this](auto respond) {

@@ -37,6 +37,10 @@ class LocalService final : public v1::Local::CallbackService {
     grpc::ServerUnaryReactor* NetworkDisconnect(grpc::CallbackServerContext* context,
                                                 const v1::NetworkDisconnectRequest* request,
                                                 v1::NetworkDisconnectReply* reply) override;
+    grpc::ServerUnaryReactor* CertShow(grpc::CallbackServerContext* context, const v1::CertShowRequest* request,
+                                       v1::CertShowReply* reply) override;
+    grpc::ServerUnaryReactor* CertRenew(grpc::CallbackServerContext* context, const v1::CertRenewRequest* request,
+                                        v1::CertShowReply* reply) override;
     grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
                                      v1::StatusReply* reply) override;
 

@@ -63,7 +63,7 @@ base::Result<std::optional<Membership>> MembershipFiles::load() const {
     if (!std::filesystem::exists(directory())) {
         return std::optional<Membership>();
     }
-    WARREN_TRY_ASSIGN(auto identity, certs::load_identity(directory() / "certs"));
+    WARREN_TRY_ASSIGN(auto identity, certs::load_identity(certificates()));
     if (!identity) {
         return fail(Code::kInternal, "{}: has no certificate; put back its files, or move it away to leave the cluster",
                     directory().native());

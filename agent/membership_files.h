@@ -18,6 +18,7 @@ class MembershipFiles {
 
     [[nodiscard]] std::filesystem::path directory() const { return state_dir_ / "cluster"; }
     [[nodiscard]] std::filesystem::path manager_directory() const { return directory() / "manager"; }
+    [[nodiscard]] std::filesystem::path certificates() const { return directory() / "certs"; }
     [[nodiscard]] std::filesystem::path staging() const { return state_dir_ / "cluster.new"; }
 
     // Nothing when this host is in no cluster. Torn or foreign files are an error that names the file and the way out.

@@ -2,6 +2,8 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <asio/post.hpp>
@@ -9,10 +11,23 @@
 #include <mutex>
 #include <utility>
 
+#include "certs/grpc_credentials.h"
 #include "proto/session.grpc.pb.h"
 #include "proto/status.h"
 
 namespace warren::agent {
+
+base::Result<std::shared_ptr<grpc::Channel>> make_channel(const certs::NodeIdentity& self, const std::string& manager) {
+    WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(self));
+    grpc::ChannelArguments arguments;
+    // A dead path is noticed by heartbeats; these bound how long gRPC itself waits between its attempts to connect, and
+    // for one of them ("min" is its word for that): a host that boots answers no SYN at first.
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
+    arguments.SetMaxReceiveMessageSize(-1);  // a snapshot is as large as its network
+    return grpc::CreateCustomChannel(manager, credentials, arguments);
+}
 
 // Alive until gRPC is done with it and its owner has let go: it holds itself until OnDone().
 class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent, v1::FromManager>,

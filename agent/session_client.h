@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "base/error.h"
+#include "base/result.h"
+#include "certs/node_identity.h"
 #include "proto/session.pb.h"
 
 namespace grpc {
@@ -13,6 +14,10 @@ class Channel;
 }
 
 namespace warren::agent {
+
+// The way to a manager, with TLS as the node that `self` says.
+[[nodiscard]] base::Result<std::shared_ptr<grpc::Channel>> make_channel(const certs::NodeIdentity& self,
+                                                                        const std::string& manager);
 
 // What the agent hears of its session, all on its own thread.
 struct SessionEvents {

@@ -17,6 +17,18 @@ enum class FaultPoint : std::uint8_t {
     kJoinIssued,
     kJoinWritten,
     kJoinCommitted,
+    kRenewalAsked,
+    kRenewalIssued,
+    kRenewalReceived,
+    kRenewalRootsWritten,
+    kRenewalNodeWritten,
+    kRenewalConfirmed,
+    kReadmissionIssued,
+    kReadmissionReceived,
+    kCaBegun,
+    kCaTold,
+    kCaNodeMoved,
+    kCaDropped,
 };
 
 struct FaultPointName {
@@ -26,11 +38,23 @@ struct FaultPointName {
 
 // All of them; a test takes those that begin with the name of an operation.
 inline constexpr std::array kFaultPoints = {
-    FaultPointName{FaultPoint::kJoinPrepared, "join.prepared"},    // node: the staging directory is there
-    FaultPointName{FaultPoint::kJoinAdmitted, "join.admitted"},    // manager: the node is in the store
-    FaultPointName{FaultPoint::kJoinIssued, "join.issued"},        // node: it has the certificate, in memory
-    FaultPointName{FaultPoint::kJoinWritten, "join.written"},      // node: the staging directory is whole
-    FaultPointName{FaultPoint::kJoinCommitted, "join.committed"},  // node: it is renamed, the caller knows nothing
+    FaultPointName{FaultPoint::kJoinPrepared, "join.prepared"},        // node: the staging directory is there
+    FaultPointName{FaultPoint::kJoinAdmitted, "join.admitted"},        // manager: the node is in the store
+    FaultPointName{FaultPoint::kJoinIssued, "join.issued"},            // node: it has the certificate, in memory
+    FaultPointName{FaultPoint::kJoinWritten, "join.written"},          // node: the staging directory is whole
+    FaultPointName{FaultPoint::kJoinCommitted, "join.committed"},      // node: it is renamed, the caller knows nothing
+    FaultPointName{FaultPoint::kRenewalAsked, "renewal.asked"},        // node: the request is sent
+    FaultPointName{FaultPoint::kRenewalIssued, "renewal.issued"},      // manager: so it is in the store
+    FaultPointName{FaultPoint::kRenewalReceived, "renewal.received"},  // node: it has it in memory
+    FaultPointName{FaultPoint::kRenewalRootsWritten, "renewal.roots-written"},  // node: new roots, old certificate
+    FaultPointName{FaultPoint::kRenewalNodeWritten, "renewal.node-written"},    // node: both new; the manager knows not
+    FaultPointName{FaultPoint::kRenewalConfirmed, "renewal.confirmed"},         // manager: it knows what is in use
+    FaultPointName{FaultPoint::kReadmissionIssued, "readmission.issued"},       // manager: so it is in the store
+    FaultPointName{FaultPoint::kReadmissionReceived, "readmission.received"},   // node: it has it in memory
+    FaultPointName{FaultPoint::kCaBegun, "ca.begun"},                           // manager: the new CA is in the store
+    FaultPointName{FaultPoint::kCaTold, "ca.told"},                             // manager: so the nodes are told
+    FaultPointName{FaultPoint::kCaNodeMoved, "ca.node-moved"},                  // manager: one of them is there
+    FaultPointName{FaultPoint::kCaDropped, "ca.dropped"},  // manager: the old CA is out of the store
 };
 
 // What the daemon's environment says in WARREN_FAULT; null: nothing.

@@ -89,9 +89,10 @@ std::string leaf_names(const Identity& identity) {
 
 }  // namespace
 
-base::Status check_leaf_lifetime(std::string_view what, base::Duration lifetime) {
-    if (lifetime < kShortestLeafLifetime || lifetime > kLongestLeafLifetime) {
-        return base::fail(base::Code::kInvalid, "{} '{}': must be from 1h to 3650d", what, base::format_age(lifetime));
+base::Status check_leaf_lifetime(std::string_view what, base::Duration lifetime, base::Duration shortest) {
+    if (lifetime < shortest || lifetime > kLongestLeafLifetime) {
+        return base::fail(base::Code::kInvalid, "{} '{}': must be from {} to 3650d", what, base::format_age(lifetime),
+                          base::format_age(shortest));
     }
     return {};
 }
@@ -130,8 +131,8 @@ base::Result<Authority> Authority::load(std::string_view root_pem, PrivateKey ke
 }
 
 base::Result<std::string> Authority::issue(std::string_view request_pem, const Identity& identity,
-                                           base::Duration lifetime, base::Time now) const {
-    WARREN_TRY(check_leaf_lifetime("certificate lifetime", lifetime));
+                                           base::Duration lifetime, base::Time now, base::Duration shortest) const {
+    WARREN_TRY(check_leaf_lifetime("certificate lifetime", lifetime, shortest));
     WARREN_TRY_ASSIGN(const PKey requested, requested_key(request_pem));
     WARREN_TRY_ASSIGN(const std::vector<Certificate> roots, read_certificates("root certificate", root_pem_, 1));
     X509* root = roots.front().get();
@@ -156,6 +157,32 @@ base::Result<std::string> Authority::issue(std::string_view request_pem, const I
                                {NID_subject_key_identifier, "hash"},
                                {NID_authority_key_identifier, "keyid:always"}}));
     return sign(std::move(leaf), key_.impl().key.get());
+}
+
+base::Result<std::string> Authority::cross_sign(std::string_view successor_pem, base::Time now) const {
+    WARREN_TRY_ASSIGN(const std::vector<Certificate> roots, read_certificates("root certificate", root_pem_, 1));
+    WARREN_TRY_ASSIGN(const std::vector<Certificate> next, read_certificates("next root", successor_pem, 1));
+    X509* root = roots.front().get();
+    X509* successor = next.front().get();
+    WARREN_TRY_ASSIGN(const base::Time own_end, to_time(X509_get0_notAfter(root)));
+    WARREN_TRY_ASSIGN(const base::Time its_end, to_time(X509_get0_notAfter(successor)));
+    const Validity validity{.from = now - kBackdate, .until = std::min(own_end, its_end)};
+    WARREN_TRY_ASSIGN(Certificate cross, blank(X509_get0_pubkey(successor), validity, {}));
+    if (X509_set_subject_name(cross.get(), X509_get_subject_name(successor)) != 1 ||
+        X509_set_issuer_name(cross.get(), X509_get_subject_name(root)) != 1) {
+        return openssl_failure("cross-signed certificate");
+    }
+    WARREN_TRY(add_extensions(cross.get(), root,
+                              {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+                               {NID_key_usage, "critical,keyCertSign,cRLSign"},
+                               {NID_authority_key_identifier, "keyid:always"}}));
+    // The successor's own key id, however it was computed: its leaves name it.
+    const ASN1_OCTET_STRING* key_id = X509_get0_subject_key_id(successor);
+    if (key_id == nullptr || X509_add1_ext_i2d(cross.get(), NID_subject_key_identifier,
+                                               const_cast<ASN1_OCTET_STRING*>(key_id), 0, X509V3_ADD_DEFAULT) != 1) {
+        return openssl_failure("cross-signed certificate: subject key identifier");
+    }
+    return sign(std::move(cross), key_.impl().key.get());
 }
 
 }  // namespace warren::certs

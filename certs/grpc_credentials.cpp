@@ -26,6 +26,7 @@ namespace tls = grpc::experimental;
 
 constexpr base::Log kLog{"certs"};
 constexpr base::Log kGrpcLog{"grpc"};
+constexpr unsigned kLookAtFiles = 1;  // seconds: gRPC counts whole ones
 
 // What the other end must be, beyond a certificate that chains to the roots.
 struct PeerRule {
@@ -95,17 +96,31 @@ base::Result<std::shared_ptr<tls::CertificateProviderInterface>> make_provider(c
     return provider;
 }
 
+std::shared_ptr<grpc::ServerCredentials> serve_with(std::shared_ptr<tls::CertificateProviderInterface> provider,
+                                                    const base::ClusterId& cluster) {
+    tls::TlsServerCredentialsOptions options(std::move(provider));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    options.set_certificate_verifier(PeerVerifier::make({.cluster = cluster}));
+    return tls::TlsServerCredentials(options);
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const NodeIdentity& self) {
     WARREN_TRY(require_tls13());
     WARREN_TRY_ASSIGN(auto provider, make_provider(self));
-    tls::TlsServerCredentialsOptions options(std::move(provider));
-    options.watch_root_certs();
-    options.watch_identity_key_cert_pairs();
-    options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
-    options.set_certificate_verifier(PeerVerifier::make({.cluster = self.identity().cluster}));
-    return tls::TlsServerCredentials(options);
+    return serve_with(std::move(provider), self.identity().cluster);
+}
+
+base::Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const NodeIdentity& self,
+                                                                          const std::filesystem::path& directory) {
+    WARREN_TRY(require_tls13());
+    const std::string node = node_file_path(directory).native();
+    auto provider = std::make_shared<tls::FileWatcherCertificateProvider>(
+        node, node, roots_file_path(directory).native(), kLookAtFiles);
+    return serve_with(std::move(provider), self.identity().cluster);
 }
 
 base::Result<std::shared_ptr<grpc::ChannelCredentials>> member_credentials(const NodeIdentity& self) {
@@ -134,13 +149,14 @@ base::Result<std::shared_ptr<grpc::ChannelCredentials>> unverified_credentials()
     return tls::TlsCredentials(options);
 }
 
-base::Result<std::shared_ptr<grpc::ChannelCredentials>> joiner_credentials(const Roots& roots) {
+base::Result<std::shared_ptr<grpc::ChannelCredentials>> joiner_credentials(
+    const Roots& roots, const std::optional<base::ClusterId>& cluster) {
     WARREN_TRY(require_tls13());
     tls::TlsChannelCredentialsOptions options;
     options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(roots.pem()));
     options.watch_root_certs();
     options.set_check_call_host(false);
-    options.set_certificate_verifier(PeerVerifier::make({.cluster = std::nullopt, .must_be_manager = true}));
+    options.set_certificate_verifier(PeerVerifier::make({.cluster = cluster, .must_be_manager = true}));
     return tls::TlsCredentials(options);
 }
 

@@ -3,8 +3,11 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
+
+#include "base/text.h"
 
 namespace warren::certs {
 
@@ -66,7 +69,7 @@ base::Result<std::string> certificates_pem(std::span<const Certificate> certific
     return std::string(bytes.begin(), bytes.end());
 }
 
-base::Result<std::vector<Certificate>> read_certificates(std::string_view what, std::string_view pem, std::size_t max) {
+base::Result<std::vector<Certificate>> find_certificates(std::string_view what, std::string_view pem, std::size_t max) {
     auto bio = reading_bio(pem);
     if (!bio) {
         return base::fail_in(what, std::move(bio));
@@ -82,6 +85,11 @@ base::Result<std::vector<Certificate>> read_certificates(std::string_view what, 
     if (certificates.empty()) {
         return base::fail(base::Code::kInvalid, "{}: no certificate in PEM form in it", what);
     }
+    return certificates;
+}
+
+base::Result<std::vector<Certificate>> read_certificates(std::string_view what, std::string_view pem, std::size_t max) {
+    WARREN_TRY_ASSIGN(auto certificates, find_certificates(what, pem, max));
     WARREN_TRY_ASSIGN(const std::string canonical, certificates_pem(certificates));
     if (canonical != pem) {
         return base::fail(base::Code::kInvalid, "{}: must be whole certificates in PEM form and nothing else", what);
@@ -89,20 +97,44 @@ base::Result<std::vector<Certificate>> read_certificates(std::string_view what, 
     return certificates;
 }
 
-base::Status check_p256(std::string_view what, const EVP_PKEY* key) {
+bool issued_by(X509* certificate, X509* issuer) {
+    const bool issued =
+        X509_check_issued(issuer, certificate) == X509_V_OK && X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
+    ERR_clear_error();
+    return issued;
+}
+
+base::Status check_curve(std::string_view what, const EVP_PKEY* key, std::initializer_list<std::string_view> curves) {
     std::array<char, 32> group{};
     std::array<char, 32> encoding{};
     const bool good =
         EVP_PKEY_is_a(key, "EC") == 1 && EVP_PKEY_get_group_name(key, group.data(), group.size(), nullptr) == 1 &&
-        std::string_view(group.data()) == SN_X9_62_prime256v1 &&
+        std::find(curves.begin(), curves.end(), std::string_view(group.data())) != curves.end() &&
         EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, encoding.data(), encoding.size(), nullptr) ==
             1 &&
         std::string_view(encoding.data()) == OSSL_PKEY_EC_ENCODING_GROUP;
     if (!good) {
         ERR_clear_error();
-        return base::fail(base::Code::kInvalid, "{}: must be an ECDSA key on the named curve P-256", what);
+        return base::fail(base::Code::kInvalid, "{}: must be an ECDSA key on the named curve {}", what,
+                          curves.size() == 1 ? "P-256" : "P-256 or P-384, or RSA");
     }
     return {};
+}
+
+base::Status check_p256(std::string_view what, const EVP_PKEY* key) {
+    return check_curve(what, key, {SN_X9_62_prime256v1});
+}
+
+std::string common_name(const X509_NAME* name) {
+    std::array<char, 256> text{};
+    return X509_NAME_get_text_by_NID(name, NID_commonName, text.data(), static_cast<int>(text.size())) > 0 ? text.data()
+                                                                                                           : "";
+}
+
+std::string octets_hex(const ASN1_OCTET_STRING* octets) {
+    return octets == nullptr
+               ? ""
+               : base::to_hex({ASN1_STRING_get0_data(octets), static_cast<std::size_t>(ASN1_STRING_length(octets))});
 }
 
 base::Result<base::Time> to_time(const ASN1_TIME* time) {

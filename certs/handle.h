@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,13 +51,27 @@ int no_password(char* buffer, int size, int writing, void* user) noexcept;
 // and nothing can hide between them. `what` names the text in the error.
 [[nodiscard]] base::Result<std::vector<Certificate>> read_certificates(std::string_view what, std::string_view pem,
                                                                        std::size_t max);
+// The same without regard to what is between them: for a file that people made with other tools.
+[[nodiscard]] base::Result<std::vector<Certificate>> find_certificates(std::string_view what, std::string_view pem,
+                                                                       std::size_t max);
 [[nodiscard]] base::Result<std::string> certificates_pem(std::span<const Certificate> certificates);
+
+// The issuer's name and key id are those that the certificate says, and its key made the signature.
+[[nodiscard]] bool issued_by(X509* certificate, X509* issuer);
 
 // The public key of a certificate request whose signature proves that the sender holds the private one.
 [[nodiscard]] base::Result<PKey> requested_key(std::string_view request_pem);
 
+// Fails for every key but ECDSA on one of these curves, given by name.
+[[nodiscard]] base::Status check_curve(std::string_view what, const EVP_PKEY* key,
+                                       std::initializer_list<std::string_view> curves);
 // Fails for every key but ECDSA P-256 with the curve given by name.
 [[nodiscard]] base::Status check_p256(std::string_view what, const EVP_PKEY* key);
+
+// The first common name in it, or nothing.
+[[nodiscard]] std::string common_name(const X509_NAME* name);
+// In lower-case hex; nothing for null. Key ids are written so.
+[[nodiscard]] std::string octets_hex(const ASN1_OCTET_STRING* octets);
 
 [[nodiscard]] base::Result<base::Time> to_time(const ASN1_TIME* time);
 [[nodiscard]] base::Status set_time(ASN1_TIME* out, base::Time time);

@@ -10,12 +10,27 @@ namespace warren::certs {
 namespace {
 
 constexpr std::size_t kMaxRequest = 8U << 10U;
-constexpr std::size_t kMaxKey = 4U << 10U;
+constexpr std::size_t kMaxKey = 16U << 10U;  // RSA of 16384 bits takes 12 KiB
+constexpr int kFewestRsaBits = 3072;
 
 // Nothing from OpenSSL's queue goes into this error: it is about a secret.
 tl::unexpected<base::Error> bad_key(std::string_view what) {
     ERR_clear_error();
     return base::fail(base::Code::kInvalid, "{}: must be a whole, unencrypted private key in PKCS#8 form", what);
+}
+
+base::Status check_key(std::string_view what, const EVP_PKEY* key, KeyRule rule) {
+    if (rule == KeyRule::kNode) {
+        return check_p256(what, key);
+    }
+    if (EVP_PKEY_is_a(key, "RSA") == 1) {
+        if (EVP_PKEY_get_bits(key) < kFewestRsaBits) {
+            return base::fail(base::Code::kInvalid, "{}: RSA of {} bits: must be {} or more", what,
+                              EVP_PKEY_get_bits(key), kFewestRsaBits);
+        }
+        return {};
+    }
+    return check_curve(what, key, {SN_X9_62_prime256v1, SN_secp384r1});
 }
 
 }  // namespace
@@ -33,7 +48,7 @@ base::Result<PrivateKey> PrivateKey::generate() {
     return PrivateKey(std::make_unique<Impl>(Impl{std::move(key)}));
 }
 
-base::Result<PrivateKey> PrivateKey::from_pem(std::string_view what, std::string_view pem) {
+base::Result<PrivateKey> PrivateKey::from_pem(std::string_view what, std::string_view pem, KeyRule rule) {
     if (pem.size() > kMaxKey) {
         return bad_key(what);
     }
@@ -42,11 +57,11 @@ base::Result<PrivateKey> PrivateKey::from_pem(std::string_view what, std::string
     if (!key) {
         return bad_key(what);
     }
-    WARREN_TRY(check_p256(what, key.get()));
+    WARREN_TRY(check_key(what, key.get(), rule));
     return PrivateKey(std::make_unique<Impl>(Impl{std::move(key)}));
 }
 
-base::Result<PrivateKey> PrivateKey::from_der(std::string_view what, std::span<const std::uint8_t> der) {
+base::Result<PrivateKey> PrivateKey::from_der(std::string_view what, std::span<const std::uint8_t> der, KeyRule rule) {
     if (der.empty() || der.size() > kMaxKey) {
         return bad_key(what);
     }
@@ -55,7 +70,7 @@ base::Result<PrivateKey> PrivateKey::from_der(std::string_view what, std::span<c
     if (!key || at != der.data() + der.size()) {
         return bad_key(what);
     }
-    WARREN_TRY(check_p256(what, key.get()));
+    WARREN_TRY(check_key(what, key.get(), rule));
     return PrivateKey(std::make_unique<Impl>(Impl{std::move(key)}));
 }
 

@@ -11,14 +11,23 @@
 
 namespace warren::certs {
 
-// A private key, ECDSA on P-256. Never empty but after a move. Not thread-safe to move, safe to read from many threads.
-// OpenSSL wipes its copy when the key goes.
+// Whose key it may be: nodes' are ECDSA on P-256, and so are the CA's that we make; an operator's own CA may have
+// another.
+enum class KeyRule : std::uint8_t {
+    kNode,       // ECDSA on P-256
+    kAuthority,  // ECDSA on P-256 or P-384, RSA of 3072 bits or more
+};
+
+// A private key, ECDSA on P-256 unless an authority's. Never empty but after a move. Not thread-safe to move, safe to
+// read from many threads. OpenSSL wipes its copy when the key goes.
 class PrivateKey {
   public:
     [[nodiscard]] static base::Result<PrivateKey> generate();
     // PKCS#8, PEM or DER, not encrypted. `what` names the text in the error; no byte of it is ever shown.
-    [[nodiscard]] static base::Result<PrivateKey> from_pem(std::string_view what, std::string_view pem);
-    [[nodiscard]] static base::Result<PrivateKey> from_der(std::string_view what, std::span<const std::uint8_t> der);
+    [[nodiscard]] static base::Result<PrivateKey> from_pem(std::string_view what, std::string_view pem,
+                                                           KeyRule rule = KeyRule::kNode);
+    [[nodiscard]] static base::Result<PrivateKey> from_der(std::string_view what, std::span<const std::uint8_t> der,
+                                                           KeyRule rule = KeyRule::kNode);
 
     PrivateKey(PrivateKey&&) noexcept;
     PrivateKey& operator=(PrivateKey&&) noexcept;

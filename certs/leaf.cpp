@@ -127,6 +127,8 @@ base::Result<Leaf> parse_leaf(std::string_view what, std::string_view pem) {
     WARREN_TRY_ASSIGN(leaf.not_before, to_time(X509_get0_notBefore(certificate)));
     WARREN_TRY_ASSIGN(leaf.not_after, to_time(X509_get0_notAfter(certificate)));
     WARREN_TRY_ASSIGN(leaf.serial, serial_text(certificate));
+    leaf.issuer = common_name(X509_get_issuer_name(certificate));
+    leaf.issuer_key = octets_hex(X509_get0_authority_key_id(certificate));
     return leaf;
 }
 

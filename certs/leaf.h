@@ -14,7 +14,9 @@ struct Leaf {
     Identity identity;
     base::Time not_before;
     base::Time not_after;
-    std::string serial;  // hex, lower case
+    std::string serial;      // hex, lower case
+    std::string issuer;      // common name of the authority that issued it
+    std::string issuer_key;  // key id of that authority, hex: tells authorities of one name apart
 
     auto operator<=>(const Leaf&) const = default;
 };

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/fault_point.h"
 #include "base/files.h"
 #include "certs/handle.h"
 
@@ -105,6 +106,10 @@ base::Result<NodeIdentity> parse_node_file(const fs::path& path, std::string_vie
     return identity;
 }
 
+base::Status write_roots(const fs::path& directory, const std::string& pem) {
+    return base::write_file_atomic(roots_file_path(directory), pem, 0644);
+}
+
 base::Result<NodeIdentity> read_set(const fs::path& node_path, const fs::path& roots_path) {
     WARREN_TRY_ASSIGN(const base::SecretBytes roots_bytes, read_secret(roots_path));
     WARREN_TRY_ASSIGN(Roots roots, Roots::parse(roots_path.native(), text_of(roots_bytes)));
@@ -124,18 +129,32 @@ base::Result<NodeIdentity> NodeIdentity::assemble(PrivateKey key, std::string_vi
     return NodeIdentity(std::move(key), std::string(chain_pem), std::move(roots), std::move(leaf));
 }
 
+fs::path node_file_path(const fs::path& directory) {
+    return directory / "node.pem";
+}
+
+fs::path roots_file_path(const fs::path& directory) {
+    return directory / "roots.pem";
+}
+
+base::Status NodeIdentity::trust(Roots roots) {
+    WARREN_TRY(roots.verify_at_any_time("node certificate", chain_pem_));
+    roots_ = std::move(roots);
+    return {};
+}
+
 base::Result<std::optional<NodeIdentity>> load_identity(const fs::path& directory) {
     WARREN_TRY_ASSIGN(const bool exists, check_file(directory, kDirectoryRule));
     if (!exists) {
         return std::nullopt;
     }
-    const fs::path node_path = directory / "node.pem";
+    const fs::path node_path = node_file_path(directory);
     WARREN_TRY_ASSIGN(const bool has_node, check_file(node_path, kNodeRule));
     if (!has_node) {
         // Roots alone are what a crash in the middle of the first save leaves.
         return std::nullopt;
     }
-    const fs::path roots_path = directory / "roots.pem";
+    const fs::path roots_path = roots_file_path(directory);
     WARREN_TRY(check_file(roots_path, kRootsRule));  // a missing one is read_set's to report
     auto identity = read_set(node_path, roots_path);
     if (!identity) {
@@ -152,9 +171,15 @@ base::Status save_identity(const fs::path& directory, const NodeIdentity& identi
                           directory.native(), before->identity().text());
     }
     WARREN_TRY(base::make_directory(directory, 0700));
-    WARREN_TRY(base::write_file_atomic(directory / "roots.pem", identity.roots().pem(), 0644));
+    const bool both =
+        before && !identity.roots().verify_at_any_time("earlier certificate", before->chain_pem()).has_value();
+    const std::string& roots = identity.roots().pem();
+    WARREN_TRY(write_roots(directory, both ? before->roots().pem() + roots : roots));
+    base::fault_point(base::FaultPoint::kRenewalRootsWritten);
     WARREN_TRY_ASSIGN(const base::SecretBytes file, node_file(identity));
-    return base::write_file_atomic(directory / "node.pem", text_of(file), 0600);
+    WARREN_TRY(base::write_file_atomic(node_file_path(directory), text_of(file), 0600));
+    base::fault_point(base::FaultPoint::kRenewalNodeWritten);
+    return both ? write_roots(directory, roots) : base::Status();
 }
 
 }  // namespace warren::certs

@@ -25,6 +25,9 @@ class NodeIdentity {
     [[nodiscard]] const Leaf& leaf() const { return leaf_; }
     [[nodiscard]] const Identity& identity() const { return leaf_.identity; }
 
+    // Trusts these roots from now on. kDenied, and nothing changes, when its own certificate does not chain to them.
+    [[nodiscard]] base::Status trust(Roots roots);
+
   private:
     NodeIdentity(PrivateKey key, std::string chain_pem, Roots roots, Leaf leaf)
         : key_(std::move(key)), chain_pem_(std::move(chain_pem)), roots_(std::move(roots)), leaf_(std::move(leaf)) {}
@@ -41,11 +44,16 @@ class NodeIdentity {
 //                    pair or the new, never one half of each; gRPC and openssl read both from it
 // roots.pem is written first: a node.pem says that the set is whole.
 
+[[nodiscard]] std::filesystem::path node_file_path(const std::filesystem::path& directory);
+[[nodiscard]] std::filesystem::path roots_file_path(const std::filesystem::path& directory);
+
 // Nothing when there is no node.pem: this host has no identity. Files that are torn, foreign, open to others or do not
 // belong together are an error that names the file and the way out; they are never replaced or ignored.
 [[nodiscard]] base::Result<std::optional<NodeIdentity>> load_identity(const std::filesystem::path& directory);
 
-// Writes the set. Replaces an earlier one only when it is whole and of the same node (kConflict).
+// Writes the set. Replaces an earlier one only when it is whole and of the same node (kConflict). Whatever moment a
+// crash comes at, what it leaves loads: where the earlier certificate does not chain to the new roots, the roots of
+// both are there in between.
 [[nodiscard]] base::Status save_identity(const std::filesystem::path& directory, const NodeIdentity& identity);
 
 }  // namespace warren::certs

@@ -24,14 +24,17 @@ base::Result<RootInfo> describe(std::string_view what, X509* certificate) {
     if (X509_digest(certificate, EVP_sha256(), info.fingerprint.data(), &length) != 1) {
         return openssl_failure(what);
     }
-    std::array<char, 256> name{};
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name.data(),
-                                  static_cast<int>(name.size())) > 0) {
-        info.name = name.data();
-    }
+    info.name = common_name(X509_get_subject_name(certificate));
+    info.key_id = octets_hex(X509_get0_subject_key_id(certificate));
     WARREN_TRY_ASSIGN(info.not_before, to_time(X509_get0_notBefore(certificate)));
     WARREN_TRY_ASSIGN(info.not_after, to_time(X509_get0_notAfter(certificate)));
     return info;
+}
+
+Sha256 text_hash(std::string_view text) {
+    Sha256 hash{};
+    ::SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash.data());
+    return hash;
 }
 
 base::Result<Store> make_store(const std::vector<Certificate>& roots) {
@@ -107,6 +110,7 @@ base::Result<Roots> Roots::parse(std::string_view what, std::string_view pem) {
     impl->pem = pem;
     for (const Certificate& certificate : certificates) {
         WARREN_TRY_ASSIGN(RootInfo info, describe(what, certificate.get()));
+        WARREN_TRY_ASSIGN(info.pem, certificates_pem({&certificate, 1}));
         impl->infos.push_back(std::move(info));
     }
     WARREN_TRY_ASSIGN(impl->store, make_store(certificates));
@@ -118,9 +122,42 @@ const std::string& Roots::pem() const {
 }
 
 Sha256 Roots::hash() const {
-    Sha256 hash{};
-    ::SHA256(reinterpret_cast<const unsigned char*>(impl_->pem.data()), impl_->pem.size(), hash.data());
-    return hash;
+    return text_hash(impl_->pem);
+}
+
+Sha256 Roots::pin() const {
+    return text_hash(impl_->infos.back().pem);
+}
+
+base::Result<Roots> Roots::pinned(const Sha256& pin) const {
+    WARREN_TRY_ASSIGN(auto certificates, read_certificates("roots", impl_->pem, kMaxRoots));
+    // The pinned one and whoever it vouches for come to the front.
+    std::size_t kept = 0;
+    const auto keep = [&](auto wanted) {
+        const auto rest = certificates.begin() + static_cast<std::ptrdiff_t>(kept);
+        const auto found = std::find_if(rest, certificates.end(), wanted);
+        if (found == certificates.end()) {
+            return false;
+        }
+        std::iter_swap(rest, found);
+        ++kept;
+        return true;
+    };
+    if (!keep([&pin](const Certificate& certificate) {
+            const auto pem = certificates_pem({&certificate, 1});
+            return pem && text_hash(*pem) == pin;
+        })) {
+        return base::fail(base::Code::kNotFound, "the pinned root is not among the roots");
+    }
+    while (keep([&](const Certificate& certificate) {
+        return std::any_of(certificates.begin(), certificates.begin() + static_cast<std::ptrdiff_t>(kept),
+                           [&](const Certificate& issuer) { return issued_by(certificate.get(), issuer.get()); });
+    })) {
+    }
+    certificates.resize(kept);
+    std::reverse(certificates.begin(), certificates.end());  // the root comes last, as elsewhere
+    WARREN_TRY_ASSIGN(const auto pem, certificates_pem(certificates));
+    return parse("roots", pem);
 }
 
 const std::vector<RootInfo>& Roots::certificates() const {

@@ -18,9 +18,11 @@ using Sha256 = std::array<std::uint8_t, 32>;
 // What one root certificate says of itself.
 struct RootInfo {
     std::string name;    // CN: the cluster's name
+    std::string key_id;  // subject key identifier, hex: what a leaf names as its issuer
     Sha256 fingerprint;  // of the certificate in DER, as `openssl x509 -fingerprint -sha256` shows it
     base::Time not_before;
     base::Time not_after;
+    std::string pem;
 
     auto operator<=>(const RootInfo&) const = default;
 };
@@ -33,8 +35,15 @@ class Roots {
     [[nodiscard]] static base::Result<Roots> parse(std::string_view what, std::string_view pem);
 
     [[nodiscard]] const std::string& pem() const;
-    [[nodiscard]] Sha256 hash() const;  // of pem(): what a join token pins
+    [[nodiscard]] Sha256 hash() const;  // of pem()
     [[nodiscard]] const std::vector<RootInfo>& certificates() const;
+
+    // What a join token pins: SHA-256 of the last certificate in PEM form, which is the root itself where an
+    // intermediate goes before it.
+    [[nodiscard]] Sha256 pin() const;
+    // The root with that pin, and those that it vouches for; the others are left out, for whoever sent them may be
+    // anybody. kNotFound: it is not there.
+    [[nodiscard]] base::Result<Roots> pinned(const Sha256& pin) const;
 
     // kPrecondition when no root is valid at `now`; the error says the times and what to do.
     [[nodiscard]] base::Status check_validity(base::Time now) const;

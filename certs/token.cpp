@@ -47,17 +47,19 @@ Sha256 digest(const TokenSecret& secret) {
 }
 
 std::string JoinToken::text() const {
-    return fmt::format("{}-{}-{}", kPrefix, base::to_base32(roots_hash), base::to_base32(secret.reveal()));
+    return fmt::format("{}-{}-{}", kPrefix, base::to_base32(root_pin), base::to_base32(secret.reveal()));
 }
 
-base::Status JoinToken::check(const Roots& roots) const {
-    if (roots.hash() != roots_hash) {
-        return base::fail(base::Code::kDenied,
-                          "the manager's root certificates are not the ones that the token names: the token is of "
-                          "another cluster or older than its last CA rotation, or somebody else answers at this "
-                          "address; take a new one from `warren token show` on a manager");
+base::Result<Roots> JoinToken::trusted(const Roots& roots) const {
+    auto pinned = roots.pinned(root_pin);
+    if (!pinned) {
+        return base::fail(
+            base::Code::kDenied,
+            "the manager's root certificates do not include the one that the token names: the token is of "
+            "another cluster or older than its last CA rotations, or somebody else answers at this "
+            "address; take a new one from `warren token show` on a manager");
     }
-    return {};
+    return pinned;
 }
 
 base::Result<JoinToken> parse_join_token(std::string_view what, std::string_view text) {
@@ -77,7 +79,7 @@ base::Result<JoinToken> parse_join_token(std::string_view what, std::string_view
     WARREN_TRY_ASSIGN(const std::vector<std::uint8_t> hash, decode(what, "root hash", parts[1], kHashLength));
     WARREN_TRY_ASSIGN(std::vector<std::uint8_t> secret, decode(what, "secret", parts[2], kSecretLength));
     JoinToken token;
-    std::copy(hash.begin(), hash.end(), token.roots_hash.begin());
+    std::copy(hash.begin(), hash.end(), token.root_pin.begin());
     std::copy(secret.begin(), secret.end(), token.secret.reveal_mutable().begin());
     base::wipe(secret);
     return token;

@@ -81,14 +81,29 @@ struct Events {
     v1::EventsRequest request;
 };
 
+struct CaShow {
+    v1::CaShowRequest request;
+};
+struct CaRotate {
+    std::string external_root;  // a file
+    bool detach = false;
+};
+
+struct CertShow {
+    v1::CertShowRequest request;
+};
+struct CertRenew {
+    v1::CertRenewRequest request;
+};
+
 struct Status {
     v1::StatusRequest request;
 };
 
-using Command =
-    std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate, NodeList,
-                 NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove, NetworkConnect,
-                 NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, Events, Status>;
+using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate,
+                             NodeList, NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove,
+                             NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, CaShow,
+                             CaRotate, CertShow, CertRenew, Events, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -71,6 +71,8 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
 void add_endpoint_commands(CLI::App& root, Command& chosen);
 void add_key_commands(CLI::App& root, Command& chosen);
 void add_events_command(CLI::App& root, Command& chosen);
+void add_ca_commands(CLI::App& root, Command& chosen);
+void add_cert_commands(CLI::App& root, Command& chosen);
 void add_status_command(CLI::App& root, Command& chosen);
 
 // The text of --help.

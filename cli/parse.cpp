@@ -51,6 +51,8 @@ void declare_commands(CLI::App& root, Command& chosen, const Environment& enviro
     add_endpoint_commands(root, chosen);
     add_key_commands(root, chosen);
     add_events_command(root, chosen);
+    add_ca_commands(root, chosen);
+    add_cert_commands(root, chosen);
     add_status_command(root, chosen);
     add_command<ShowVersion>(root, chosen, {"version", "Show the version of this program", "warren version"},
                              [](Syntax& /*syntax*/, ShowVersion& /*value*/) {});

@@ -33,6 +33,10 @@ void declare_init(Syntax& syntax, ClusterInit& value) {
                 "how long an old key is kept after a rotation (5s)");
     syntax.text("--straggler-limit", "DURATION", *request.mutable_straggler_limit(),
                 "how long for a node that is cut off (1h)");
+    syntax.text("--leaf-lifetime", "DURATION", *request.mutable_leaf_lifetime(),
+                "how long a node's certificate is valid (90d)");
+    syntax.text("--readmission-limit", "DURATION", *request.mutable_readmission_limit(),
+                "how long after that an absent node gets back in (30d)");
 }
 
 void declare_join(Syntax& syntax, ClusterJoin& value) {

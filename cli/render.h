@@ -32,6 +32,10 @@ namespace warren::cli {
 // The columns of `events`, and one event under them.
 [[nodiscard]] std::string events_header();
 [[nodiscard]] std::string event_line(const v1::Event& event);
+[[nodiscard]] std::string render_authority(const v1::CaShowReply& reply, const View& view);
+// One line without its newline: "moving: 2 of 3 nodes, waiting for host3".
+[[nodiscard]] std::string authority_line(const v1::CaShowReply& reply);
+[[nodiscard]] std::string render_certificate(const v1::CertShowReply& reply, const View& view);
 
 [[nodiscard]] std::string render_status(const v1::StatusReply& reply, const View& view);
 

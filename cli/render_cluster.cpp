@@ -12,6 +12,15 @@ Tone node_tone(const v1::Node& node) {
     return node.state() == "ready" ? Tone::kGood : Tone::kBad;
 }
 
+// How long it is valid still.
+Cell certificate_cell(const v1::Node& node, const View& view) {
+    const base::Duration left = base::Time(base::Duration(node.certificate_expires_unix_ms())) - view.now;
+    if (node.certificate_expires_unix_ms() == 0) {
+        return {""};
+    }
+    return left > base::Duration::zero() ? Cell(base::format_age(left)) : Cell("expired", Tone::kBad);
+}
+
 }  // namespace
 
 std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command) {
@@ -69,12 +78,13 @@ std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View&
         }
         return ids;
     }
-    Table table({"ID", "NAME", "ROLE", "STATE", "DATA ADDRESS", "ENCRYPTION", "NETWORKS", "ENDPOINTS", "LAST SEEN"});
+    Table table({"ID", "NAME", "ROLE", "STATE", "DATA ADDRESS", "ENCRYPTION", "NETWORKS", "ENDPOINTS", "CERTIFICATE",
+                 "LAST SEEN"});
     for (const v1::Node& node : reply.nodes()) {
         table.row({short_id(node.id()) + (node.self() ? " *" : ""), node.name(), node.role(),
                    Cell(node.state(), node_tone(node)), node.data_address(),
                    node.esp_problem().empty() ? Cell("yes") : Cell("no", Tone::kCaution), node.networks_size(),
-                   node.endpoints(), age(node.last_seen_unix_ms(), view)});
+                   node.endpoints(), certificate_cell(node, view), age(node.last_seen_unix_ms(), view)});
     }
     return table.text(view);
 }

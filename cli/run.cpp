@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "cli/ca_rotate.h"
 #include "cli/connection.h"
 #include "cli/events.h"
 #include "cli/json.h"
@@ -106,6 +107,30 @@ class Runner {
 
     Exit operator()(const Events& command) {
         return events(invocation_.socket, command, invocation_.format, terminal_);
+    }
+
+    Exit operator()(const CaShow& command) {
+        return show(&Control::CaShow, command.request, viewed(render_authority, terminal_.view));
+    }
+    Exit operator()(const CaRotate& command) {
+        return rotate_authority(
+            {.rotate = [this](const v1::CaRotateRequest& request) { return call(&Control::CaRotate, request, kLimit); },
+             .show =
+                 [this] {
+                     auto reply = call(&Control::CaShow, v1::CaShowRequest(), kLimit);
+                     if (!reply) {
+                         connection_.reset();  // the daemon may come back
+                     }
+                     return reply;
+                 }},
+            command, invocation_.format, terminal_);
+    }
+
+    Exit operator()(const CertShow& command) {
+        return show(&Local::CertShow, command.request, viewed(render_certificate, terminal_.view));
+    }
+    Exit operator()(const CertRenew& command) {
+        return show(&Local::CertRenew, command.request, viewed(render_certificate, terminal_.view));
     }
 
     Exit operator()(const Status& command) {

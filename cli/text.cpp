@@ -75,14 +75,27 @@ std::string moment(std::int64_t unix_ms, const View& view) {
     return unix_ms == 0 ? "" : fmt::format("{} ({} ago)", base::format_utc(at(unix_ms)), age(unix_ms, view));
 }
 
-std::string expiry(std::int64_t unix_ms, const View& view) {
+namespace {
+
+// `over` is what happened at a time that has passed.
+std::string deadline(std::int64_t unix_ms, std::string_view over, const View& view) {
     if (unix_ms == 0) {
         return "";
     }
     const base::Duration left = at(unix_ms) - view.now;
     return left > base::Duration::zero()
                ? fmt::format("{} (in {})", base::format_utc(at(unix_ms)), base::format_age(left))
-               : fmt::format("{} (expired {} ago)", base::format_utc(at(unix_ms)), age(unix_ms, view));
+               : fmt::format("{} ({} {} ago)", base::format_utc(at(unix_ms)), over, age(unix_ms, view));
+}
+
+}  // namespace
+
+std::string expiry(std::int64_t unix_ms, const View& view) {
+    return deadline(unix_ms, "expired", view);
+}
+
+std::string due(std::int64_t unix_ms, const View& view) {
+    return deadline(unix_ms, "due", view);
 }
 
 std::string count_of(std::size_t number, std::string_view one, std::string_view many) {

@@ -35,6 +35,8 @@ struct View {
 [[nodiscard]] std::string moment(std::int64_t unix_ms, const View& view);  // "2026-01-31 12:00:00 UTC (2m 5s ago)"
 [[nodiscard]] std::string expiry(std::int64_t unix_ms, const View& view);  // "2026-01-31 12:00:00 UTC (in 89d 23h)"
 
+[[nodiscard]] std::string due(std::int64_t unix_ms, const View& view);  // "2026-01-31 12:00:00 UTC (in 45d 2h)"
+
 // 3, "member", "members" -> "3 members"
 [[nodiscard]] std::string count_of(std::size_t number, std::string_view one, std::string_view many);
 template <typename Range>

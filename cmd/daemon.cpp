@@ -41,6 +41,10 @@ base::Result<v1::ClusterSettings> settings_of(const v1::ClusterInitRequest& requ
     WARREN_TRY_ASSIGN(const auto limit, milliseconds("--straggler-limit", request.straggler_limit()));
     settings.set_rotation_grace_ms(grace);
     settings.set_straggler_limit_ms(limit);
+    WARREN_TRY_ASSIGN(const auto lifetime, milliseconds("--leaf-lifetime", request.leaf_lifetime()));
+    WARREN_TRY_ASSIGN(const auto readmission, milliseconds("--readmission-limit", request.readmission_limit()));
+    settings.set_leaf_lifetime_ms(lifetime);
+    settings.set_readmission_limit_ms(readmission);
     return settings;
 }
 
@@ -67,8 +71,11 @@ base::Status Daemon::open(const DaemonOptions& options) {
     WARREN_TRY(base::make_directory(options.run_dir, 0755));
     WARREN_TRY_ASSIGN(auto fabric, agent::Fabric::open(std::filesystem::absolute(options.run_dir)));
     WARREN_TRY_ASSIGN(auto facts, agent::probe_host());
-    agent_ =
-        std::make_unique<agent::Agent>(loop_, std::move(fabric), facts, agent::AgentOptions{.version = WARREN_VERSION});
+    agent_ = std::make_unique<agent::Agent>(
+        loop_, std::move(fabric), facts,
+        agent::AgentOptions{.version = WARREN_VERSION,
+                            .certificates = files_.certificates(),
+                            .renew_own = [this](const std::string& pem) { return manager_.renew_own(pem); }});
     local_service_ = std::make_unique<agent::LocalService>(
         loop_, *agent_,
         agent::ClusterEntry{
@@ -133,7 +140,8 @@ base::Status Daemon::start_manager(const agent::Membership& membership) {
     WARREN_TRY_ASSIGN(auto store, store::SqliteStore::open(directory / "store.db", {}));
     WARREN_TRY_ASSIGN(const auto listen,
                       base::parse_socket_address("listen", membership.config.listen(), kManagerPort));
-    return manager_.start(std::move(store), manager::Vault(std::move(kek)), membership.identity, {.listen = listen});
+    return manager_.start(std::move(store), manager::Vault(std::move(kek)), membership.identity,
+                          {.listen = listen, .certificates = files_.certificates(), .shortest_leaf = shortest_leaf_});
 }
 
 base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& request) {
@@ -184,7 +192,8 @@ base::Result<agent::Membership> Daemon::found(const v1::ClusterInitRequest& requ
                                               .data_address = addresses.data,
                                               .advertise_address = addresses.advertise,
                                               .port = listen.port,
-                                              .request_pem = std::move(request_pem)},
+                                              .request_pem = std::move(request_pem),
+                                              .shortest_leaf = shortest_leaf_},
                                              base::system_now()));
     WARREN_TRY_ASSIGN(auto roots, certs::Roots::parse("the new root", founded.roots_pem));
     WARREN_TRY_ASSIGN(auto identity,

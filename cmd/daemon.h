@@ -19,6 +19,7 @@ namespace warren::cmd {
 struct DaemonOptions {
     std::filesystem::path state_dir = "/var/lib/warren";
     std::filesystem::path run_dir = "/run/warren";
+    base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
 };
 
 // `warrend`: an agent, its local API, and, on a manager's node, a manager.
@@ -38,6 +39,7 @@ class Daemon {
   private:
     asio::io_context loop_{1};
     agent::MembershipFiles files_;
+    base::Duration shortest_leaf_;
     manager::Server manager_;
     std::unique_ptr<agent::Agent> agent_;
     std::unique_ptr<agent::LocalService> local_service_;
@@ -47,7 +49,7 @@ class Daemon {
     bool entering_ = false;
     std::string entry_problem_;
 
-    explicit Daemon(const DaemonOptions& options) : files_(options.state_dir) {}
+    explicit Daemon(const DaemonOptions& options) : files_(options.state_dir), shortest_leaf_(options.shortest_leaf) {}
     [[nodiscard]] base::Status open(const DaemonOptions& options);
     [[nodiscard]] base::Status resume();
     void enter_when_possible(std::shared_ptr<agent::Membership> membership);

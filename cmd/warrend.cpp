@@ -35,19 +35,31 @@ void declare(CLI::App& app, Arguments& arguments) {
     app.set_version_flag("--version", WARREN_VERSION);
 }
 
+// Tests live through many renewals; no cluster should have certificates of a few seconds.
+constexpr const char* kShortestLeafVariable = "WARREN_TEST_SHORTEST_LEAF";
+
+warren::base::Status read_environment(Arguments& arguments) {
+    WARREN_TRY(warren::base::arm_fault(std::getenv(warren::base::kFaultVariable)));
+    if (const char* shortest = std::getenv(kShortestLeafVariable)) {
+        WARREN_TRY_ASSIGN(arguments.daemon.shortest_leaf,
+                          warren::base::parse_duration(kShortestLeafVariable, shortest));
+    }
+    return {};
+}
+
 int fail(const warren::base::Error& error) {
     std::fprintf(stderr, "warrend: %s\n", error.message().c_str());
     return kFailed;
 }
 
-int run(const Arguments& arguments) {
+int run(Arguments& arguments) {
     const auto level = warren::base::parse_log_level(arguments.log_level);
     if (!level) {
         (void)fail(level.error());
         return kUsage;
     }
-    if (auto armed = warren::base::arm_fault(std::getenv(warren::base::kFaultVariable)); !armed) {
-        (void)fail(armed.error());
+    if (auto read = read_environment(arguments); !read) {
+        (void)fail(read.error());
         return kUsage;
     }
     if (::geteuid() != 0) {

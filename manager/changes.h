@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "certs/leaf.h"
 #include "manager/cluster.h"
 #include "manager/network_options.h"
 #include "proto/control.pb.h"
@@ -29,8 +30,10 @@ struct NewNode {
     base::IpAddress data_address;
     base::IpAddress advertise_address;
     std::uint16_t port = 0;  // of a manager's API
-    base::Time certificate_expires;
+    certs::Leaf certificate;
 };
+// Takes the place of a node of the same name, role and data address that was let in but never came: a join that was
+// interrupted can be repeated.
 [[nodiscard]] base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNode& node, base::Time now);
 
 // What a hello says of the node itself; empty when the record says so already.

@@ -12,9 +12,19 @@ namespace {
 using base::Code;
 using base::fail;
 
+// A record that an interrupted join left: the host was let in, but died before it had its certificate on disk, and asks
+// again now. A node that ever had a session has a boot id.
+bool left_by_a_failed_join(const v1::NodeRecord& record, const NewNode& node) {
+    return record.boot_id().empty() && record.name() == node.name && record.role() == node.role &&
+           record.data_address() == raw(node.data_address);
+}
+
 base::Status check_new_node(const Cluster& cluster, const NewNode& node) {
     WARREN_TRY(base::check_name("--node-name", node.name));
     for (const auto& [id, other] : cluster.nodes()) {
+        if (left_by_a_failed_join(other.record, node)) {
+            continue;
+        }
         if (other.record.name() == node.name) {
             return fail(Code::kConflict, "--node-name '{}': taken by node {}; choose another one", node.name, id);
         }
@@ -40,9 +50,18 @@ base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNod
     record.set_advertise_address(raw(node.advertise_address));
     record.set_port(node.port);
     record.set_joined(unix_ms(now));
-    record.set_certificate_expires(unix_ms(node.certificate_expires));
+    record.set_certificate_expires(unix_ms(node.certificate.not_after));
+    record.set_certificate_serial(node.certificate.serial);
+    record.set_certificate_issuer(node.certificate.issuer_key);
     store::Transaction change;
     take_guard(cluster, change);
+    for (const auto& [id, other] : cluster.nodes()) {
+        if (left_by_a_failed_join(other.record, node)) {
+            change.compares.emplace_back(store::ModifiedAt{key::node(id), other.revision});
+            change.deletes.push_back(key::node(id));
+            free_number(change, key::Kind::kNodeIndex, other.record.index(), now);
+        }
+    }
     take_number(change, key::Kind::kNodeIndex, index, node.id.bytes);
     change.puts.push_back({.key = key::node(node.id), .value = record.SerializeAsString()});
     tell(cluster, change,

@@ -34,7 +34,9 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
           ledger_->cluster(), [this](const auto& network, auto epoch) { return secret_of(network, epoch); },
           options_.now()),
       rotations_(*ledger_, hub_, vault_),
-      events_(ledger_->cluster()) {
+      events_(ledger_->cluster()),
+      certificates_(*ledger_, vault_, options_.self, options_.shortest_leaf),
+      authority_(*ledger_, hub_, vault_, options_.self) {
     ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
     for (const auto& [id, network] : cluster().networks()) {
         rotations_.mark(id);
@@ -66,6 +68,7 @@ base::Time Core::run() {
         kLog.error("the store: {}", ticked.error().message());
     }
     hub_.close_silent(now - options_.heartbeat * kMissedHeartbeats, now);
+    authority_.run(now);
     const auto next = rotations_.run(now);
     hub_.tell_acks();
     if (const auto refusals = refusals_.due(now)) {
@@ -119,6 +122,15 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
             }
             break;
         }
+        case v1::FromAgent::kCertificateRequest: {
+            v1::FromManager answer;
+            *answer.mutable_certificate() = certificates_.renew(*node, message.certificate_request(), now);
+            hub_.reply(*node, std::move(answer));
+            break;
+        }
+        case v1::FromAgent::kCertificateUse:
+            certificates_.note_use(*node, message.certificate_use());
+            break;
         case v1::FromAgent::kHeartbeat: {
             v1::FromManager answer;
             answer.mutable_heartbeat();
@@ -152,7 +164,11 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
     for (const auto& applied : hello.applied()) {
         hub_.acknowledge(node, applied, now);
     }
+    certificates_.note_use(node, hello.certificate());
     if (hub_.start(session, static_cast<std::uint32_t>(options_.heartbeat.count()), now)) {
+        v1::FromManager message;
+        *message.mutable_trust() = trust_of(cluster().cluster().record);
+        hub_.reply(node, std::move(message));
         kLog.info("node {}: session begins, version {}, data address {}", cluster().node_name(node), hello.version(),
                   ip_of(hello.data_address())->text());
     }

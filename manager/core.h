@@ -10,6 +10,8 @@
 #include "certs/authority.h"
 #include "certs/identity.h"
 #include "certs/token.h"
+#include "manager/authority_rotation.h"
+#include "manager/certificates.h"
 #include "manager/event_feed.h"
 #include "manager/ledger.h"
 #include "manager/rotations.h"
@@ -25,6 +27,7 @@ struct CoreOptions {
     base::Clock now = base::system_now;
     base::Duration heartbeat = std::chrono::seconds(5);  // what agents are asked for; three missed end a session
     base::NodeId self;                                   // the node this manager runs on
+    base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
 };
 
 // The control plane without its transport: what the bootstrap, control and session services do.
@@ -44,6 +47,10 @@ class Core {
     // Bootstrap
     [[nodiscard]] base::Result<v1::GetRootsReply> roots(const v1::GetRootsRequest& request);
     [[nodiscard]] base::Result<v1::IssueCertificateReply> issue_certificate(const v1::IssueCertificateRequest& request);
+    [[nodiscard]] base::Result<v1::GetChallengeReply> get_challenge(const v1::GetChallengeRequest& request);
+    [[nodiscard]] base::Result<v1::ReadmitReply> readmit(const v1::ReadmitRequest& request);
+    // For this manager's own node, by who runs in the same process.
+    [[nodiscard]] base::Result<v1::ReadmitReply> renew_own(const std::string& request_pem);
 
     // Control
     [[nodiscard]] base::Result<v1::TokenShowReply> token_show(const v1::TokenShowRequest& request);
@@ -57,6 +64,9 @@ class Core {
     [[nodiscard]] base::Result<v1::EndpointListReply> endpoint_list(const v1::EndpointListRequest& request);
     [[nodiscard]] base::Result<v1::KeyListReply> key_list(const v1::KeyListRequest& request);
     [[nodiscard]] base::Result<v1::KeyStatusReply> key_status(const v1::KeyStatusRequest& request);
+
+    [[nodiscard]] base::Result<v1::CaShowReply> ca_show(const v1::CaShowRequest& request);
+    [[nodiscard]] base::Result<v1::CaShowReply> ca_rotate(const v1::CaRotateRequest& request);
 
     // Asks for a rotation; `report` is called at once and with every change until the returned watch is ended or a
     // progress says done.
@@ -93,6 +103,8 @@ class Core {
     EventFeed events_;
     RefusalLimit refusals_;
     std::string caller_;
+    Certificates certificates_;
+    AuthorityRotation authority_;
 
     [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
     [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;

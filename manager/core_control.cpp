@@ -19,32 +19,27 @@ using base::fail;
 
 base::Result<v1::GetRootsReply> Core::roots(const v1::GetRootsRequest& /*request*/) {
     v1::GetRootsReply reply;
-    reply.set_roots_pem(cluster().cluster().record.roots_pem());
+    reply.set_roots_pem(roots_for_return(cluster().cluster().record, options_.now()));
     return reply;
 }
 
 base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueCertificateRequest& request) {
     const auto now = options_.now();
     WARREN_TRY_ASSIGN(const auto role, role_of_token(cluster(), request.token_secret(), now));
-    const auto& record = cluster().cluster().record;
-    const base::Duration lifetime(record.settings().leaf_lifetime_ms());
     const auto data_address = ip_of(request.data_address());
     const auto advertise_address = ip_of(request.advertise_address());
     if (!data_address || !advertise_address) {
         return fail(Code::kInvalid, "join request: malformed address");
     }
-    const NewNode node{.id = base::random_id<base::NodeId>(),
+    const auto id = base::random_id<base::NodeId>();
+    WARREN_TRY_ASSIGN(auto issued, certificates_.issue(request.csr_pem(),
+                                                       {.cluster = cluster().id(), .node = id, .role = role}, now));
+    const NewNode node{.id = id,
                        .name = request.node_name(),
                        .role = std::string(certs::name(role)),
                        .data_address = *data_address,
                        .advertise_address = *advertise_address,
-                       .certificate_expires = now + lifetime};
-    WARREN_TRY_ASSIGN(auto key, vault_.open_authority(cluster().id(), record.sealed_ca_key()));
-    WARREN_TRY_ASSIGN(const auto authority, certs::Authority::load(record.ca_certificate_pem(), std::move(key)));
-    v1::IssueCertificateReply reply;
-    WARREN_TRY_ASSIGN(
-        *reply.mutable_certificate_pem(),
-        authority.issue(request.csr_pem(), {.cluster = cluster().id(), .node = node.id, .role = role}, lifetime, now));
+                       .certificate = issued.leaf};
     // What holds of the token is asked again of the state that the node is let into.
     const auto admit = [&](const Cluster& state) -> base::Result<store::Transaction> {
         WARREN_TRY_ASSIGN(const auto granted, role_of_token(state, request.token_secret(), now));
@@ -54,10 +49,24 @@ base::Result<v1::IssueCertificateReply> Core::issue_certificate(const v1::IssueC
     };
     WARREN_TRY(ledger_->commit(admit));
     base::fault_point(base::FaultPoint::kJoinAdmitted);
+    v1::IssueCertificateReply reply;
+    reply.set_certificate_pem(std::move(issued.chain_pem));
     reply.set_node_id(raw(node.id));
-    reply.set_cluster_id(record.id());
-    reply.set_cluster_name(record.name());
+    reply.set_cluster_id(cluster().cluster().record.id());
+    reply.set_cluster_name(cluster().cluster().record.name());
     return reply;
+}
+
+base::Result<v1::GetChallengeReply> Core::get_challenge(const v1::GetChallengeRequest& /*request*/) {
+    return certificates_.challenge(options_.now());
+}
+
+base::Result<v1::ReadmitReply> Core::readmit(const v1::ReadmitRequest& request) {
+    return certificates_.readmit(request, options_.now());
+}
+
+base::Result<v1::ReadmitReply> Core::renew_own(const std::string& request_pem) {
+    return certificates_.renew_own(request_pem, options_.now());
 }
 
 base::Result<v1::NodeListReply> Core::node_list(const v1::NodeListRequest& /*request*/) {
@@ -172,6 +181,14 @@ base::Result<v1::KeyStatusReply> Core::key_status(const v1::KeyStatusRequest& re
     std::sort(reply.mutable_networks()->begin(), reply.mutable_networks()->end(),
               [](const auto& a, const auto& b) { return a.network() < b.network(); });
     return reply;
+}
+
+base::Result<v1::CaShowReply> Core::ca_show(const v1::CaShowRequest& /*request*/) {
+    return authority_.show(options_.now());
+}
+
+base::Result<v1::CaShowReply> Core::ca_rotate(const v1::CaRotateRequest& request) {
+    return authority_.rotate(request, options_.now());
 }
 
 base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& request, Report report) {

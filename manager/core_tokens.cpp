@@ -70,9 +70,9 @@ base::Result<v1::TokenShowReply> Core::token_rotate(const v1::TokenRotateRequest
 base::Result<v1::TokenShowReply> Core::shown_token(certs::Role role) const {
     const auto& record = cluster().cluster().record;
     const auto& stored = token_of(record, role);
-    WARREN_TRY_ASSIGN(const auto roots, certs::Roots::parse("the cluster's roots", record.roots_pem()));
+    WARREN_TRY_ASSIGN(const auto roots, certs::Roots::parse("the CA's roots", record.ca_roots_pem()));
     WARREN_TRY_ASSIGN(auto secret, vault_.open_token(cluster().id(), role, stored.sealed_secret()));
-    const certs::JoinToken token{.roots_hash = roots.hash(), .secret = std::move(secret)};
+    const certs::JoinToken token{.root_pin = roots.pin(), .secret = std::move(secret)};
     v1::TokenShowReply reply;
     reply.set_role(std::string(certs::name(role)));
     reply.set_token(token.text());

@@ -38,6 +38,9 @@ enum class EventKind : std::uint8_t {
     kCaughtUp,
     kCutOff,
     kTokenRotated,
+    kNodeReadmitted,
+    kCaRotating,
+    kCaRotated,
     kRefused,
 };
 
@@ -62,6 +65,9 @@ inline constexpr std::array kEventKinds{
     EventKindName{EventKind::kCaughtUp, "caught-up"},
     EventKindName{EventKind::kCutOff, "cut-off"},
     EventKindName{EventKind::kTokenRotated, "token-rotated"},
+    EventKindName{EventKind::kNodeReadmitted, "node-readmitted"},
+    EventKindName{EventKind::kCaRotating, "ca-rotating"},
+    EventKindName{EventKind::kCaRotated, "ca-rotated"},
     EventKindName{EventKind::kRefused, "refused"},
 };
 [[nodiscard]] std::string_view name(EventKind kind);

@@ -19,10 +19,20 @@ constexpr std::uint32_t kVxlanPort = 4789;  // IANA's
 constexpr std::uint32_t kDefaultPortBase = 10000;
 constexpr base::Duration kDefaultGrace = std::chrono::seconds(5);
 constexpr base::Duration kDefaultStragglerLimit = std::chrono::hours(1);
+constexpr base::Duration kDefaultReadmissionLimit = std::chrono::hours(24) * 30;
+constexpr base::Duration kLongestReadmissionLimit = std::chrono::hours(24) * 365;
 // Below it no unprivileged process binds a port; above it there must be room for at least one network.
 constexpr std::uint32_t kLowestPort = 1024;
 
-base::Result<v1::ClusterSettings> complete(v1::ClusterSettings settings) {
+base::Status check_readmission_limit(base::Duration limit) {
+    if (limit > kLongestReadmissionLimit) {
+        return fail(Code::kInvalid, "--readmission-limit {}: must be {} at most", base::format_age(limit),
+                    base::format_age(kLongestReadmissionLimit));
+    }
+    return {};
+}
+
+base::Result<v1::ClusterSettings> complete(v1::ClusterSettings settings, base::Duration shortest_leaf) {
     if (settings.subnet_pool().empty()) {
         settings.set_subnet_pool(std::string(kDefaultPool));
     }
@@ -44,6 +54,9 @@ base::Result<v1::ClusterSettings> complete(v1::ClusterSettings settings) {
     if (settings.leaf_lifetime_ms() == 0) {
         settings.set_leaf_lifetime_ms(certs::kDefaultLeafLifetime.count());
     }
+    if (settings.readmission_limit_ms() == 0) {
+        settings.set_readmission_limit_ms(kDefaultReadmissionLimit.count());
+    }
     WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("--subnet-pool", settings.subnet_pool()));
     if (settings.subnet_size() > overlay::kNarrowestSubnet) {
         return fail(Code::kInvalid, "--subnet-size {}: must be {} at most", settings.subnet_size(),
@@ -62,7 +75,9 @@ base::Result<v1::ClusterSettings> complete(v1::ClusterSettings settings) {
                     settings.plain_port(), settings.port_base() + 1,
                     settings.port_base() + overlay::kNetworkIndexes.last);
     }
-    WARREN_TRY(certs::check_leaf_lifetime("leaf lifetime", base::Duration(settings.leaf_lifetime_ms())));
+    WARREN_TRY(
+        certs::check_leaf_lifetime("--leaf-lifetime", base::Duration(settings.leaf_lifetime_ms()), shortest_leaf));
+    WARREN_TRY(check_readmission_limit(base::Duration(settings.readmission_limit_ms())));
     return settings;
 }
 
@@ -70,11 +85,13 @@ base::Result<v1::ClusterRecord> make_cluster(const Vault& vault, const Founding&
                                              const certs::Authority& authority, base::Time now) {
     v1::ClusterRecord record;
     WARREN_TRY(base::check_name("--name", founding.cluster_name));
-    WARREN_TRY_ASSIGN(*record.mutable_settings(), complete(founding.settings));
+    WARREN_TRY_ASSIGN(*record.mutable_settings(), complete(founding.settings, founding.shortest_leaf));
     record.set_id(raw(id));
     record.set_name(founding.cluster_name);
     record.set_roots_pem(authority.root_pem());
     record.set_ca_certificate_pem(authority.root_pem());
+    record.set_ca_roots_pem(authority.root_pem());
+    record.set_ca_generation(1);
     WARREN_TRY_ASSIGN(*record.mutable_sealed_ca_key(), vault.seal_authority(id, authority.key()));
     for (const auto role : {certs::Role::kWorker, certs::Role::kManager}) {
         auto& token = token_of(record, role);
@@ -96,7 +113,9 @@ base::Result<Founded> found_cluster(store::Store& store, const Vault& vault, con
     WARREN_TRY_ASSIGN(const auto record, make_cluster(vault, founding, founded.cluster, authority, now));
     const base::Duration lifetime(record.settings().leaf_lifetime_ms());
     const certs::Identity identity{.cluster = founded.cluster, .node = founded.node, .role = certs::Role::kManager};
-    WARREN_TRY_ASSIGN(founded.certificate_pem, authority.issue(founding.request_pem, identity, lifetime, now));
+    WARREN_TRY_ASSIGN(founded.certificate_pem,
+                      authority.issue(founding.request_pem, identity, lifetime, now, founding.shortest_leaf));
+    WARREN_TRY_ASSIGN(const auto leaf, certs::parse_leaf("new certificate", founded.certificate_pem));
     founded.roots_pem = authority.root_pem();
     const NewNode node{.id = founded.node,
                        .name = founding.node_name,
@@ -104,7 +123,7 @@ base::Result<Founded> found_cluster(store::Store& store, const Vault& vault, con
                        .data_address = founding.data_address,
                        .advertise_address = founding.advertise_address,
                        .port = founding.port,
-                       .certificate_expires = now + lifetime};
+                       .certificate = leaf};
     WARREN_TRY_ASSIGN(auto change, admit_node(Cluster(), node, now));
     change.compares.emplace_back(store::Absent{std::string(key::kCluster)});
     change.puts.push_back({.key = std::string(key::kCluster), .value = record.SerializeAsString()});

@@ -19,7 +19,8 @@ struct Founding {
     base::IpAddress data_address;
     base::IpAddress advertise_address;
     std::uint16_t port = 0;
-    std::string request_pem;  // the first node's certificate request
+    std::string request_pem;                                      // the first node's certificate request
+    base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
 };
 
 struct Founded {

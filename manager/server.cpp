@@ -6,6 +6,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "manager/services.h"
@@ -48,8 +49,9 @@ struct Server::Impl {
         });
     }
 
-    base::Status listen(const certs::NodeIdentity& identity, const base::SocketAddress& address) {
-        WARREN_TRY_ASSIGN(auto credentials, certs::server_credentials(identity));
+    base::Status listen(const certs::NodeIdentity& identity, const ServerOptions& options) {
+        const auto& address = options.listen;
+        WARREN_TRY_ASSIGN(auto credentials, certs::server_credentials(identity, options.certificates));
         grpc::ServerBuilder builder;
         int port = 0;
         // Without it a second daemon would share the port and get half of the calls.
@@ -78,7 +80,9 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
                            ServerOptions options) {
     impl_->store = std::move(store);
     WARREN_TRY_ASSIGN(impl_->core, Core::open(*impl_->store, std::move(vault),
-                                              {.heartbeat = options.heartbeat, .self = identity.identity().node}));
+                                              {.heartbeat = options.heartbeat,
+                                               .self = identity.identity().node,
+                                               .shortest_leaf = options.shortest_leaf}));
     Dispatch::Target target{.loop = &impl_->loop,
                             .core = impl_->core.get(),
                             .cluster = identity.identity().cluster,
@@ -87,7 +91,7 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
     impl_->loop.restart();
     impl_->work.emplace(impl_->loop.get_executor());
     impl_->core->on_ledger_ready([impl = impl_.get()] { asio::post(impl->loop, [impl] { impl->run_core(); }); });
-    if (auto listening = impl_->listen(identity, options.listen); !listening) {
+    if (auto listening = impl_->listen(identity, options); !listening) {
         impl_->dispatch.set(nullptr);
         impl_->core.reset();
         impl_->store.reset();
@@ -97,6 +101,17 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
     asio::post(impl_->loop, [impl = impl_.get()] { impl->run_core(); });
     kLog.info("manager of cluster {} listens on {}", identity.identity().cluster, options.listen);
     return {};
+}
+
+base::Result<v1::ReadmitReply> Server::renew_own(const std::string& request_pem) {
+    if (!impl_->thread.joinable()) {
+        return base::fail(base::Code::kPrecondition, "no manager runs on this host");
+    }
+    const auto promise = std::make_shared<std::promise<base::Result<v1::ReadmitReply>>>();
+    auto answer = promise->get_future();
+    asio::post(impl_->loop,
+               [impl = impl_.get(), promise, request_pem] { promise->set_value(impl->core->renew_own(request_pem)); });
+    return answer.get();
 }
 
 void Server::stop() {

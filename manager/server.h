@@ -6,8 +6,10 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "certs/authority.h"
 #include "certs/node_identity.h"
 #include "manager/vault.h"
+#include "proto/bootstrap.pb.h"
 #include "store/store.h"
 
 namespace grpc {
@@ -18,6 +20,8 @@ namespace warren::manager {
 
 struct ServerOptions {
     base::SocketAddress listen;
+    std::filesystem::path certificates;  // the directory of this node's identity, whose files may be renewed meanwhile
+    base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
     base::Duration heartbeat = std::chrono::seconds(5);
 };
 
@@ -37,6 +41,8 @@ class Server {
     // Serves the cluster in `store`. kConflict: the address is taken.
     [[nodiscard]] base::Status start(std::unique_ptr<store::Store> store, Vault vault,
                                      const certs::NodeIdentity& identity, ServerOptions options);
+    // A certificate for this manager's own node. Waits for the manager's thread; not to be called on it.
+    [[nodiscard]] base::Result<v1::ReadmitReply> renew_own(const std::string& request_pem);
     void stop();
     [[nodiscard]] bool running() const;
 

@@ -27,6 +27,19 @@ std::string ControlService::caller(const grpc::CallbackServerContext& context) c
     return who_ ? who_(context.peer()) : context.peer();
 }
 
+grpc::ServerUnaryReactor* BootstrapService::GetChallenge(grpc::CallbackServerContext* context,
+                                                         const v1::GetChallengeRequest* request,
+                                                         v1::GetChallengeReply* reply) {
+    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/GetChallenge", Dispatch::Access::kRemote,
+                            &Core::get_challenge, request, reply);
+}
+
+grpc::ServerUnaryReactor* BootstrapService::Readmit(grpc::CallbackServerContext* context,
+                                                    const v1::ReadmitRequest* request, v1::ReadmitReply* reply) {
+    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/Readmit", Dispatch::Access::kRemote,
+                            &Core::readmit, request, reply);
+}
+
 void ControlService::log_change(const grpc::CallbackServerContext& context, std::string_view method) const {
     kLog.info("{} asked for by {}", method, caller(context));
 }
@@ -100,6 +113,17 @@ grpc::ServerUnaryReactor* ControlService::KeyList(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* ControlService::KeyStatus(grpc::CallbackServerContext* context,
                                                     const v1::KeyStatusRequest* request, v1::KeyStatusReply* reply) {
     return call(context, "KeyStatus", &Core::key_status, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::CaShow(grpc::CallbackServerContext* context, const v1::CaShowRequest* request,
+                                                 v1::CaShowReply* reply) {
+    return call(context, "CaShow", &Core::ca_show, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::CaRotate(grpc::CallbackServerContext* context,
+                                                   const v1::CaRotateRequest* request, v1::CaShowReply* reply) {
+    log_change(*context, "ca rotate");
+    return call(context, "CaRotate", &Core::ca_rotate, request, reply);
 }
 
 template <typename Message>

@@ -17,6 +17,10 @@ class BootstrapService final : public v1::Bootstrap::CallbackService {
     grpc::ServerUnaryReactor* IssueCertificate(grpc::CallbackServerContext* context,
                                                const v1::IssueCertificateRequest* request,
                                                v1::IssueCertificateReply* reply) override;
+    grpc::ServerUnaryReactor* GetChallenge(grpc::CallbackServerContext* context, const v1::GetChallengeRequest* request,
+                                           v1::GetChallengeReply* reply) override;
+    grpc::ServerUnaryReactor* Readmit(grpc::CallbackServerContext* context, const v1::ReadmitRequest* request,
+                                      v1::ReadmitReply* reply) override;
 
   private:
     const Dispatch* dispatch_;
@@ -62,6 +66,10 @@ class ControlService final : public v1::Control::CallbackService {
                                       v1::KeyListReply* reply) override;
     grpc::ServerUnaryReactor* KeyStatus(grpc::CallbackServerContext* context, const v1::KeyStatusRequest* request,
                                         v1::KeyStatusReply* reply) override;
+    grpc::ServerUnaryReactor* CaShow(grpc::CallbackServerContext* context, const v1::CaShowRequest* request,
+                                     v1::CaShowReply* reply) override;
+    grpc::ServerUnaryReactor* CaRotate(grpc::CallbackServerContext* context, const v1::CaRotateRequest* request,
+                                       v1::CaShowReply* reply) override;
     grpc::ServerWriteReactor<v1::RotationProgress>* KeyRotate(grpc::CallbackServerContext* context,
                                                               const v1::KeyRotateRequest* request) override;
     grpc::ServerWriteReactor<v1::EventsReply>* Events(grpc::CallbackServerContext* context,

@@ -112,6 +112,14 @@ void SessionHub::reply(const base::NodeId& node, v1::FromManager message) {
     }
 }
 
+void SessionHub::tell_all(const v1::FromManager& message) {
+    for (auto& [node, session] : sessions_) {
+        if (session.started) {
+            session.sink->send(message);
+        }
+    }
+}
+
 void SessionHub::acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now) {
     const auto id = id_of<base::NetworkId>(applied.network_id());
     const auto* network = cluster_->network(id);

@@ -54,6 +54,7 @@ class SessionHub {
     [[nodiscard]] std::optional<base::NodeId> node_of(SessionId session) const;
     void heard(SessionId session, base::Time now);
     void reply(const base::NodeId& node, v1::FromManager message);
+    void tell_all(const v1::FromManager& message);
 
     // Takes an acknowledgement; one for an older membership counts nothing. Who has to know of it is told by
     // tell_acks().

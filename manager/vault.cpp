@@ -45,7 +45,7 @@ base::Result<std::string> Vault::seal_authority(const base::ClusterId& cluster, 
 
 base::Result<certs::PrivateKey> Vault::open_authority(const base::ClusterId& cluster, std::string_view sealed) const {
     WARREN_TRY_ASSIGN(const auto der, keymgr::open(kek_, sealed, authority_context(cluster)));
-    return certs::PrivateKey::from_der("the cluster's CA key", der.reveal());
+    return certs::PrivateKey::from_der("the cluster's CA key", der.reveal(), certs::KeyRule::kAuthority);
 }
 
 }  // namespace warren::manager

@@ -156,7 +156,13 @@ Argv Host::daemon_program() {
 }
 
 Argv Host::daemon_command() const {
-    auto argv = daemon_program();
+    Argv argv;
+    if (!environment_.empty()) {
+        argv.emplace_back("env");
+        argv.insert(argv.end(), environment_.begin(), environment_.end());
+    }
+    const auto program = daemon_program();
+    argv.insert(argv.end(), program.begin(), program.end());
     for (const std::string& arg : {std::string("--state-dir"), state_dir().string(), std::string("--run-dir"),
                                    run_dir().string(), std::string("--log-level"), std::string("debug")}) {
         argv.push_back(arg);
@@ -291,21 +297,30 @@ void Lab::leave_artefacts() {
     std::cerr << "logs, captures and the kernel's state: " << artefacts_.string() << "\n";
 }
 
-void form_cluster(Lab& lab) {
+void form_cluster(Lab& lab, const Argv& init) {
     for (const auto& host : lab.hosts()) {
         host->start_daemon();
     }
     auto& manager = lab.host(1);
-    manager.warren_ok(
-        {"cluster", "init", "--data-addr", manager.address(), "--node-name", manager.name(), "--rotation-grace", "1s"});
-    auto token = manager.warren_ok({"token", "show", "worker", "-q"});
-    token.erase(token.find_last_not_of(" \n") + 1);
+    Argv command{"cluster",     "init",         "--data-addr",      manager.address(),
+                 "--node-name", manager.name(), "--rotation-grace", "1s"};
+    command.insert(command.end(), init.begin(), init.end());
+    manager.warren_ok(command);
     for (const auto& host : lab.hosts()) {
-        if (host.get() != &manager) {
-            host->warren_ok({"cluster", "join", "--token", token, "--data-addr", host->address(), "--node-name",
-                             host->name(), manager.address()});
+        if (host.get() == &manager) {
+            continue;
+        }
+        if (const auto joined = join(lab, *host); !joined.ok()) {
+            throw std::runtime_error(fmt::format("{} does not join: {}", host->name(), joined.err));
         }
     }
+}
+
+Output join(Lab& lab, const Host& host) {
+    auto token = lab.host(1).warren_ok({"token", "show", "worker", "-q"});
+    token.erase(token.find_last_not_of(" \n") + 1);
+    return host.warren({"cluster", "join", "--token", token, "--data-addr", host.address(), "--node-name", host.name(),
+                        lab.host(1).address()});
 }
 
 std::unique_ptr<Lab> cluster_of(unsigned hosts) {

@@ -63,6 +63,8 @@ class Host {
     // What the daemon has said so far.
     [[nodiscard]] std::string log_text() const;
 
+    // Variables for the environment of its daemons from the next start on, NAME=VALUE.
+    void set_environment(Argv variables) { environment_ = std::move(variables); }
     // Returns once the daemon answers on its socket. A second start appends to the same log.
     void start_daemon(const Argv& extra = {});
     // The same with its wall clock wrong by so much.
@@ -107,6 +109,7 @@ class Host {
     std::string address_;
     std::filesystem::path directory_;
     std::filesystem::path artefacts_;
+    Argv environment_;
     std::unique_ptr<Process> daemon_;
 };
 
@@ -140,7 +143,10 @@ inline constexpr const char* kUnderlay = "underlay";
 std::filesystem::path artefact_directory();
 
 // Starts the daemons of all hosts and makes them one cluster, h1 its manager. Epochs retire after a grace of 1 s.
-void form_cluster(Lab& lab);
+// `init` is more for `cluster init`.
+void form_cluster(Lab& lab, const Argv& init = {});
+// Makes a host whose daemon runs part of that cluster; what the command says.
+Output join(Lab& lab, const Host& host);
 // As many hosts as that, formed into a cluster.
 std::unique_ptr<Lab> cluster_of(unsigned hosts);
 

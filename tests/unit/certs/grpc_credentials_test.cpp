@@ -190,6 +190,29 @@ TEST_F(GrpcCredentials, ServersOutsideTheirValidityAreRefused) {
     }
 }
 
+// A manager lives longer than its certificate, and than the root that it began with.
+TEST_F(GrpcCredentials, AServerTakesUpRenewedFilesWithoutARestart) {
+    const TestDirectory directory;
+    const auto certs = directory.path() / "certs";
+    must(save_identity(certs, manager_));
+    const TestServer server(must(server_credentials(manager_, certs)));
+    const NodeIdentity worker = cluster_.node(Role::kWorker);
+    EXPECT_EQ(call(server.port(), must(member_credentials(worker))).text, worker.identity().text());
+
+    const TestCluster next(cluster_.now, cluster_.id);  // another root of the same cluster
+    PrivateKey key = must(PrivateKey::generate());
+    const std::string chain = next.leaf(key, manager_.identity(), cluster_.now);
+    const Roots both = must(Roots::parse("roots", next.roots.pem() + cluster_.roots.pem()));
+    must(save_identity(certs, must(NodeIdentity::assemble(std::move(key), chain, both))));
+    const NodeIdentity moved = next.node(Role::kWorker);  // trusts the new root alone, and is issued by it
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    Answer answer{};
+    do {
+        answer = call(server.port(), must(member_credentials(moved)));
+    } while (answer.code != grpc::OK && std::chrono::steady_clock::now() < deadline);
+    EXPECT_EQ(answer, (Answer{grpc::OK, moved.identity().text()}));
+}
+
 TEST_F(GrpcCredentials, WithoutTlsThereIsNoAnswer) {
     EXPECT_EQ(call(server_.port(), grpc::InsecureChannelCredentials()).code, grpc::StatusCode::UNAVAILABLE);
 }

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 
+#include "base/fault_point.h"
 #include "base/files.h"
 #include "tests/unit/certs/test_cluster.h"
 
@@ -74,6 +76,36 @@ TEST_F(NodeIdentityTest, RenewalReplacesKeyAndCertificate) {
     const NodeIdentity renewed = cluster_.node(node_.identity(), kNow + kDay);
     must(save_identity(certs_, renewed));
     EXPECT_EQ(must(load_identity(certs_))->leaf(), renewed.leaf());
+}
+
+// Whatever moment a crash comes at, the files must load: the fault points are between the writes.
+TEST_F(NodeIdentityTest, ACrashBetweenTheWritesOfAMoveToAnotherRootLeavesAWholeIdentity) {
+    const TestCluster next(kNow, cluster_.id);
+    const NodeIdentity moved = next.node(node_.identity(), kNow);
+    for (const char* fault : {"renewal.roots-written", "renewal.node-written"}) {
+        std::filesystem::remove_all(certs_);
+        must(save_identity(certs_, node_));
+        EXPECT_EXIT(
+            {
+                (void)base::arm_fault(fault);
+                (void)save_identity(certs_, moved);
+            },
+            testing::KilledBySignal(SIGKILL), "")
+            << fault;
+        const auto left = load_identity(certs_);
+        ASSERT_TRUE(left) << fault << ": " << left.error().message();
+        EXPECT_EQ((*left)->identity(), node_.identity());
+        must(save_identity(certs_, moved));  // and the next attempt completes it
+        EXPECT_EQ(must(load_identity(certs_))->roots().pem(), next.roots.pem());
+    }
+}
+
+TEST_F(NodeIdentityTest, TrustsNoRootsThatLeaveItWithoutAName) {
+    NodeIdentity node = cluster_.node(node_.identity(), kNow);
+    const TestCluster next(kNow, cluster_.id);
+    EXPECT_FALSE(node.trust(next.roots));
+    EXPECT_EQ(node.roots().pem(), cluster_.roots.pem());
+    EXPECT_TRUE(node.trust(must(Roots::parse("roots", next.roots.pem() + cluster_.roots.pem()))));
 }
 
 TEST_F(NodeIdentityTest, NeverReplacesAnotherIdentity) {

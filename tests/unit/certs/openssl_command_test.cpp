@@ -81,6 +81,32 @@ TEST_F(OpensslCommand, DescribesALeaf) {
     EXPECT_THAT(leaf, Not(HasSubstr("CA:TRUE")));
 }
 
+// A leaf of the next authority: who trusts the old root follows by the cross-signed certificate, who trusts the new one
+// does not need it.
+TEST_F(OpensslCommand, VerifiesAMoveToAnotherAuthority) {
+    const Authority next = must(Authority::make(cluster_.id, "harbour-2", kNow));
+    const std::string cross = must(cluster_.authority.cross_sign(next.root_pem(), kNow));
+    const auto leaf = must(next.issue(must(make_request(must(PrivateKey::generate()))), manager_, 90 * kDay, kNow));
+    for (const auto& [file, pem] : {std::pair{"cross.pem", cross}, {"leaf.pem", leaf}, {"next.pem", next.root_pem()}}) {
+        must(base::write_file_atomic(certs_ / file, pem, 0644));
+    }
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(kNow.time_since_epoch()).count();
+    const auto verify_leaf = [&](const std::string& root, const std::string& options) {
+        return run(fmt::format("cd {} && openssl verify -x509_strict -attime {} -CAfile {} {} leaf.pem",
+                               certs_.native(), seconds, root, options));
+    };
+    EXPECT_THAT(verify_leaf("roots.pem", "-untrusted cross.pem"), HasSubstr("leaf.pem: OK"));
+    EXPECT_THAT(verify_leaf("next.pem", ""), HasSubstr("leaf.pem: OK"));
+    EXPECT_THAT(verify_leaf("next.pem", "-untrusted cross.pem"), HasSubstr("leaf.pem: OK"));
+    EXPECT_THAT(verify_leaf("roots.pem", ""), HasSubstr("unable to get local issuer"));
+
+    const std::string described = text("cross.pem");
+    EXPECT_THAT(described, HasSubstr("Issuer: O = " + cluster_.id.text() + ", CN = harbour\n"));
+    EXPECT_THAT(described, HasSubstr("Subject: O = " + cluster_.id.text() + ", CN = harbour-2\n"));
+    EXPECT_THAT(described, HasSubstr("X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0"));
+    EXPECT_THAT(described, HasSubstr("X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign"));
+}
+
 TEST_F(OpensslCommand, SeesTheFingerprintThatWeShow) {
     std::string shown = run("openssl x509 -noout -fingerprint -sha256 -in " + (certs_ / "roots.pem").native());
     shown = std::regex_replace(shown.substr(shown.find('=') + 1), std::regex("[:\n]"), "");

@@ -15,7 +15,7 @@ using testing::Not;
 
 JoinToken sample() {
     JoinToken token;
-    token.roots_hash.fill(0xa5);
+    token.root_pin.fill(0xa5);
     std::ranges::fill(token.secret.reveal_mutable(), std::uint8_t{0x3c});
     return token;
 }
@@ -33,7 +33,7 @@ TEST(JoinToken, TextIsPrefixHashAndSecret) {
 
 TEST(JoinToken, ParsesItsOwnText) {
     const JoinToken token = must(parse_join_token("--token", sample().text()));
-    EXPECT_EQ(token.roots_hash, sample().roots_hash);
+    EXPECT_EQ(token.root_pin, sample().root_pin);
     EXPECT_EQ(token.secret, sample().secret);
 }
 
@@ -80,14 +80,14 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(JoinToken, PinsTheRootsItWasMadeFor) {
     const TestCluster cluster;
     const TestCluster other;
-    const JoinToken token{.roots_hash = cluster.roots.hash(), .secret = random_token_secret()};
-    EXPECT_TRUE(token.check(cluster.roots));
-    const auto refused = token.check(other.roots);
+    const JoinToken token{.root_pin = cluster.roots.pin(), .secret = random_token_secret()};
+    EXPECT_EQ(must(token.trusted(cluster.roots)).pem(), cluster.roots.pem());
+    const auto refused = token.trusted(other.roots);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code(), base::Code::kDenied);
-    // A bundle that holds the right root and one more is another bundle.
+    // Somebody who puts a root of his own beside the right one gains nothing by it.
     const Roots more = must(Roots::parse("roots", cluster.authority.root_pem() + other.authority.root_pem()));
-    EXPECT_FALSE(token.check(more));
+    EXPECT_EQ(must(token.trusted(more)).pem(), cluster.roots.pem());
 }
 
 }  // namespace

@@ -125,8 +125,9 @@ INSTANTIATE_TEST_SUITE_P(
         Line{"key status net1", index_of<KeyStatus>(), R"(network: "net1")"},
         Line{"key rotate net1", index_of<KeyRotate>(), R"(network: "net1")"},
         Line{"key rotate --detach net1", index_of<KeyRotate>(), R"(network: "net1" detach: true)"},
-        Line{"status", index_of<Status>(), ""}, Line{"version", index_of<ShowVersion>(), ""},
-        Line{"--version", index_of<ShowVersion>(), ""},
+        Line{"ca show", index_of<CaShow>(), ""}, Line{"cert show", index_of<CertShow>(), ""},
+        Line{"cert renew", index_of<CertRenew>(), ""}, Line{"status", index_of<Status>(), ""},
+        Line{"version", index_of<ShowVersion>(), ""}, Line{"--version", index_of<ShowVersion>(), ""},
         // Names of commands are good names of networks too.
         Line{"network inspect status", index_of<NetworkInspect>(), R"(network: "status")"},
         Line{"network rm network ls key", index_of<NetworkRemove>(), "<network><ls><key>"},
@@ -273,6 +274,12 @@ TEST(Help, FitsAnOrdinaryTerminalAndHasAnExample) {
                                         "key ls",
                                         "key status",
                                         "key rotate",
+                                        "ca",
+                                        "ca show",
+                                        "ca rotate",
+                                        "cert",
+                                        "cert show",
+                                        "cert renew",
                                         "status",
                                         "version"}) {
         const auto invocation = parse_line(line.empty() ? "--help" : std::string(line) + " --help");

@@ -80,16 +80,17 @@ TEST(RenderToken, SaysItsLimits) {
 constexpr const char* kNodes = R"(
     nodes { id: "a1b2c3d4e5f60000000000000000000a" name: "host1" role: "manager" state: "ready" self: true
             data_address: "192.0.2.1" ciphers: "aes-128-gcm" networks: "net1" endpoints: 2
-            last_seen_unix_ms: 1799999999700 }
+            last_seen_unix_ms: 1799999999700 certificate_expires_unix_ms: 1807776000000 }
     nodes { id: "b1b2c3d4e5f60000000000000000000b" name: "a-host-of-longer-name" role: "worker" state: "unreachable"
-            data_address: "192.0.2.200" esp_problem: "no CONFIG_INET_ESP" last_seen_unix_ms: 1799999875000 })";
+            data_address: "192.0.2.200" esp_problem: "no CONFIG_INET_ESP" last_seen_unix_ms: 1799999875000
+            certificate_expires_unix_ms: 1799999999999 })";
 
 TEST(RenderNodes, TableMarksThisNode) {
     EXPECT_EQ(
         render_nodes(sample<v1::NodeListReply>(kNodes), false, kSampleView),
-        R"(ID               NAME                    ROLE      STATE         DATA ADDRESS   ENCRYPTION   NETWORKS   ENDPOINTS   LAST SEEN
-a1b2c3d4e5f6 *   host1                   manager   ready         192.0.2.1      yes          1          2           300 ms
-b1b2c3d4e5f6     a-host-of-longer-name   worker    unreachable   192.0.2.200    no           0          0           2m 5s
+        R"(ID               NAME                    ROLE      STATE         DATA ADDRESS   ENCRYPTION   NETWORKS   ENDPOINTS   CERTIFICATE   LAST SEEN
+a1b2c3d4e5f6 *   host1                   manager   ready         192.0.2.1      yes          1          2           90d 0h        300 ms
+b1b2c3d4e5f6     a-host-of-longer-name   worker    unreachable   192.0.2.200    no           0          0           expired       2m 5s
 )");
 }
 
@@ -130,6 +131,50 @@ Certificate:   expires 2027-04-15 08:00:00 UTC (in 90d 0h)
 Networks:      net1, net2
 Endpoints:     3
 )");
+}
+
+TEST(RenderCertificate, SaysWhoseItIsAndWhenItIsRenewed) {
+    auto reply = sample<v1::CertShowReply>(R"(
+        cluster_id: "c1" node_id: "n1" role: "worker" uri: "spiffe://c1/node/n1" serial: "0a1b" issuer: "warren"
+        issuer_key_id: "aabb" issued_unix_ms: 1799996400000 not_before_unix_ms: 1799992800000
+        not_after_unix_ms: 1807776000000 next_renewal_unix_ms: 1804665600000 file: "/var/lib/warren/node.pem")");
+    EXPECT_EQ(render_certificate(reply, kSampleView), R"(Subject:       worker n1 of cluster c1
+URI:           spiffe://c1/node/n1
+Issuer:        warren (key id aabb)
+Serial:        0a1b
+Issued:        2027-01-15 07:00:00 UTC (1h 0m ago)
+Certificate:   expires 2027-04-15 08:00:00 UTC (in 90d 0h)
+Next renewal:  2027-03-10 08:00:00 UTC (in 54d 0h)
+File:          /var/lib/warren/node.pem
+)");
+    reply.set_problem("the authority is locked");
+    reply.set_failing_since_unix_ms(1799996400000);
+    const auto text = render_certificate(reply, kSampleView);
+    EXPECT_NE(text.find("Next attempt:  2027-03-10"), std::string::npos) << text;
+    EXPECT_NE(text.find("Not renewed:   the authority is locked, since 2027-01-15 07:00:00 UTC"), std::string::npos)
+        << text;
+}
+
+TEST(RenderAuthority, SaysWhichRootIssuesAndWhoIsWaitedFor) {
+    auto reply = sample<v1::CaShowReply>(R"(
+        phase: "moving" started_unix_ms: 1799999990000 nodes: 3 moved: 1
+        roots { name: "lab-2" fingerprint: "aa" state: "issuing" not_after_unix_ms: 1807776000000 }
+        roots { name: "lab" fingerprint: "bb" state: "trusted" not_after_unix_ms: 1807776000000 }
+        waiting { node: "host2" state: "ready" } waiting { node: "host3" state: "unreachable" })");
+    EXPECT_EQ(render_authority(reply, kSampleView),
+              R"(ROOT    STATE     EXPIRES                              SHA-256
+lab-2   issuing   2027-04-15 08:00:00 UTC (in 90d 0h)   aa
+lab     trusted   2027-04-15 08:00:00 UTC (in 90d 0h)   bb
+
+moving: 1 of 3 nodes, waiting for host2, host3 (unreachable); began 2027-01-15 07:59:50 UTC (10 s ago)
+)");
+    reply.set_phase("idle");
+    reply.set_moved(2);
+    reply.clear_waiting();
+    *reply.add_left() = sample<v1::CaNode>(R"(node: "host3" state: "unreachable")");
+    const auto text = render_authority(reply, kSampleView);
+    EXPECT_NE(text.find("moved: 2 of 3 nodes\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("let in again when they come back: host3 (unreachable)"), std::string::npos) << text;
 }
 
 }  // namespace

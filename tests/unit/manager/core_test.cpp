@@ -3,13 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <filesystem>
 #include <vector>
 
-#include "manager/found.h"
 #include "manager/tokens.h"
-#include "store/sqlite_store.h"
+#include "tests/unit/manager/founded_cluster.h"
 
 // The control plane as its callers meet it: real store, no network. An agent here is a sink that keeps what it was
 // sent.
@@ -44,40 +41,13 @@ class Agent final : public SessionSink {
 
 class CoreTest : public testing::Test {
   protected:
-    CoreTest() {
-        std::array<char, 32> name{"/dev/shm/warren-core-XXXXXX"};
-        directory_ = ::mkdtemp(name.data());
-        auto store = store::SqliteStore::open(directory_ / "state" / "store.db", {.mode = store::OpenMode::kCreate});
-        store_ = *std::move(store);
-        auto key = certs::PrivateKey::generate().value();
-        founded_ = found_cluster(*store_, Vault(kek()),
-                                 {.cluster_name = "test",
-                                  .settings = {},
-                                  .node_name = "m1",
-                                  .data_address = ip("192.0.2.1"),
-                                  .advertise_address = ip("192.0.2.1"),
-                                  .port = 7443,
-                                  .request_pem = certs::make_request(key).value()},
-                                 now_)
-                       .value();
-        open();
-    }
-    ~CoreTest() override {
-        core_.reset();
-        store_.reset();
-        std::filesystem::remove_all(directory_);
-    }
+    CoreTest() { open(); }
 
     // A manager that begins, or begins again, on what the store holds.
     void open() {
         core_.reset();
-        core_ = Core::open(*store_, Vault(kek()), {.now = [this] { return now_; }, .self = founded_.node}).value();
-    }
-
-    static base::IpAddress ip(std::string_view text) { return base::parse_ip("ip", text).value(); }
-    static keymgr::KeyEncryptionKey kek() {
-        // A test vector: any 32 bytes.
-        return keymgr::KeyEncryptionKey::from(base::Secret<32>()).value();
+        core_ = Core::open(*cluster_.store, Vault(test_kek()), {.now = [this] { return now_; }, .self = founded_.node})
+                    .value();
     }
 
     v1::TokenShowReply shown_worker_token() {
@@ -243,10 +213,9 @@ class CoreTest : public testing::Test {
         return all;
     }
 
-    std::filesystem::path directory_;
     base::Time now_ = kStart;
-    std::unique_ptr<store::Store> store_;
-    Founded founded_;
+    FoundedCluster cluster_{now_};
+    Founded& founded_ = cluster_.founded;
     std::unique_ptr<Core> core_;
 };
 
@@ -302,7 +271,7 @@ TEST_F(CoreTest, TokenExpires) {
 // A replacement or a use between the check and the commit must make the admission fail, not slip through.
 TEST_F(CoreTest, AdmissionIsBoundToTheTokensItChecked) {
     Cluster state;
-    const auto all = store_->range("");
+    const auto all = cluster_.store->range("");
     ASSERT_TRUE(all);
     for (const auto& item : all->items) {
         ASSERT_TRUE(state.put(item.key, item.value, item.mod_revision));
@@ -312,11 +281,24 @@ TEST_F(CoreTest, AdmissionIsBoundToTheTokensItChecked) {
     v1::TokenRotateRequest rotate;
     rotate.set_role("worker");
     ASSERT_TRUE(core_->token_rotate(rotate));
-    EXPECT_FALSE(store_->commit(admission)->succeeded());
+    EXPECT_FALSE(cluster_.store->commit(admission)->succeeded());
+}
+
+TEST_F(CoreTest, AJoinThatWasInterruptedCanBeRepeated) {
+    const auto first = join("w1", "192.0.2.2");
+    const auto second = join("w1", "192.0.2.2");
+    EXPECT_NE(first, second) << "no two certificates for one node id";
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 2);
+    EXPECT_FALSE(core_->session_opened({.cluster = founded_.cluster, .node = first, .role = certs::Role::kWorker},
+                                       std::make_shared<Agent>()))
+        << "the one that never came can't come any more";
+    (void)begin_session(second, "192.0.2.2");
+    EXPECT_THAT(issue("w1", "192.0.2.2", worker_token()).error().message(), HasSubstr("--node-name 'w1': taken"))
+        << "a node that is there is not replaced";
 }
 
 TEST_F(CoreTest, NodeNamesAndAddressesAreUnique) {
-    (void)join("w1", "192.0.2.2");
+    (void)begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
     v1::TokenShowRequest which;
     which.set_role("worker");
     const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value();
@@ -561,7 +543,7 @@ TEST_F(CoreTest, SecretsAreSealedAtRest) {
     const auto token = certs::parse_join_token("token", core_->token_show(which)->token()).value().secret;
     const auto bytes = token.reveal();
     const std::string token_secret(bytes.begin(), bytes.end());
-    const auto all = store_->range("");
+    const auto all = cluster_.store->range("");
     ASSERT_TRUE(all);
     ASSERT_GT(all->items.size(), 5U);
     for (const auto& item : all->items) {

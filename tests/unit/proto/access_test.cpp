@@ -3,6 +3,9 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "proto/bootstrap.pb.h"
 #include "proto/control.pb.h"
 #include "proto/session.pb.h"
@@ -33,11 +36,11 @@ TEST(Access, EveryMethodOnTcpNamesItsRoles) {
     }
 }
 
-TEST(Access, OnlyTheTwoBootstrapCallsAreForAnyone) {
+TEST(Access, OnlyBootstrapCallsAreForAnyone) {
+    const std::set<std::string> for_anyone{"/warren.v1.Bootstrap/GetRoots", "/warren.v1.Bootstrap/IssueCertificate",
+                                           "/warren.v1.Bootstrap/GetChallenge", "/warren.v1.Bootstrap/Readmit"};
     for (const auto& method : methods_on_tcp()) {
-        const bool bootstrap =
-            method == "/warren.v1.Bootstrap/GetRoots" || method == "/warren.v1.Bootstrap/IssueCertificate";
-        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_ANYONE), bootstrap) << method;
+        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_ANYONE), for_anyone.contains(method)) << method;
     }
 }
 

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+
+#include "certs/key.h"
+#include "manager/found.h"
+#include "manager/vault.h"
+#include "store/sqlite_store.h"
+
+namespace warren::manager {
+
+inline base::IpAddress ip(std::string_view text) {
+    return base::parse_ip("ip", text).value();
+}
+
+inline keymgr::KeyEncryptionKey test_kek() {
+    // A test vector: any 32 bytes.
+    return keymgr::KeyEncryptionKey::from(base::Secret<32>()).value();
+}
+
+// The store of a cluster "test" that its manager m1, at 192.0.2.1, has just founded. It goes with the test.
+struct FoundedCluster {
+    explicit FoundedCluster(base::Time now) {
+        std::array<char, 36> name{"/dev/shm/warren-manager-XXXXXX"};
+        directory = ::mkdtemp(name.data());
+        store = store::SqliteStore::open(directory / "state" / "store.db", {.mode = store::OpenMode::kCreate}).value();
+        founded = found_cluster(*store, Vault(test_kek()),
+                                {.cluster_name = "test",
+                                 .settings = {},
+                                 .node_name = "m1",
+                                 .data_address = ip("192.0.2.1"),
+                                 .advertise_address = ip("192.0.2.1"),
+                                 .port = 7443,
+                                 .request_pem = certs::make_request(key).value()},
+                                now)
+                      .value();
+    }
+    ~FoundedCluster() {
+        store.reset();
+        std::filesystem::remove_all(directory);
+    }
+    FoundedCluster(const FoundedCluster&) = delete;
+    FoundedCluster& operator=(const FoundedCluster&) = delete;
+
+    std::filesystem::path directory;
+    std::unique_ptr<store::Store> store;
+    certs::PrivateKey key = certs::PrivateKey::generate().value();  // of m1
+    Founded founded;
+};
+
+}  // namespace warren::manager
