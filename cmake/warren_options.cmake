@@ -54,6 +54,8 @@ endif()
 if(WARREN_SANITIZERS MATCHES thread)
   # ThreadSanitizer knows no fences, which g++ makes an error; what Asio's loops hand over goes through a mutex as well.
   target_compile_definitions(warren_flags INTERFACE ASIO_DISABLE_FENCED_BLOCK)
+  set(WARREN_TEST_ENVIRONMENT
+      "TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endif()
 
 if(WARREN_HARDENED)

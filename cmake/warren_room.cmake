@@ -46,5 +46,5 @@ function(warren_room_test room)
     ${room}_test
     TEST_PREFIX "${room}."
     DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS unit TIMEOUT 60)
+    PROPERTIES LABELS unit TIMEOUT 60 ENVIRONMENT "${WARREN_TEST_ENVIRONMENT}")
 endfunction()
