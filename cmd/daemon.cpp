@@ -80,8 +80,10 @@ base::Status Daemon::open(const DaemonOptions& options) {
         loop_, *agent_,
         agent::ClusterEntry{
             .init = [this](const v1::ClusterInitRequest& request, const auto& respond) { respond(init(request)); },
-            .join = [this](v1::ClusterJoinRequest request,
-                           auto respond) { join(std::move(request), std::move(respond)); }});
+            .join =
+                [this](v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond) {
+                    join(std::move(request), std::move(respond));
+                }});
     WARREN_TRY_ASSIGN(socket_, agent::LocalSocket::open(loop_, options.run_dir / "warren.sock",
                                                         {local_service_.get(), &manager_.local_control()}));
     const auto who = [socket = socket_.get()](const std::string& peer) {
