@@ -23,6 +23,7 @@ foreach(line IN LISTS listed)
     endif()
     string(REPLACE "/" "_" directory ${prefix}${case})
     add_test(${prefix}${case} ${lab_run} --keep-output ${output}/${directory} --timeout 120 -- ${program} --gtest_filter=${case})
-    set_tests_properties(${prefix}${case} PROPERTIES LABELS lab TIMEOUT 180)
+    # lab-run ends by itself: 600 s for a boot at most, 120 s for the test.
+    set_tests_properties(${prefix}${case} PROPERTIES LABELS lab TIMEOUT 780)
   endif()
 endforeach()
