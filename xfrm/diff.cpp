@@ -56,7 +56,8 @@ class StateDiff {
             return;
         }
         const bool unknown_key = found != observed_.end() && !known;
-        if (unknown_key || history_.spent(sa.direction, sa.identity)) {
+        const bool spent = history_.spent(sa.direction, sa.identity) && !never_came(sa, found != observed_.end());
+        if (unknown_key || spent) {
             if (unknown_key) {
                 plan_.spend.push_back(
                     {.direction = sa.direction, .identity = sa.identity, .location = sa.location, .placed = false});
@@ -70,6 +71,11 @@ class StateDiff {
         }
         note_sending(sa, {.install = plan_.installs.size()});
         plan_.installs.push_back({.sa = sa, .replaces = found != observed_.end()});
+    }
+
+    // An inbound SA on record that a daemon was killed over: nobody has sent to it, so it may be made.
+    [[nodiscard]] bool never_came(const WantedSa& sa, bool place_taken) const {
+        return sa.direction == Direction::kIn && !place_taken && history_.unheard_of(sa.identity);
     }
 
     void note_sending(const WantedSa& sa, const Sending& sending) {

@@ -184,6 +184,11 @@ Outcome Engine::apply_states(const Network& network) {
     run_installs(network, plan, outcome, done);
     std::erase_if(plan.removals, [&](const Removal& removal) { return removal.after && !done[*removal.after]; });
     run_removals(network.index, plan.removals, outcome);
+    if (outcome.failed.empty()) {
+        if (auto noted = record_.acknowledge(network.id, network.self.membership); !noted) {
+            outcome.failed.push_back(std::move(noted).error());
+        }
+    }
     prune(network, outcome);
     return outcome;
 }

@@ -9,6 +9,10 @@ base::MembershipId self_membership(Direction direction, const keymgr::SaIdentity
     return direction == Direction::kOut ? identity.sender_membership : identity.receiver_membership;
 }
 
+bool awaits_acknowledgement(const Installed& installed) {
+    return installed.direction == Direction::kIn && installed.placed && !installed.acknowledged;
+}
+
 }  // namespace
 
 void InstallHistory::add(const Installed& installed) {
@@ -47,6 +51,18 @@ void InstallHistory::revoke(const Installed& installed) {
     }
 }
 
+void InstallHistory::acknowledge(const base::NetworkId& network, base::MembershipId self) {
+    const auto found = networks_.find(network);
+    if (found == networks_.end()) {
+        return;
+    }
+    for (auto& [key, installed] : found->second.entries) {
+        if (awaits_acknowledgement(installed) && installed.self_membership() == self) {
+            installed.acknowledged = true;
+        }
+    }
+}
+
 void InstallHistory::raise(const Floor& floor) {
     PerNetwork& network = networks_[floor.network];
     const bool lower = network.floor && network.floor->self == floor.self && network.floor->epoch > floor.epoch;
@@ -75,6 +91,22 @@ bool InstallHistory::spent(Direction direction, const keymgr::SaIdentity& identi
         return true;
     }
     return network->second.entries.contains({direction, identity});
+}
+
+bool InstallHistory::unheard_of(const keymgr::SaIdentity& inbound) const {
+    const auto network = networks_.find(inbound.network);
+    if (network == networks_.end()) {
+        return false;
+    }
+    const auto entry = network->second.entries.find({Direction::kIn, inbound});
+    return entry != network->second.entries.end() && awaits_acknowledgement(entry->second);
+}
+
+bool InstallHistory::unacknowledged(const base::NetworkId& network, base::MembershipId self) const {
+    const auto found = networks_.find(network);
+    return found != networks_.end() && std::ranges::any_of(found->second.entries, [&](const auto& entry) {
+               return awaits_acknowledgement(entry.second) && entry.second.self_membership() == self;
+           });
 }
 
 std::optional<Installed> InstallHistory::at(const SaLocation& location) const {

@@ -16,6 +16,7 @@ struct Installed {
     keymgr::SaIdentity identity;
     SaLocation location;
     bool placed = true;  // false: the key only counts as spent, what is under the location is somebody else's doing
+    bool acknowledged = false;  // see InstallHistory::acknowledge()
 
     // This node's own membership: the sender's or the receiver's.
     [[nodiscard]] base::MembershipId self_membership() const {
@@ -40,12 +41,19 @@ class InstallHistory {
     void add(const Installed& installed);
     // The kernel refused it, so its key was never in use.
     void revoke(const Installed& installed);
+    // From now on others may hear that the inbound SAs of this membership are there, and send to them.
+    void acknowledge(const base::NetworkId& network, base::MembershipId self);
     // Drops what the floor covers and, since a membership id is never given twice, what was noted under the network's
     // other memberships.
     void raise(const Floor& floor);
 
     // Was an SA with this key ever handed over? If so the key is spent.
     [[nodiscard]] bool spent(Direction direction, const keymgr::SaIdentity& identity) const;
+    // Was an inbound SA handed over whose sender cannot have used it, as nobody was ever told that it is there? If it
+    // is not there, the key is as good as new: no replay window and no sequence number went with it.
+    [[nodiscard]] bool unheard_of(const keymgr::SaIdentity& inbound) const;
+    // Are there such SAs under this membership?
+    [[nodiscard]] bool unacknowledged(const base::NetworkId& network, base::MembershipId self) const;
     // What was last handed over under this location; nullopt: nothing, or we cannot know.
     [[nodiscard]] std::optional<Installed> at(const SaLocation& location) const;
 

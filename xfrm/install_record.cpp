@@ -13,13 +13,19 @@
 namespace warren::xfrm {
 namespace {
 
-constexpr std::string_view kHeader = "warren sa-record 1";
+constexpr std::string_view kHeader = "warren sa-record 2";
 constexpr std::size_t kSlack = 1000;  // useless lines that are not worth a rewrite
 constexpr std::size_t kLimit = std::size_t{256} << 20U;
 
-// I: handed to the kernel, R: refused by it, S: spent, though not placed there by us; F: a floor. The fields:
+// I: handed to the kernel, R: refused by it, S: spent, though not placed there by us, H: handed to the kernel and
+// acknowledged; A: all inbound ones so far are acknowledged; F: a floor. The fields:
 //   I out <network> <epoch> <sender> <its membership> <receiver> <its membership> <source> <destination> <spi>
+//   A <network> <membership>
 //   F <network> <membership> <epoch>
+char kind_of(const Installed& it) {
+    return !it.placed ? 'S' : it.acknowledged ? 'H' : 'I';
+}
+
 std::string line_of(char kind, const Installed& it) {
     return fmt::format("{} {} {} {} {} {:016x} {} {:016x} {} {} {:08x}\n", kind, name(it.direction),
                        it.identity.network, it.identity.epoch, it.identity.sender, it.identity.sender_membership.value,
@@ -161,9 +167,18 @@ bool InstallRecord::replay_line(std::string_view line) {
         }
         return fields.complete();
     }
+    if (kind == "A") {
+        const auto network = fields.id<base::NetworkId>();
+        const base::MembershipId self{fields.number<std::uint64_t>(16)};
+        if (fields.complete()) {
+            history_.acknowledge(network, self);
+        }
+        return fields.complete();
+    }
     Installed installed = installed_of(fields);
     installed.placed = kind != "S";
-    if (!fields.complete() || (kind != "I" && kind != "R" && kind != "S")) {
+    installed.acknowledged = kind == "H";
+    if (!fields.complete() || (kind != "I" && kind != "R" && kind != "S" && kind != "H")) {
         return false;
     }
     if (kind == "R") {
@@ -177,7 +192,7 @@ bool InstallRecord::replay_line(std::string_view line) {
 base::Status InstallRecord::add(std::span<const Installed> installed) {
     std::string lines;
     for (const Installed& it : installed) {
-        lines += line_of(it.placed ? 'I' : 'S', it);
+        lines += line_of(kind_of(it), it);
     }
     WARREN_TRY(append(lines, installed.size()));
     for (const Installed& it : installed) {
@@ -195,6 +210,15 @@ base::Status InstallRecord::revoke(std::span<const Installed> installed) {
     for (const Installed& it : installed) {
         history_.revoke(it);
     }
+    return {};
+}
+
+base::Status InstallRecord::acknowledge(const base::NetworkId& network, base::MembershipId self) {
+    if (!history_.unacknowledged(network, self)) {
+        return {};
+    }
+    WARREN_TRY(append(fmt::format("A {} {:016x}\n", network, self.value), 1));
+    history_.acknowledge(network, self);
     return {};
 }
 
@@ -236,7 +260,7 @@ base::Status InstallRecord::rewrite() {
         content += line_of(floor);
     }
     for (const Installed& it : history_.entries()) {
-        content += line_of(it.placed ? 'I' : 'S', it);
+        content += line_of(kind_of(it), it);
     }
     WARREN_TRY(base::write_file_atomic(path_, content, 0600));
     base::UniqueFd fd(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));

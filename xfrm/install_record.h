@@ -27,6 +27,8 @@ class InstallRecord {
     [[nodiscard]] base::Status add(std::span<const Installed> installed);
     // After the kernel has refused them. On failure they stay recorded, which only costs a rotation.
     [[nodiscard]] base::Status revoke(std::span<const Installed> installed);
+    // Before anybody is told that the inbound SAs of this membership are there. On failure nobody may be told.
+    [[nodiscard]] base::Status acknowledge(const base::NetworkId& network, base::MembershipId self);
     [[nodiscard]] base::Status raise(std::span<const Floor> floors);
 
   private:

@@ -155,7 +155,8 @@ Agent::Applied Agent::apply() {
     const auto outcome = engine_->apply_states(*wanted);
     if (killed_from_ && kernel_.applied() > *killed_from_) {
         for (const auto& [location, name] : asked_) {
-            if (const auto there = names_.find(location); there == names_.end() || there->second != name) {
+            const auto there = names_.find(location);
+            if (name.sender == number_ && (there == names_.end() || there->second != name)) {
                 hooks_.never_came(name);
             }
         }

@@ -60,8 +60,8 @@ class Agent {
     struct Hooks {
         std::function<void()> kernel_changed;  // after every single change of the kernel's SAs
         std::function<void(const SaName&, const std::vector<std::uint8_t>& key, bool outbound)> added;
-        std::function<void(const SaName&)>
-            never_came;                            // was on record when the daemon was killed before the kernel had it
+        // An outbound SA that was on record when the daemon was killed before the kernel had it.
+        std::function<void(const SaName&)> never_came;
         std::function<void(base::Epoch)> sa_lost;  // the daemon asks for a rotation
     };
     struct Applied {

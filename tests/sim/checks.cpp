@@ -69,7 +69,8 @@ void World::check_pair(NodeNumber sender, NodeNumber receiver) {
     }
 }
 
-// Deleted by somebody at this node, or on its record when its daemon was killed before the kernel had it.
+// Deleted by somebody at this node, or an outbound one on its record when its daemon was killed before the kernel had
+// it.
 void World::lose(NodeNumber number, const SaName& sa) {
     log("node {} has lost the SA of {}", number, text(sa));
     lost_.insert(sa);
@@ -81,6 +82,9 @@ void World::lose(NodeNumber number, const SaName& sa) {
 
 void World::check_key(const SaName& sa, const std::vector<std::uint8_t>& key, bool outbound) {
     if (!outbound) {
+        if (used_outbound_.contains(key)) {
+            fail(fmt::format("a receiver begins anew with a key that its sender has used: {}", text(sa)));
+        }
         return;
     }
     if (const auto [used, fresh] = used_outbound_.emplace(key, sa); !fresh) {

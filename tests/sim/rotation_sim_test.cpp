@@ -19,7 +19,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 TEST(RotationSim, LosesNothingUnderAnyFaults) {
     const std::uint64_t only = from_environment("WARREN_SIM_SEED", 0);
     const std::uint64_t first = only != 0 ? only : from_environment("WARREN_SIM_FIRST", 1);
-    const std::uint64_t count = only != 0 ? 1 : from_environment("WARREN_SIM_SEEDS", 600);
+    const std::uint64_t count = only != 0 ? 1 : from_environment("WARREN_SIM_SEEDS", 3000);
     std::size_t rotations = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         World world(seed, false);

@@ -213,6 +213,49 @@ TEST(EngineStates, AKillAtAnyStepUsesNoKeyTwiceAndAdoptsNoWrongOne) {
     }
 }
 
+// Killed between noting them and having them. Who was to send has not heard that they are there.
+TEST(EngineStates, InboundSasThatNeverCameAreMadeByTheNextDaemon) {
+    Host host;
+    const Network network = test_network_of_three({1});
+    host.kernel.die_after(0);
+    static_cast<void>(host.engine->apply_states(network));
+    host.kernel.revive();
+    host.restart();
+    const Outcome outcome = host.engine->apply_states(network);
+    EXPECT_THAT(outcome.failed, IsEmpty());
+    EXPECT_EQ(outcome.added, 2U);
+    ASSERT_EQ(outcome.lost.size(), 2U);
+    for (const LostSa& lost : outcome.lost) {
+        EXPECT_EQ(lost.direction, Direction::kOut);
+    }
+    EXPECT_TRUE(host.kernel.states().contains(location_of(Direction::kIn, 2, 1)));
+}
+
+// After that one they may have been used, and their replay windows went with them.
+TEST(EngineStates, InboundSasThatWereAcknowledgedAreNotMadeAgain) {
+    Host host;
+    const Network network = test_network_of_three({1});
+    ASSERT_TRUE(complete(host.engine->apply_states(network)));
+    host.kernel.flush_sas();
+    host.restart();
+    EXPECT_EQ(host.engine->apply_states(network).lost.size(), 4U);
+    EXPECT_THAT(host.kernel.states(), IsEmpty());
+}
+
+// What failed is not acknowledged, and neither is what came before it in the same call.
+TEST(EngineStates, InboundSasOfAnApplyThatFailedAreMadeAgain) {
+    Host host;
+    const Network network = test_network_of_three({1});
+    host.kernel.refuse_after(1, ENOMEM);
+    EXPECT_EQ(host.engine->apply_states(network).failed.size(), 1U);
+    host.kernel.delete_sa(location_of(Direction::kIn, 2, 1));
+    host.kernel.delete_sa(location_of(Direction::kIn, 3, 1));
+    host.restart();
+    static_cast<void>(host.engine->apply_states(network));
+    EXPECT_TRUE(host.kernel.states().contains(location_of(Direction::kIn, 2, 1)));
+    EXPECT_TRUE(host.kernel.states().contains(location_of(Direction::kIn, 3, 1)));
+}
+
 TEST(EngineStates, LeavingANetworkRemovesItAndOnlyIt) {
     Host host;
     ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three({1}, 7))));

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/files.h"
@@ -76,7 +77,7 @@ TEST_F(InstallRecordTest, AnIncompleteLastLineIsDroppedAndLaterOnesAreNotGluedTo
 TEST_F(InstallRecordTest, ADamagedLineIsAnErrorThatNamesIt) {
     must(open().add(sas({4})));
     const std::string good = content();
-    for (const char* bad : {"I out nonsense\n", "X\n", "F 1 2 3\n", "\n"}) {
+    for (const char* bad : {"I out nonsense\n", "X\n", "F 1 2 3\n", "A 1\n", "\n"}) {
         ASSERT_TRUE(base::write_file_atomic(path(), good + bad + "F\n", 0600));
         const auto opened = InstallRecord::open(path());
         ASSERT_FALSE(opened) << bad;
@@ -97,6 +98,48 @@ TEST_F(InstallRecordTest, RefusedInstallsAreNotSpent) {
     EXPECT_FALSE(spent(open(), list[0]));
     EXPECT_TRUE(spent(open(), list[1]));
     EXPECT_EQ(open().history().at(list[0].location), std::nullopt);
+}
+
+TEST_F(InstallRecordTest, AnInboundSaIsUnheardOfUntilItIsAcknowledged) {
+    const auto list = sas({4});
+    const Installed in = *std::ranges::find(list, Direction::kIn, &Installed::direction);
+    const Installed out = *std::ranges::find(list, Direction::kOut, &Installed::direction);
+    must(open().add(list));
+    InstallRecord record = open();
+    EXPECT_TRUE(record.history().unheard_of(in.identity));
+    EXPECT_FALSE(record.history().unheard_of(out.identity)) << "who knows whether it was used";
+    const auto self = in.self_membership();
+    must(record.acknowledge(in.identity.network, base::MembershipId{self.value + 1}));
+    EXPECT_TRUE(record.history().unheard_of(in.identity)) << "another membership was acknowledged";
+    must(record.acknowledge(in.identity.network, self));
+    must(record.add(sas({5})));
+    for (int rewritten = 0; rewritten < 2; ++rewritten) {  // open() writes the file anew
+        const InstallRecord again = open();
+        EXPECT_FALSE(again.history().unheard_of(in.identity));
+        EXPECT_TRUE(spent(again, in));
+        for (const Installed& it : sas({5})) {
+            EXPECT_EQ(again.history().unheard_of(it.identity), it.direction == Direction::kIn);
+        }
+    }
+}
+
+TEST_F(InstallRecordTest, WhatOnlyCountsAsSpentIsNeverUnheardOf) {
+    Installed in = sas({4})[0];
+    in.direction = Direction::kIn;
+    in.placed = false;
+    InstallRecord record = open();
+    must(record.add(std::span(&in, 1)));
+    EXPECT_FALSE(record.history().unheard_of(in.identity));
+}
+
+TEST_F(InstallRecordTest, AnAcknowledgementIsWrittenOnce) {
+    InstallRecord record = open();
+    must(record.add(sas({4})));
+    const Network view = test_network();
+    must(record.acknowledge(view.id, view.self.membership));
+    const auto size = content().size();
+    must(record.acknowledge(view.id, view.self.membership));
+    EXPECT_EQ(content().size(), size);
 }
 
 TEST_F(InstallRecordTest, ALocationShowsWhatWasLastPutThereAndNotWhatOnlyCountsAsSpent) {
