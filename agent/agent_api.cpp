@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "agent/agent.h"
+#include "agent/cut_off.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "netlink/namespace.h"
@@ -284,6 +285,9 @@ std::vector<std::string> Agent::problems() const {
     for (const auto& [id, state] : networks_) {
         for (const auto& problem : state.applied.problems) {
             problems.push_back(fmt::format("network {}: {}", state.view.name, problem));
+        }
+        for (const auto& peer : cut_off_peers(state.view, self().node)) {
+            problems.push_back(fmt::format("network {}: {}", state.view.name, peer));
         }
     }
     for (const auto& [id, error] : removals_) {
