@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "tests/lab/capture.h"
 #include "tests/lab/expect.h"
 #include "tests/lab/flood.h"
@@ -26,11 +28,13 @@ TEST(Clear, NoSaNoTraffic) {
     Capture capture(lab->artefacts(), "underlay", kUnderlay);
     const Container from("c1");
     const Container to("c2");
-    // c1 sends from before it has a peer, a key or an SA until long after.
+    // c1 sends from before it has a peer, a key or an SA until long after, and c2 from the instant it has an interface.
     sender.connect("net1", from);
     Process early({"ping", "-n", "-q", "-i", "0.01", "10.128.0.3"}, from.where());
+    Process at_once({"bash", "-c", "while true; do echo > /dev/udp/10.128.0.2/9; done 2> /dev/null"}, to.where());
     lab->host(2).connect("net1", to, {"--ip", "10.128.0.3"});
     ASSERT_TRUE(eventually(seconds(10), [&] { return from.ping(to.ip()); }));
+    at_once.signal(SIGKILL);
 
     const auto lost = key_fingerprints(sender);
     ASSERT_GE(lost.size(), 2U);
@@ -133,6 +137,20 @@ TEST_F(OneBarrier, FirewallAloneStopsBothDirections) {
     EXPECT_GT(barrier_counter(sender, "sent_clear"), before);
     expect_silence(underlay);
     expect_forged_stay_out([&] { return barrier_counter(receiver, "received_clear"); });
+}
+
+// To another source the policies that encrypt do not apply.
+TEST_F(OneBarrier, PoliciesAloneStopWhatNatRewrites) {
+    const auto port = network.udp_port();
+    sender.must({"nft", fmt::format("table ip lab {{ chain nat {{ type nat hook postrouting priority srcnat; "
+                                    "udp dport {} snat to 192.0.2.101; }}; }}",
+                                    port)});
+    sender.must({"nft", "delete", "table", "inet", "warren"});
+    Capture underlay(lab->artefacts(), "underlay", kUnderlay);
+    const auto before = xfrm_stat(sender).at("XfrmOutPolBlock");
+    EXPECT_FALSE(containers[0].ping(containers[1].ip(), 3));
+    EXPECT_GE(xfrm_stat(sender).at("XfrmOutPolBlock"), before + 3);
+    expect_silence(underlay);
 }
 
 TEST_F(OneBarrier, PoliciesAloneStopBothDirections) {

@@ -35,12 +35,14 @@ unsigned newest(const std::filesystem::path& file) {
 
 }  // namespace
 
-Flood::Flood(const std::filesystem::path& directory, const Container& from, const Container& to)
+Flood::Flood(const std::filesystem::path& directory, const Container& from, const Container& to,
+             std::chrono::milliseconds apart)
     : name_(from.name() + "-" + to.name()),
       keep_(directory / ("flood-" + name_ + ".txt")),
       file_("/run/lab/flood-" + name_) {
     std::filesystem::remove(file_);
-    ping_ = std::make_unique<Process>(Argv{"stdbuf", "-oL", "ping", "-n", "-i", "0.01", to.ip()},
+    const auto seconds_apart = fmt::format("{:.3f}", std::chrono::duration<double>(apart).count());
+    ping_ = std::make_unique<Process>(Argv{"stdbuf", "-oL", "ping", "-n", "-i", seconds_apart, to.ip()},
                                       Where{.netns = from.name(), .out_file = file_});
 }
 
@@ -61,11 +63,20 @@ void Flood::stop() {
 }
 
 std::vector<Flood> flood_all_pairs(const Lab& lab, const std::vector<Container>& containers) {
+    std::vector<const Container*> pointers;
+    for (const auto& container : containers) {
+        pointers.push_back(&container);
+    }
+    return flood_all_pairs(lab, pointers);
+}
+
+std::vector<Flood> flood_all_pairs(const Lab& lab, const std::vector<const Container*>& containers,
+                                   std::chrono::milliseconds apart) {
     std::vector<Flood> floods;
-    for (const auto& from : containers) {
-        for (const auto& to : containers) {
-            if (&from != &to) {
-                floods.emplace_back(lab.artefacts(), from, to);
+    for (const auto* from : containers) {
+        for (const auto* to : containers) {
+            if (from != to) {
+                floods.emplace_back(lab.artefacts(), *from, *to, apart);
             }
         }
     }

@@ -10,11 +10,12 @@
 
 namespace warren::lab {
 
-// A steady stream of pings, 10 ms apart, from one container to another. Counts by sequence numbers, so that an answer
+// A steady stream of pings from one container to another. Counts by sequence numbers, so that an answer
 // still on its way at the end is no loss and one that never comes is.
 class Flood {
   public:
-    Flood(const std::filesystem::path& directory, const Container& from, const Container& to);
+    Flood(const std::filesystem::path& directory, const Container& from, const Container& to,
+          std::chrono::milliseconds apart = std::chrono::milliseconds(10));
 
     // Waits until answers are coming in, again or still; false when none does in time.
     [[nodiscard]] bool flowing(std::chrono::milliseconds deadline = std::chrono::seconds(10));
@@ -35,6 +36,8 @@ class Flood {
 
 // Between all ordered pairs of these containers; returns when all are answered.
 std::vector<Flood> flood_all_pairs(const Lab& lab, const std::vector<Container>& containers);
+std::vector<Flood> flood_all_pairs(const Lab& lab, const std::vector<const Container*>& containers,
+                                   std::chrono::milliseconds apart = std::chrono::milliseconds(10));
 // Stops them; the text names those that lost anything, with how much of how many.
 std::string losses(std::vector<Flood>& floods);
 

@@ -141,14 +141,58 @@ Host::~Host() {
         return;
     }
     daemon_.reset();
-    // The daemon pins a namespace per network; a killed one leaves them.
+    unpin_networks();
+    lab::run({"ip", "netns", "delete", name_});
+    std::error_code none;
+    fs::remove_all(directory_, none);
+}
+
+// The daemon pins a namespace per network; a killed one leaves them.
+void Host::unpin_networks() const {
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(run_dir() / "netns", none)) {
         lab::run({"umount", entry.path().string()});
     }
     lab::run({"umount", (run_dir() / "netns").string()});
-    lab::run({"ip", "netns", "delete", name_});
-    fs::remove_all(directory_, none);
+}
+
+void Host::crash() {
+    kill_daemon(SIGKILL);
+    unpin_networks();
+    fs::remove_all(run_dir());
+    must({"ip", "xfrm", "state", "flush"});
+    must({"ip", "xfrm", "policy", "flush"});
+    must({"nft", "flush", "ruleset"});
+    ++boot_;
+    std::ofstream(directory_ / "boot_id") << fmt::format("00000000-0000-4000-8000-{:012}\n", boot_);
+}
+
+// After a crash the daemon reads another boot id than the kernel's.
+Argv Host::as_of_this_boot(Argv argv) const {
+    if (boot_ == 1) {
+        return argv;
+    }
+    Argv whole{"unshare",
+               "--mount",
+               "--propagation",
+               "unchanged",
+               "bash",
+               "-c",
+               "mount --make-rprivate /proc && mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"",
+               (directory_ / "boot_id").string()};
+    whole.insert(whole.end(), argv.begin(), argv.end());
+    return whole;
+}
+
+// A reset from the host to itself ends the session there; one that answers the manager may pass.
+void Host::cut_off_from_managers() const {
+    must({"nft",
+          "table inet cut { chain out { type filter hook output priority 0; "
+          "tcp dport 7443 tcp flags & rst == 0 reject with tcp reset; }; }"});
+}
+
+void Host::let_through_to_managers() const {
+    must({"nft", "delete", "table", "inet", "cut"});
 }
 
 Argv Host::daemon_program() {
@@ -173,7 +217,7 @@ Argv Host::daemon_command() const {
 void Host::start_daemon(const Argv& extra) {
     Argv argv = daemon_command();
     argv.insert(argv.end(), extra.begin(), extra.end());
-    launch(argv);
+    launch(as_of_this_boot(std::move(argv)));
 }
 
 void Host::start_daemon_at_other_time(seconds shift) {
@@ -323,9 +367,9 @@ Output join(Lab& lab, const Host& host) {
                         lab.host(1).address()});
 }
 
-std::unique_ptr<Lab> cluster_of(unsigned hosts) {
+std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init) {
     auto lab = std::make_unique<Lab>(hosts);
-    form_cluster(*lab);
+    form_cluster(*lab, init);
     return lab;
 }
 

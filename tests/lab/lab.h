@@ -76,6 +76,13 @@ class Host {
     void freeze_daemon();
     void thaw_daemon();
     [[nodiscard]] bool daemon_running();
+    // Ends the daemon and takes away all that a reboot takes: IPsec, firewall, networks, the run directory. Its next
+    // start is that of another boot.
+    void crash();
+    // The host's sessions with managers break, and there is no way to them, until they are let through again. Its other
+    // traffic goes on.
+    void cut_off_from_managers() const;
+    void let_through_to_managers() const;
     [[nodiscard]] pid_t daemon_pid() const { return daemon_->pid(); }
 
     // The programs under test, for a test that starts them in its own way.
@@ -102,6 +109,8 @@ class Host {
 
   private:
     void launch(const Argv& argv);
+    [[nodiscard]] Argv as_of_this_boot(Argv argv) const;
+    void unpin_networks() const;
     void ask_into(const Argv& args, google::protobuf::Message& message) const;
     [[nodiscard]] Argv daemon_command() const;
 
@@ -111,6 +120,7 @@ class Host {
     std::filesystem::path artefacts_;
     Argv environment_;
     std::unique_ptr<Process> daemon_;
+    unsigned boot_ = 1;
 };
 
 // The underlay and its hosts. Made anew in each test; its end kills and removes everything, and after a failure leaves
@@ -148,7 +158,7 @@ void form_cluster(Lab& lab, const Argv& init = {});
 // Makes a host whose daemon runs part of that cluster; what the command says.
 Output join(Lab& lab, const Host& host);
 // As many hosts as that, formed into a cluster.
-std::unique_ptr<Lab> cluster_of(unsigned hosts);
+std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init = {});
 
 // A container on each host of the cluster, c1 on h1 and so on, connected to the network. Waits until all pairs talk.
 std::vector<Container> containers_on_all(Lab& lab, const std::string& network, const std::string& prefix = "c");
