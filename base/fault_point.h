@@ -29,6 +29,11 @@ enum class FaultPoint : std::uint8_t {
     kCaTold,
     kCaNodeMoved,
     kCaDropped,
+    kRotationAsked,
+    kRotationMade,
+    kRotationAcknowledged,
+    kRotationActivated,
+    kRotationRetired,
 };
 
 struct FaultPointName {
@@ -54,7 +59,12 @@ inline constexpr std::array kFaultPoints = {
     FaultPointName{FaultPoint::kCaBegun, "ca.begun"},                           // manager: the new CA is in the store
     FaultPointName{FaultPoint::kCaTold, "ca.told"},                             // manager: so the nodes are told
     FaultPointName{FaultPoint::kCaNodeMoved, "ca.node-moved"},                  // manager: one of them is there
-    FaultPointName{FaultPoint::kCaDropped, "ca.dropped"},  // manager: the old CA is out of the store
+    FaultPointName{FaultPoint::kCaDropped, "ca.dropped"},          // manager: the old CA is out of the store
+    FaultPointName{FaultPoint::kRotationAsked, "rotation.asked"},  // manager: the request is in the store
+    FaultPointName{FaultPoint::kRotationMade, "rotation.made"},    // manager: the epoch is, members may have heard
+    FaultPointName{FaultPoint::kRotationAcknowledged, "rotation.acknowledged"},  // manager: by one, in memory only
+    FaultPointName{FaultPoint::kRotationActivated, "rotation.activated"},        // manager: in the store
+    FaultPointName{FaultPoint::kRotationRetired, "rotation.retired"},            // manager: in the store
 };
 
 // What the daemon's environment says in WARREN_FAULT; null: nothing.

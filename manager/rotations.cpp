@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "manager/changes.h"
@@ -15,6 +16,18 @@ namespace {
 constexpr base::Log kLog{"manager"};
 // A decision that can't be written (disk full) is tried again this much later.
 constexpr base::Duration kRetry = std::chrono::seconds(1);
+
+void pass_fault_points(const keymgr::Decision& decision) {
+    for (const auto& event : decision.events) {
+        if (event.kind == keymgr::EventKind::kMade) {
+            base::fault_point(base::FaultPoint::kRotationMade);
+        } else if (event.kind == keymgr::EventKind::kActivated) {
+            base::fault_point(base::FaultPoint::kRotationActivated);
+        } else if (event.kind == keymgr::EventKind::kRetired) {
+            base::fault_point(base::FaultPoint::kRotationRetired);
+        }
+    }
+}
 
 }  // namespace
 
@@ -64,6 +77,7 @@ base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, const Ro
         }
         return change;
     }));
+    base::fault_point(base::FaultPoint::kRotationAsked);
     mark(id);
     return target;
 }
@@ -126,6 +140,7 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
         due_[id] = now + kRetry;
         return;
     }
+    pass_fault_points(decision);
     network = ledger_->cluster().network(id);
     if (network == nullptr) {
         return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault_point.h"
+
 namespace warren::manager {
 
 SessionId SessionHub::open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now) {
@@ -139,6 +141,7 @@ void SessionHub::acknowledge(const base::NodeId& node, const v1::Applied& applie
     if (!network->record().encrypted()) {
         return;
     }
+    base::fault_point(base::FaultPoint::kRotationAcknowledged);
     const auto by_since = members(*network, now);
     for (const auto& listener : keymgr::ack_listeners(by_since, member(id, *record, now), before)) {
         if (listener.node != node) {

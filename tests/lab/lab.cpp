@@ -18,6 +18,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/fault_point.h"
+
 namespace warren::lab {
 namespace {
 
@@ -222,6 +224,13 @@ void Host::start_daemon(const Argv& extra) {
 
 void Host::start_daemon_at_other_time(seconds shift) {
     Argv argv{"env", "LD_PRELOAD=" WARREN_BUILT_CLOCK_SHIFT, fmt::format("WARREN_LAB_CLOCK_SHIFT={}", shift.count())};
+    const auto command = daemon_command();
+    argv.insert(argv.end(), command.begin(), command.end());
+    launch(argv);
+}
+
+void Host::start_daemon_to_die_at(const std::string& fault_point) {
+    Argv argv{"env", fmt::format("{}={}", base::kFaultVariable, fault_point)};
     const auto command = daemon_command();
     argv.insert(argv.end(), command.begin(), command.end());
     launch(argv);

@@ -69,6 +69,8 @@ class Host {
     void start_daemon(const Argv& extra = {});
     // The same with its wall clock wrong by so much.
     void start_daemon_at_other_time(std::chrono::seconds shift);
+    // The same, to die of SIGKILL at this point (base/fault_point.h).
+    void start_daemon_to_die_at(const std::string& fault_point);
     // Ends it with this signal and waits for the end.
     Output kill_daemon(int signal);
     void stop_daemon();
