@@ -91,11 +91,25 @@ TEST(DiffStates, RetiringAnEpochDeletesOutboundBeforeInbound) {
 
 TEST(DiffStates, WhatVanishedIsLostAndNotMadeAgain) {
     Installations now;
-    now.install(one_peer(1, {1}));
+    const Network network = one_peer(1, {1});
+    now.install(network);
+    now.history.acknowledge(network.id, network.self.membership);
     now.table.clear();
-    const StatePlan plan = now.diff(one_peer(1, {1}));
+    const StatePlan plan = now.diff(network);
     EXPECT_TRUE(plan.empty());
     EXPECT_EQ(plan.lost.size(), 2U);
+}
+
+TEST(DiffStates, AnInboundOneThatNobodyHasHeardOfIsMadeAgain) {
+    Installations now;
+    const Network network = one_peer(1, {1});
+    now.install(network);
+    now.table.clear();
+    const StatePlan plan = now.diff(network);
+    ASSERT_EQ(plan.installs.size(), 1U);
+    EXPECT_EQ(plan.installs[0].sa.direction, Direction::kIn);
+    ASSERT_EQ(plan.lost.size(), 1U);
+    EXPECT_EQ(plan.lost[0].direction, Direction::kOut);
 }
 
 TEST(DiffStates, APeerThatCameBackGetsNewKeysUnderTheSameSpi) {
