@@ -64,6 +64,7 @@ void Flood::stop() {
 
 std::vector<Flood> flood_all_pairs(const Lab& lab, const std::vector<Container>& containers) {
     std::vector<const Container*> pointers;
+    pointers.reserve(containers.size());
     for (const auto& container : containers) {
         pointers.push_back(&container);
     }
