@@ -184,6 +184,7 @@ void Agent::retry_session(const base::Error& why) {
         kLog.warn("no session with manager {}: {}", membership_->config.managers(0), why.message());
     }
     session_error_ = why.message();
+    session_denied_ = why.code() == base::Code::kDenied;
     if (std::exchange(welcomed_, false)) {
         session_since_ = options_.now();
         session_failures_ = 0;
@@ -192,7 +193,7 @@ void Agent::retry_session(const base::Error& why) {
     const bool away = why.code() == base::Code::kUnavailable;
     session_timer_.expires_after(backoff(session_failures_++, away ? kLastReconnect : kLastRetry));
     session_timer_.async_wait([this](const asio::error_code& error) {
-        if (!error) {
+        if (!error && membership_) {
             open_session();
         }
     });
@@ -270,6 +271,7 @@ void Agent::welcome(const v1::Welcome& welcome) {
     session_since_ = options_.now();
     session_failures_ = 0;
     session_error_.clear();
+    session_denied_ = false;
     heartbeat_ = base::Duration(std::max<std::uint32_t>(welcome.heartbeat_ms(), 100));
     kLog.info("session with manager {} begins", membership_->config.managers(0));
     awaited_.clear();

@@ -58,6 +58,9 @@ class Agent {
     [[nodiscard]] const Membership* membership() const { return membership_ ? &*membership_ : nullptr; }
     // The same cannot be yet: until enter() works, status() says of which cluster this node is and what it waits for.
     void await_entry(const Membership& membership, const base::Error& why);
+    // The opposite: ends the session and takes down all that is ours in the kernel. From now on this node belongs to no
+    // cluster, whatever the error says is left.
+    [[nodiscard]] base::Status leave();
     // A later verdict of probe_segmentation().
     void set_facts(HostFacts facts);
 
@@ -112,6 +115,7 @@ class Agent {
     base::Duration heartbeat_ = std::chrono::seconds(5);
     int session_failures_ = 0;
     std::string session_error_;
+    bool session_denied_ = false;        // the manager is there and refuses this node
     std::set<base::NetworkId> awaited_;  // welcome named them, their snapshot has not come yet
 
     std::map<base::NetworkId, NetworkState> networks_;

@@ -271,9 +271,34 @@ void Agent::await_entry(const Membership& membership, const base::Error& why) {
                                      why.message())};
 }
 
+base::Status Agent::leave() {
+    session_.reset();
+    session_timer_.cancel();
+    channel_.reset();
+    welcomed_ = false;
+    session_error_.clear();
+    session_denied_ = false;
+    session_failures_ = 0;
+    keeper_.leave();
+    membership_.reset();
+    awaited_entry_.reset();
+    for (auto& [id, pending] : std::exchange(pending_, {})) {
+        pending.fail(base::Error(Code::kAborted, "this node has left its cluster"));
+    }
+    awaited_.clear();
+    networks_.clear();
+    dirty_.clear();
+    removals_.clear();
+    asked_.clear();
+    return fabric_->remove_unknown({});
+}
+
 std::vector<std::string> Agent::problems() const {
     std::vector<std::string> problems;
-    if (!welcomed_) {
+    if (session_denied_) {
+        problems.push_back(
+            fmt::format("manager {} refuses this node: {}", membership_->config.managers(0), session_error_));
+    } else if (!welcomed_) {
         // An expired certificate is the reason, and the error says what to do.
         problems.push_back(fmt::format("no session with manager {}{}{}{}", membership_->config.managers(0),
                                        session_error_.empty() ? "" : ": ", session_error_,

@@ -32,6 +32,19 @@ void IdentityKeeper::enter(certs::NodeIdentity& identity, std::string manager) {
     manager_ = std::move(manager);
 }
 
+void IdentityKeeper::leave() {
+    readmission_.reset();
+    for (const auto& waiting : std::exchange(waiting_, {})) {
+        waiting.respond(tl::unexpected<base::Error>(base::Error(Code::kAborted, "this node has left its cluster")));
+    }
+    identity_ = nullptr;
+    connected_ = false;
+    issuer_.clear();
+    wanted_ = false;
+    asked_.reset();
+    failure_.reset();
+}
+
 void IdentityKeeper::session_began() {
     connected_ = true;
     if (failure_) {

@@ -39,6 +39,8 @@ class IdentityKeeper {
 
     // `identity` is the agent's; the keeper replaces it in place.
     void enter(certs::NodeIdentity& identity, std::string manager);
+    // The node is in no cluster any more.
+    void leave();
     // Counts the replacements: who has made TLS credentials of the identity makes new ones.
     [[nodiscard]] unsigned generation() const { return generation_; }
 

@@ -48,6 +48,13 @@ grpc::ServerUnaryReactor* LocalService::ClusterJoin(grpc::CallbackServerContext*
     return posted(context, reply, [this, request](auto respond) { entry_.join(*request, std::move(respond)); });
 }
 
+grpc::ServerUnaryReactor* LocalService::ClusterLeave(grpc::CallbackServerContext* context,
+                                                     const v1::ClusterLeaveRequest* request,
+                                                     v1::ClusterLeaveReply* reply) {
+    log_change(*context, "cluster leave");
+    return posted(context, reply, [this, request](auto respond) { entry_.leave(*request, std::move(respond)); });
+}
+
 grpc::ServerUnaryReactor* LocalService::ClusterInfo(grpc::CallbackServerContext* context,
                                                     const v1::ClusterInfoRequest* /*request*/,
                                                     v1::ClusterInfoReply* reply) {
@@ -84,6 +91,7 @@ grpc::ServerUnaryReactor* LocalService::Status(grpc::CallbackServerContext* cont
     return posted(context, reply, [this](auto respond) {
         v1::StatusReply status;
         agent_->status(status);
+        entry_.add_status(status);
         respond(std::move(status));
     });
 }

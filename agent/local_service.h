@@ -9,10 +9,12 @@
 
 namespace warren::agent {
 
-// What entering a cluster takes beyond the agent: main has it, since it may start a manager.
+// What entering and leaving a cluster take beyond the agent: main has it, since it may start or stop a manager.
 struct ClusterEntry {
     std::function<void(v1::ClusterInitRequest, Respond<v1::ClusterInfoReply>)> init;
     std::function<void(v1::ClusterJoinRequest, Respond<v1::ClusterInfoReply>)> join;
+    std::function<void(v1::ClusterLeaveRequest, Respond<v1::ClusterLeaveReply>)> leave;
+    std::function<void(v1::StatusReply&)> add_status;  // what a manager on this node has to tell
 };
 
 // The Local service: each call is posted to the loop and answered from there.
@@ -29,6 +31,8 @@ class LocalService final : public v1::Local::CallbackService {
                                           v1::ClusterInfoReply* reply) override;
     grpc::ServerUnaryReactor* ClusterJoin(grpc::CallbackServerContext* context, const v1::ClusterJoinRequest* request,
                                           v1::ClusterInfoReply* reply) override;
+    grpc::ServerUnaryReactor* ClusterLeave(grpc::CallbackServerContext* context, const v1::ClusterLeaveRequest* request,
+                                           v1::ClusterLeaveReply* reply) override;
     grpc::ServerUnaryReactor* ClusterInfo(grpc::CallbackServerContext* context, const v1::ClusterInfoRequest* request,
                                           v1::ClusterInfoReply* reply) override;
     grpc::ServerUnaryReactor* NetworkConnect(grpc::CallbackServerContext* context,

@@ -82,11 +82,14 @@ base::Status MembershipFiles::prepare() const {
         return fail(Code::kConflict, "this host is in a cluster already ({}); see warren cluster info",
                     directory().native());
     }
-    WARREN_TRY(remove_tree(staging()));
+    WARREN_TRY(discard());
     return base::make_directory(staging(), 0700);
 }
 
 base::Status MembershipFiles::discard() const {
+    for (const auto& secret : {staging() / "certs" / "node.pem", staging() / "manager" / "kek"}) {
+        WARREN_TRY(base::overwrite_file(secret));
+    }
     return remove_tree(staging());
 }
 
@@ -99,7 +102,7 @@ base::Status MembershipFiles::commit(const Membership& membership) const {
     return {};
 }
 
-base::Status MembershipFiles::undo() const {
+base::Status MembershipFiles::wipe() const {
     WARREN_TRY(rename_and_sync(directory(), staging()));
     return discard();
 }

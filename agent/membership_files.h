@@ -26,12 +26,13 @@ class MembershipFiles {
 
     // An empty staging directory; what an interrupted attempt left in it goes. kConflict: this host is in a cluster.
     [[nodiscard]] base::Status prepare() const;
-    // Ends an attempt that came to nothing: the staging directory goes.
+    // What is left of an attempt that came to nothing, or of a wipe() that was interrupted, goes.
     [[nodiscard]] base::Status discard() const;
     // Writes the membership into the staging directory and makes it the node's.
     [[nodiscard]] base::Status commit(const Membership& membership) const;
-    // Takes back a commit whose cluster could not be started.
-    [[nodiscard]] base::Status undo() const;
+    // The opposite of commit(): the node is in no cluster any more. Keys are overwritten before their files go, which
+    // is worth something on file systems that write in place. A crash leaves the membership, or what discard() removes.
+    [[nodiscard]] base::Status wipe() const;
 
   private:
     std::filesystem::path state_dir_;

@@ -90,6 +90,22 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view con
     return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
+Status overwrite_file(const std::filesystem::path& path) {
+    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno == ENOENT) {
+        return {};
+    }
+    struct stat info {};
+    if (!fd || ::fstat(fd.get(), &info) != 0) {
+        return fail_errno(fmt::format("overwrite {}", path.native()), errno);
+    }
+    WARREN_TRY(write_all(fd.get(), std::string(static_cast<std::size_t>(info.st_size), '\0'), path));
+    if (::fsync(fd.get()) != 0) {
+        return fail_errno(fmt::format("sync {}", path.native()), errno);
+    }
+    return {};
+}
+
 Status make_directory(const std::filesystem::path& path, mode_t mode) {
     std::error_code error;
     if (path.has_parent_path()) {

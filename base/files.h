@@ -18,6 +18,9 @@ namespace warren::base {
 // the same directory, fsync, rename, fsync of the directory. `mode` holds from the first byte on.
 [[nodiscard]] Status write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode);
 
+// Writes zeros over the whole file and waits until they are on the disk; nothing where there is no file.
+[[nodiscard]] Status overwrite_file(const std::filesystem::path& path);
+
 // Makes the directory (and its parents, 0755) with exactly `mode`; an existing one must be a directory of ours and gets
 // the mode.
 [[nodiscard]] Status make_directory(const std::filesystem::path& path, mode_t mode);

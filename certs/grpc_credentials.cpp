@@ -11,10 +11,14 @@
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include <atomic>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "base/token_bucket.h"
 #include "certs/authority.h"
 #include "certs/tls_policy.h"
 
@@ -27,6 +31,29 @@ namespace tls = grpc::experimental;
 constexpr base::Log kLog{"certs"};
 constexpr base::Log kGrpcLog{"grpc"};
 constexpr unsigned kLookAtFiles = 1;  // seconds: gRPC counts whole ones
+constexpr base::Rate kLines{.burst = 20, .refill = std::chrono::seconds(1)};
+constexpr std::string_view kFailedHandshake = "Handshake failed";
+
+std::atomic<std::uint64_t> handshakes_failed{0};
+
+// What gRPC says, so that a stranger who knocks on the port can't fill the disk.
+class LimitedLines {
+  public:
+    void say(std::string_view text) {
+        const std::lock_guard guard(mutex_);
+        if (lines_.take(kLines, base::system_now())) {
+            ++unsaid_;
+            return;
+        }
+        const auto unsaid = std::exchange(unsaid_, 0);
+        kGrpcLog.info("{}{}", text, unsaid == 0 ? "" : fmt::format(" (and {} more lines)", unsaid));
+    }
+
+  private:
+    std::mutex mutex_;
+    base::TokenBucket lines_;
+    std::uint64_t unsaid_ = 0;
+};
 
 // What the other end must be, beyond a certificate that chains to the roots.
 struct PeerRule {
@@ -71,6 +98,7 @@ class PeerVerifier {
             return 1;  // a client without a certificate
         }
         if (const auto checked = check_peer(rule, pem == nullptr ? "" : pem); !checked) {
+            ++handshakes_failed;
             kLog.info("handshake refused: {}", checked.error().message());
             *status = GRPC_STATUS_UNAUTHENTICATED;
             *details = gpr_strdup(checked.error().message().c_str());
@@ -173,12 +201,19 @@ base::Result<std::optional<Identity>> peer_identity(const grpc::AuthContext& con
     return leaf->identity;
 }
 
+std::uint64_t failed_handshakes() {
+    return handshakes_failed;
+}
+
 void adopt_grpc_log() {
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     gpr_set_log_function([](gpr_log_func_args* line) {
+        static LimitedLines lines;
+        const std::string_view text(line->message);
+        handshakes_failed += text.starts_with(kFailedHandshake) ? 1 : 0;
         // Clients name the address that they call, certificates never do: said on every connection, and meaningless.
-        if (!std::string_view(line->message).starts_with("No match found for server name")) {
-            kGrpcLog.info("{}", line->message);
+        if (!text.starts_with("No match found for server name")) {
+            lines.say(text);
         }
     });
 }

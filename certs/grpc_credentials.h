@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -44,8 +45,13 @@ namespace warren::certs {
 // certificate says, which the handshake has verified. kDenied when the certificate is not one of ours.
 [[nodiscard]] base::Result<std::optional<Identity>> peer_identity(const grpc::AuthContext& context);
 
+// TLS handshakes that failed in this process, as far as gRPC says so: certificates of others or out of their time,
+// older versions of TLS, no TLS at all. Those of clients of this process count, too. Any thread.
+[[nodiscard]] std::uint64_t failed_handshakes();
+
 // Sends gRPC's own log lines to ours instead of raw to stderr: its errors (a refused handshake, a port in use) as info,
-// because the calls concerned fail with an error of their own; everything below is dropped. Call once, in main.
+// because the calls concerned fail with an error of their own; everything below is dropped. A flood of them becomes a
+// line a second. Call once, in main.
 void adopt_grpc_log();
 
 }  // namespace warren::certs

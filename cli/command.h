@@ -27,6 +27,9 @@ struct ClusterJoin {
 struct ClusterInfo {
     v1::ClusterInfoRequest request;
 };
+struct ClusterLeave {
+    v1::ClusterLeaveRequest request;
+};
 struct TokenShow {
     v1::TokenShowRequest request;
     bool quiet = false;  // the token alone
@@ -36,12 +39,27 @@ struct TokenRotate {
     bool quiet = false;  // the token alone
 };
 
+struct CertIssue {
+    v1::CertIssueRequest request;
+    std::string directory;  // where key and certificate go
+};
+struct CertList {
+    v1::CertListRequest request;
+};
+struct CertRevoke {
+    v1::CertRevokeRequest request;
+};
+
 struct NodeList {
     v1::NodeListRequest request;
     bool quiet = false;  // ids alone
 };
 struct NodeInspect {
     v1::NodeInspectRequest request;
+};
+
+struct NodeRemove {
+    v1::NodeRemoveRequest request;
 };
 
 struct NetworkCreate {
@@ -100,19 +118,29 @@ struct Status {
     v1::StatusRequest request;
 };
 
-using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, TokenShow, TokenRotate,
-                             NodeList, NodeInspect, NetworkCreate, NetworkList, NetworkInspect, NetworkRemove,
-                             NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyRotate, CaShow,
-                             CaRotate, CertShow, CertRenew, Events, Status>;
+using Command =
+    std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, TokenShow, TokenRotate,
+                 CertIssue, CertList, CertRevoke, NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList,
+                 NetworkInspect, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus,
+                 KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
+
+// Whom the program talks to: the daemon of its host, or a manager from anywhere.
+struct Destination {
+    std::string socket;        // path of the daemon's socket; empty: there is a manager
+    std::string manager;       // IP:PORT
+    std::string certificates;  // directory of the certificate to show to it
+
+    bool operator==(const Destination&) const = default;
+};
 
 // One run of the program.
 struct Invocation {
     Command command;
     Format format = Format::kTable;
     bool no_color = false;
-    std::string socket;  // path of the daemon's socket
+    Destination destination;
 };
 
 }  // namespace warren::cli

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/create_channel_posix.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -12,6 +13,9 @@
 #include <filesystem>
 
 #include "base/unique_fd.h"
+#include "certs/grpc_credentials.h"
+#include "certs/node_identity.h"
+#include "proto/status.h"
 
 namespace warren::cli {
 
@@ -56,25 +60,65 @@ base::Result<base::UniqueFd> dial(const std::string& socket) {
     return fd;
 }
 
+// Whose certificate it is and until when it is valid is checked here, because a failed handshake does not say.
+base::Result<std::shared_ptr<grpc::Channel>> remote_channel(const Destination& destination, base::Time now) {
+    auto identity = certs::load_identity(destination.certificates);
+    if (!identity) {
+        return base::fail_in("--cert", std::move(identity));
+    }
+    if (!*identity) {
+        return base::fail(base::Code::kInvalid,
+                          "--cert {}: there is no certificate in it; have one made on a manager: warren cert issue "
+                          "--role operator NAME --out DIR",
+                          destination.certificates);
+    }
+    if (now > (*identity)->leaf().not_after) {
+        return base::fail(
+            base::Code::kPrecondition,
+            "--cert {}: the certificate was valid until {}; have a new one made on a manager: warren cert "
+            "issue --role operator NAME --out DIR",
+            destination.certificates, base::format_utc((*identity)->leaf().not_after));
+    }
+    WARREN_TRY_ASSIGN(auto credentials, certs::member_credentials(**identity));
+    return grpc::CreateChannel(destination.manager, credentials);
+}
+
 }  // namespace
 
-Connection::Connection(std::string socket, const std::shared_ptr<grpc::Channel>& channel)
-    : socket_(std::move(socket)), local_(v1::Local::NewStub(channel)), control_(v1::Control::NewStub(channel)) {}
+Connection::Connection(const Destination& destination, const std::shared_ptr<grpc::Channel>& channel)
+    : destination_(destination), local_(v1::Local::NewStub(channel)), control_(v1::Control::NewStub(channel)) {}
 
-base::Result<Connection> Connection::open(const std::string& socket) {
-    WARREN_TRY_ASSIGN(base::UniqueFd fd, dial(socket));
+base::Status Connection::check_local() const {
+    if (destination_.socket.empty()) {
+        return base::fail(base::Code::kPrecondition,
+                          "this command is about one host: run it there, without --host tcp://...");
+    }
+    return {};
+}
+
+base::Result<Connection> Connection::open(const Destination& destination, base::Time now) {
+    if (destination.socket.empty()) {
+        WARREN_TRY_ASSIGN(const auto channel, remote_channel(destination, now));
+        return Connection(destination, channel);
+    }
+    WARREN_TRY_ASSIGN(base::UniqueFd fd, dial(destination.socket));
     // The channel lives as long as this one connection: no resolver, no reconnecting, and whatever it calls unavailable
     // is the loss of it.
-    return Connection(socket, grpc::CreateInsecureChannelFromFd("localhost", fd.release()));
+    return Connection(destination, grpc::CreateInsecureChannelFromFd("localhost", fd.release()));
 }
 
 base::Error Connection::failure(const grpc::Status& status) const {
     const std::string& message = status.error_message();
     switch (status.error_code()) {
         case grpc::StatusCode::UNAVAILABLE:
+            if (destination_.socket.empty()) {
+                return {base::Code::kUnavailable,
+                        fmt::format("cannot reach a manager at {}: {}; does one run there, and is {} of its cluster?",
+                                    destination_.manager, proto::plain_reason(message), destination_.certificates)};
+            }
             return {base::Code::kUnavailable,
                     fmt::format("lost the connection to warrend at {} ({}); see its log (journalctl -u warrend)",
-                                socket_, message)};
+                                destination_.socket, message)};
         case grpc::StatusCode::DEADLINE_EXCEEDED:
             return {base::Code::kAborted,
                     "no answer from warrend in time; it may still be at it: look with 'warren status' before trying "

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/time.h"
+#include "cli/command.h"
 #include "proto/control.grpc.pb.h"
 #include "proto/local.grpc.pb.h"
 
@@ -16,16 +18,20 @@ namespace warren::cli {
 template <typename Stub, typename Request, typename Reply>
 using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Reply*);
 
-// The daemon's socket, connected. Errors of code kUnavailable mean that there is no talking to the daemon; every other
-// code is the daemon's own answer. Any thread.
+// The daemon's socket, connected, or the way to a manager. Errors of code kUnavailable mean that there is no talking to
+// it; every other code is its own answer. Any thread.
 class Connection {
   public:
-    // Connects at once, so that the reason of a failure is the system's own.
-    [[nodiscard]] static base::Result<Connection> open(const std::string& socket);
+    // A socket is connected at once, so that the reason of a failure is the system's own; a manager with the first
+    // call.
+    [[nodiscard]] static base::Result<Connection> open(const Destination& destination, base::Time now);
 
     template <typename Stub, typename Request, typename Reply>
     [[nodiscard]] base::Result<Reply> call(Method<Stub, Request, Reply> method, const Request& request,
                                            std::chrono::seconds limit) const {
+        if constexpr (std::is_same_v<Stub, v1::Local::Stub>) {
+            WARREN_TRY(check_local());
+        }
         grpc::ClientContext context;
         context.set_deadline(std::chrono::system_clock::now() + limit);
         Reply reply;
@@ -49,9 +55,11 @@ class Connection {
     [[nodiscard]] base::Error failure(const grpc::Status& status) const;
 
   private:
-    Connection(std::string socket, const std::shared_ptr<grpc::Channel>& channel);
+    Connection(const Destination& destination, const std::shared_ptr<grpc::Channel>& channel);
 
-    std::string socket_;
+    [[nodiscard]] base::Status check_local() const;
+
+    Destination destination_;
     std::unique_ptr<v1::Local::Stub> local_;
     std::unique_ptr<v1::Control::Stub> control_;
 };

@@ -66,6 +66,7 @@ void add_command(CLI::App& group, Command& chosen, const CommandHelp& help, Decl
 // The groups, each in a file of its own.
 void add_cluster_commands(CLI::App& root, Command& chosen);
 void add_token_commands(CLI::App& root, Command& chosen);
+void add_cert_commands(CLI::App& root, Command& chosen);
 void add_node_commands(CLI::App& root, Command& chosen);
 void add_network_commands(CLI::App& root, Command& chosen, const Environment& environment);
 void add_endpoint_commands(CLI::App& root, Command& chosen);

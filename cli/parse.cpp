@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ip.h"
 #include "cli/grammar.h"
 
 namespace warren::cli {
@@ -11,6 +12,8 @@ namespace warren::cli {
 namespace {
 
 constexpr std::string_view kScheme = "unix://";
+constexpr std::string_view kRemoteScheme = "tcp://";
+constexpr std::uint16_t kManagerPort = 7443;
 constexpr const char* kDefaultHost = "unix:///run/warren/warren.sock";
 
 constexpr const char* kFirstSteps =
@@ -28,13 +31,17 @@ Exit codes: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 4 degr
 // The options that stand before or after any command.
 struct Globals {
     std::string host;
+    std::string certificates;
     std::string format = "table";
     bool no_color = false;
 };
 
 void declare_globals(CLI::App& root, Globals& globals) {
-    root.add_option("--host", globals.host, "the daemon to talk to (or WARREN_HOST; unix:///run/warren/warren.sock)")
-        ->option_text("unix://PATH");
+    root.add_option("--host", globals.host,
+                    "the daemon or manager to talk to (or WARREN_HOST; unix:///run/warren/warren.sock)")
+        ->option_text("unix://PATH|tcp://IP[:PORT]");
+    root.add_option("--cert", globals.certificates, "with tcp://: the directory that 'warren cert issue' made")
+        ->option_text("DIR");
     root.add_option("--format", globals.format, "table for people, json for scripts (the API's messages)")
         ->option_text("table|json")
         ->check([](const std::string& value) {
@@ -46,6 +53,7 @@ void declare_globals(CLI::App& root, Globals& globals) {
 void declare_commands(CLI::App& root, Command& chosen, const Environment& environment) {
     add_cluster_commands(root, chosen);
     add_token_commands(root, chosen);
+    add_cert_commands(root, chosen);
     add_node_commands(root, chosen);
     add_network_commands(root, chosen, environment);
     add_endpoint_commands(root, chosen);
@@ -99,13 +107,36 @@ std::string describe(const CLI::App& root, const CLI::ParseError& error) {
     return in_plain_words(error);
 }
 
-base::Result<std::string> socket_path(const std::string& option, const Environment& environment) {
-    const bool from_environment = option.empty() && !environment.warren_host.empty();
-    const std::string host = !option.empty() ? option : from_environment ? environment.warren_host : kDefaultHost;
+base::Result<Destination> remote(const std::string& what, const std::string& host, const std::string& certificates) {
+    const auto address = base::parse_socket_address(what, host.substr(kRemoteScheme.size()), kManagerPort);
+    if (!address) {
+        return base::fail(base::Code::kInvalid, "{} '{}': must be tcp://IP or tcp://IP:PORT; see 'warren --help'", what,
+                          host);
+    }
+    if (certificates.empty()) {
+        return base::fail(base::Code::kInvalid,
+                          "{} '{}': needs --cert DIR, the directory that 'warren cert issue' made; see 'warren --help'",
+                          what, host);
+    }
+    return Destination{.socket = {}, .manager = address->text(), .certificates = certificates};
+}
+
+base::Result<Destination> destination(const Globals& globals, const Environment& environment) {
+    const bool from_environment = globals.host.empty() && !environment.warren_host.empty();
+    const std::string host = !globals.host.empty() ? globals.host
+                             : from_environment    ? environment.warren_host
+                                                   : kDefaultHost;
     const char* what = from_environment ? "WARREN_HOST" : "--host";
+    if (host.starts_with(kRemoteScheme)) {
+        return remote(what, host, globals.certificates);
+    }
+    if (!globals.certificates.empty()) {
+        return base::fail(base::Code::kInvalid, "--cert: only with --host tcp://IP:PORT; see 'warren --help'");
+    }
     if (!host.starts_with(kScheme) || host.size() == kScheme.size()) {
-        return base::fail(base::Code::kInvalid, "{} '{}': must be unix://PATH, such as {}; see 'warren --help'", what,
-                          host, kDefaultHost);
+        return base::fail(base::Code::kInvalid,
+                          "{} '{}': must be unix://PATH, such as {}, or tcp://IP:PORT; see 'warren --help'", what, host,
+                          kDefaultHost);
     }
     std::string path = host.substr(kScheme.size());
     constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
@@ -113,7 +144,7 @@ base::Result<std::string> socket_path(const std::string& option, const Environme
         return base::fail(base::Code::kInvalid, "{} '{}': a socket's path has at most {} bytes; see 'warren --help'",
                           what, host, kLongest);
     }
-    return path;
+    return Destination{.socket = std::move(path), .manager = {}, .certificates = {}};
 }
 
 // Runs CLI11, whose exceptions end here.
@@ -151,7 +182,7 @@ base::Result<Invocation> parse(const std::vector<std::string>& arguments, const 
     declare_commands(root, invocation.command, environment);
 
     WARREN_TRY(run_parser(root, arguments, invocation.command));
-    WARREN_TRY_ASSIGN(invocation.socket, socket_path(globals.host, environment));
+    WARREN_TRY_ASSIGN(invocation.destination, destination(globals, environment));
     invocation.format = globals.format == "json" ? Format::kJson : Format::kTable;
     invocation.no_color = globals.no_color;
     return invocation;

@@ -64,7 +64,7 @@ void declare_token(Syntax& syntax, Value& value) {
 }  // namespace
 
 void add_cluster_commands(CLI::App& root, Command& chosen) {
-    CLI::App& group = add_group(root, {"cluster", "Make or join a cluster", "warren cluster init"});
+    CLI::App& group = add_group(root, {"cluster", "Make, join or leave a cluster", "warren cluster init"});
     add_command<ClusterInit>(group, chosen,
                              {"init", "Make a new cluster, with this node as its manager",
                               "warren cluster init --name lab --data-addr eth1"},
@@ -75,6 +75,13 @@ void add_cluster_commands(CLI::App& root, Command& chosen) {
         declare_join);
     add_command<ClusterInfo>(group, chosen, {"info", "Show the cluster as this node knows it", "warren cluster info"},
                              [](Syntax& /*syntax*/, ClusterInfo& /*value*/) {});
+    add_command<ClusterLeave>(
+        group, chosen, {"leave", "Take this node out of its cluster and delete its keys", "warren cluster leave"},
+        [](Syntax& syntax, ClusterLeave& value) {
+            syntax.flag(
+                "--force", [&] { value.request.set_force(true); },
+                "with endpoints on it, without a manager that can be reached, or as the last manager");
+        });
 }
 
 void add_token_commands(CLI::App& root, Command& chosen) {
@@ -97,7 +104,7 @@ void add_token_commands(CLI::App& root, Command& chosen) {
 }
 
 void add_node_commands(CLI::App& root, Command& chosen) {
-    CLI::App& group = add_group(root, {"node", "See the cluster's nodes", "warren node ls"});
+    CLI::App& group = add_group(root, {"node", "See and remove the cluster's nodes", "warren node ls"});
     add_command<NodeList>(group, chosen, {"ls", "List the nodes; * is this one", "warren node ls"},
                           [](Syntax& syntax, NodeList& value) {
                               syntax.flag(
@@ -105,6 +112,14 @@ void add_node_commands(CLI::App& root, Command& chosen) {
                           });
     add_command<NodeInspect>(
         group, chosen, {"inspect", "Show a node", "warren node inspect host1"}, [](Syntax& syntax, NodeInspect& value) {
+            syntax.argument("NODE", *value.request.mutable_node(), "name, id, or the beginning of an id");
+        });
+    add_command<NodeRemove>(
+        group, chosen,
+        {"rm", "Remove a node for ever, and wait until all keys that it knew are gone", "warren node rm --force host3"},
+        [](Syntax& syntax, NodeRemove& value) {
+            syntax.flag(
+                "--force", [&] { value.request.set_force(true); }, "with endpoints on it, too");
             syntax.argument("NODE", *value.request.mutable_node(), "name, id, or the beginning of an id");
         });
 }

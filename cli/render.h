@@ -13,10 +13,20 @@ namespace warren::cli {
 // `join_command` may be empty: then it says how to get it.
 [[nodiscard]] std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command);
 [[nodiscard]] std::string render_joined(const v1::ClusterInfoReply& reply);
+[[nodiscard]] std::string render_left(const v1::ClusterLeaveReply& reply);
 [[nodiscard]] std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view);
 [[nodiscard]] std::string render_token(const v1::TokenShowReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_node(const v1::Node& node, const View& view);
+
+[[nodiscard]] std::string render_certificates(const v1::CertListReply& reply, const View& view);
+[[nodiscard]] std::string render_revoked(const v1::OperatorCertificate& certificate);
+// How to use the directory that a certificate was written to.
+[[nodiscard]] std::string render_issued(const v1::CertIssueReply& reply, const std::string& directory,
+                                        const View& view);
+
+// One line without its newline: "net1: keys before epoch 5 are deleted on 1 of 2 members, not yet on h2".
+[[nodiscard]] std::string purge_line(const v1::KeyPurge& purge);
 
 [[nodiscard]] std::string render_networks(const v1::NetworkListReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_network(const v1::Network& network, const View& view);

@@ -37,6 +37,16 @@ std::string render_joined(const v1::ClusterInfoReply& reply) {
            "\n";
 }
 
+std::string render_left(const v1::ClusterLeaveReply& reply) {
+    std::string text = fmt::format("This node, {}, has left cluster {}; its keys and certificate are deleted.",
+                                   reply.node_name(), reply.cluster_name());
+    text = printable(text) + "\n";
+    for (const std::string& remaining : reply.remaining()) {
+        text += "To be done: " + printable(remaining) + "\n";
+    }
+    return text;
+}
+
 std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view) {
     Block block;
     block.line("Cluster", reply.cluster_name());
@@ -87,6 +97,12 @@ std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View&
                    node.endpoints(), certificate_cell(node, view), age(node.last_seen_unix_ms(), view)});
     }
     return table.text(view);
+}
+
+std::string purge_line(const v1::KeyPurge& purge) {
+    return printable(fmt::format("{}: keys before epoch {} are deleted on {} of {}{}{}", purge.network(), purge.epoch(),
+                                 purge.confirmed(), count_of(purge.members(), "member", "members"),
+                                 purge.unconfirmed().empty() ? "" : ", not yet on ", joined(purge.unconfirmed())));
 }
 
 std::string render_node(const v1::Node& node, const View& view) {

@@ -6,9 +6,11 @@
 #include <variant>
 
 #include "cli/ca_rotate.h"
+#include "cli/cert_issue.h"
 #include "cli/connection.h"
 #include "cli/events.h"
 #include "cli/json.h"
+#include "cli/remove_node.h"
 #include "cli/render.h"
 #include "cli/rotate.h"
 
@@ -52,6 +54,7 @@ class Runner {
     Exit operator()(const ClusterInfo& command) {
         return show(&Local::ClusterInfo, command.request, viewed(render_cluster, terminal_.view));
     }
+    Exit operator()(const ClusterLeave& command) { return show(&Local::ClusterLeave, command.request, render_left); }
     Exit operator()(const TokenShow& command) {
         return show(&Control::TokenShow, command.request,
                     [&](const auto& reply) { return render_token(reply, command.quiet, terminal_.view); });
@@ -61,12 +64,30 @@ class Runner {
                     [&](const auto& reply) { return render_token(reply, command.quiet, terminal_.view); });
     }
 
+    Exit operator()(const CertIssue& command) {
+        if (auto connected = connect(); !connected) {
+            return refuse(terminal_, connected.error());
+        }
+        return issue_certificate(*connection_, command, invocation_.format, terminal_);
+    }
+    Exit operator()(const CertList& command) {
+        return show(&Control::CertList, command.request, viewed(render_certificates, terminal_.view));
+    }
+    Exit operator()(const CertRevoke& command) { return show(&Control::CertRevoke, command.request, render_revoked); }
+
     Exit operator()(const NodeList& command) {
         return show(&Control::NodeList, command.request,
                     [&](const auto& reply) { return render_nodes(reply, command.quiet, terminal_.view); });
     }
     Exit operator()(const NodeInspect& command) {
         return show(&Control::NodeInspect, command.request, viewed(render_node, terminal_.view));
+    }
+
+    Exit operator()(const NodeRemove& command) {
+        if (auto connected = connect(); !connected) {
+            return refuse(terminal_, connected.error());
+        }
+        return remove_node(*connection_, command, invocation_.format, terminal_);
     }
 
     Exit operator()(const NetworkCreate& command) {
@@ -147,7 +168,7 @@ class Runner {
 
     base::Status connect() {
         if (!connection_) {
-            WARREN_TRY_ASSIGN(connection_, Connection::open(invocation_.socket));
+            WARREN_TRY_ASSIGN(connection_, Connection::open(invocation_.destination, terminal_.view.now));
         }
         return {};
     }

@@ -12,7 +12,7 @@ set(WARREN_ARROWS_xfrm netlink keymgr)
 set(WARREN_ARROWS_overlay netlink)
 set(WARREN_ARROWS_manager store keymgr certs overlay proto)
 set(WARREN_ARROWS_agent xfrm overlay certs proto)
-set(WARREN_ARROWS_cli base proto)
+set(WARREN_ARROWS_cli certs proto)
 set(WARREN_ARROWS_cmd manager agent cli)
 set(WARREN_ROOMS base proto netlink store certs keymgr xfrm overlay manager agent cli cmd)
 

@@ -80,10 +80,12 @@ base::Status Daemon::open(const DaemonOptions& options) {
         loop_, *agent_,
         agent::ClusterEntry{
             .init = [this](const v1::ClusterInitRequest& request, const auto& respond) { respond(init(request)); },
-            .join =
-                [this](v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond) {
-                    join(std::move(request), std::move(respond));
-                }});
+            .join = [this](
+                        v1::ClusterJoinRequest request,
+                        agent::Respond<v1::ClusterInfoReply> respond) { join(std::move(request), std::move(respond)); },
+            .leave = [this](const v1::ClusterLeaveRequest& request,
+                            agent::Respond<v1::ClusterLeaveReply> respond) { leave(request, std::move(respond)); },
+            .add_status = [this](v1::StatusReply& status) { manager_.add_counters(status); }});
     WARREN_TRY_ASSIGN(socket_, agent::LocalSocket::open(loop_, options.run_dir / "warren.sock",
                                                         {local_service_.get(), &manager_.local_control()}));
     const auto who = [socket = socket_.get()](const std::string& peer) {
@@ -107,6 +109,7 @@ void Daemon::test_segmentation(agent::HostFacts facts) {
 base::Status Daemon::resume() {
     WARREN_TRY_ASSIGN(auto membership, files_.load());
     if (!membership) {
+        discard();
         kLog.info("this host is in no cluster yet: warren cluster init, or warren cluster join");
         return {};
     }
@@ -147,9 +150,7 @@ base::Status Daemon::start_manager(const agent::Membership& membership) {
 }
 
 base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& request) {
-    if (entering_) {
-        return fail(Code::kConflict, "this host is just joining a cluster");
-    }
+    WARREN_TRY(check_idle());
     WARREN_TRY(files_.prepare());
     auto membership = found(request);
     if (!membership) {
@@ -158,12 +159,19 @@ base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& re
     }
     WARREN_TRY(files_.commit(*membership));
     if (auto started = start_manager(*membership); !started) {
-        if (auto undone = files_.undo(); !undone) {
+        if (auto undone = files_.wipe(); !undone) {
             kLog.error("{}", undone.error().message());
         }
         return base::fail_with(std::move(started));
     }
     return enter(*std::move(membership));
+}
+
+base::Status Daemon::check_idle() const {
+    if (!busy_with_.empty()) {
+        return fail(Code::kConflict, "this host is just {} a cluster", busy_with_);
+    }
+    return {};
 }
 
 // A command that failed leaves nothing behind.
@@ -215,16 +223,16 @@ base::Result<agent::Membership> Daemon::found(const v1::ClusterInitRequest& requ
 }
 
 void Daemon::join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond) {
-    if (entering_) {
-        respond(fail(Code::kConflict, "this host is just joining a cluster"));
+    if (auto idle = check_idle(); !idle) {
+        respond(base::fail_with(std::move(idle)));
         return;
     }
-    entering_ = true;
+    busy_with_ = "joining";
     workers_.emplace_back([this, request = std::move(request), respond = std::move(respond)] {
         auto joined =
             std::make_shared<base::Result<agent::Membership>>(agent::join_cluster(request, files_, base::system_now()));
         asio::post(loop_, [this, joined, respond] {
-            entering_ = false;
+            busy_with_.clear();
             if (!*joined) {
                 discard();
             }

@@ -46,7 +46,7 @@ class Daemon {
     std::unique_ptr<agent::LocalSocket> socket_;
     asio::steady_timer retry_{loop_};
     std::vector<std::thread> workers_;
-    bool entering_ = false;
+    std::string busy_with_;  // "joining" or "leaving"; empty: neither
     std::string entry_problem_;
 
     explicit Daemon(const DaemonOptions& options) : files_(options.state_dir), shortest_leaf_(options.shortest_leaf) {}
@@ -60,6 +60,11 @@ class Daemon {
     [[nodiscard]] base::Result<agent::Membership> found(const v1::ClusterInitRequest& request);
     void join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfoReply> respond);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> enter(agent::Membership membership);
+    [[nodiscard]] base::Status check_idle() const;
+    void leave(const v1::ClusterLeaveRequest& request, agent::Respond<v1::ClusterLeaveReply> respond);
+    [[nodiscard]] base::Result<v1::ClusterLeaveReply> finish_leaving(const v1::NodeConfig& config,
+                                                                     const base::Status& announced, bool force);
+    [[nodiscard]] base::Status wipe_membership(v1::ClusterLeaveReply& reply);
 };
 
 }  // namespace warren::cmd

@@ -1,7 +1,9 @@
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -52,6 +54,24 @@ int fail(const warren::base::Error& error) {
     return kFailed;
 }
 
+// A manager holds a connection for each node, and whoever knocks on its port takes one for a while. gRPC stops
+// accepting for good when there is none left (its tcp_server_posix.cc gives up the listener), so there must be plenty.
+void raise_file_limit() {
+    constexpr rlim_t kPlenty = 262'144;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    const rlim_t wanted = std::max(limit.rlim_max, kPlenty);
+    const rlimit raised{.rlim_cur = wanted, .rlim_max = wanted};
+    if (::setrlimit(RLIMIT_NOFILE, &raised) != 0) {  // without CAP_SYS_RESOURCE
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        kLog.warn("at most {} files can be open here: a flood of connections may shut a manager's port",
+                  limit.rlim_max);
+    }
+}
+
 int run(Arguments& arguments) {
     const auto level = warren::base::parse_log_level(arguments.log_level);
     if (!level) {
@@ -68,6 +88,7 @@ int run(Arguments& arguments) {
     // No core dump and no ptrace by other users: the process holds keys.
     ::prctl(PR_SET_DUMPABLE, 0);
     warren::base::start_logging(*level);
+    raise_file_limit();
     warren::certs::adopt_grpc_log();
     if (auto tls = warren::certs::require_tls13(); !tls) {
         return fail(tls.error());

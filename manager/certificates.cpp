@@ -56,13 +56,13 @@ base::Status check_need(const certs::Leaf& leaf, const certs::Roots& roots, cons
 
 }  // namespace
 
-base::Result<Issued> Certificates::issue(std::string_view request_pem, const certs::Identity& identity,
-                                         base::Time now) const {
+base::Result<Issued> Certificates::issue(std::string_view request_pem, const certs::Identity& identity, base::Time now,
+                                         std::optional<base::Duration> lifetime) const {
     const auto& record = cluster().cluster().record;
-    const base::Duration lifetime(record.settings().leaf_lifetime_ms());
+    const auto valid_for = lifetime.value_or(base::Duration(record.settings().leaf_lifetime_ms()));
     WARREN_TRY_ASSIGN(auto key, vault_->open_authority(cluster().id(), record.sealed_ca_key()));
     WARREN_TRY_ASSIGN(const auto authority, certs::Authority::load(record.ca_certificate_pem(), std::move(key)));
-    WARREN_TRY_ASSIGN(auto pem, authority.issue(request_pem, identity, lifetime, now, shortest_));
+    WARREN_TRY_ASSIGN(auto pem, authority.issue(request_pem, identity, valid_for, now, shortest_));
     Issued issued{.chain_pem = std::move(pem) + record.chain_pem(), .leaf = {}};
     WARREN_TRY_ASSIGN(issued.leaf, certs::parse_leaf("new certificate", issued.chain_pem));
     return issued;

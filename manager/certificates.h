@@ -34,9 +34,9 @@ class Certificates {
     Certificates(Ledger& ledger, const Vault& vault, base::NodeId self, base::Duration shortest)
         : ledger_(&ledger), vault_(&vault), self_(self), shortest_(shortest) {}
 
-    // For the key of a request; nothing is recorded.
+    // For the key of a request; nothing is recorded. Without a lifetime: the cluster's.
     [[nodiscard]] base::Result<Issued> issue(std::string_view request_pem, const certs::Identity& identity,
-                                             base::Time now) const;
+                                             base::Time now, std::optional<base::Duration> lifetime = {}) const;
 
     // The answer to a node's request over its session.
     [[nodiscard]] v1::CertificateReply renew(const base::NodeId& node, const v1::CertificateRequest& request,

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "certs/leaf.h"
+#include "keymgr/rotation.h"
 #include "manager/cluster.h"
 #include "manager/network_options.h"
 #include "proto/control.pb.h"
@@ -43,6 +45,23 @@ struct NewNode {
 // when it did neither.
 [[nodiscard]] base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network,
                                                                 const base::NodeId& node, base::Time now);
+
+// The removal of a node for ever. The one change after which its certificate counts nothing, and then one for each
+// network that it was in or knows keys of; the record of the removed node has what is still to be done, so it goes on
+// after a crash.
+struct NodeRemoval {
+    base::NodeId node;
+    base::NodeId asked_of;   // the node whose manager does it
+    bool by_itself = false;  // it leaves
+    bool force = false;      // with endpoints on it, too
+    std::string by{};        // who asked, for the event
+};
+[[nodiscard]] base::Result<store::Transaction> remove_node(const Cluster& cluster, const NodeRemoval& removal,
+                                                           base::Time now);
+using SettingsOf = std::function<keymgr::Settings(const NetworkState&)>;
+// The next of the other changes; empty when nothing is left to be done.
+[[nodiscard]] store::Transaction clear_removed_node(const Cluster& cluster, const base::NodeId& node,
+                                                    const SettingsOf& settings, base::Time now);
 
 // What a new network is to be. The first epoch's secret is made and sealed by the caller, for the id it chose.
 struct NewNetwork {

@@ -136,6 +136,7 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     members.set_last_ip(stored.ip());
     store::Transaction change;
     if (network.member(endpoint.node) == nullptr) {
+        erase_of_node(*members.mutable_former(), endpoint.node);
         add_member(members, endpoint, node->record);
         tell(cluster, change,
              {.kind = EventKind::kMemberJoined,
@@ -146,6 +147,8 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     }
     change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
     change.compares.emplace_back(store::ModifiedAt{key::node(endpoint.node), node->revision});
+    // Written as it is, so that a removal of the node that was made from a state without this endpoint fails.
+    change.puts.push_back({.key = key::node(endpoint.node), .value = node->record.SerializeAsString()});
     change.puts.push_back({.key = key::endpoint(id, endpoint.id), .value = stored.SerializeAsString()});
     change.puts.push_back({.key = key::members(id), .value = members.SerializeAsString()});
     return change;
@@ -159,7 +162,7 @@ base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeI
                                                           [](const v1::StoredEndpoint& e) { return e.name(); }));
     const auto owner = id_of<base::NodeId>(network.endpoints.at(endpoint).node_id());
     if (owner != node) {
-        return fail(Code::kPrecondition, "endpoint '{}' of network '{}' is on node '{}': disconnect it there",
+        return fail(Code::kDenied, "endpoint '{}' of network '{}' is on node '{}': disconnect it there",
                     request.endpoint(), network.record().name(), cluster.node_name(owner));
     }
     return Departure{.network = id, .endpoint = endpoint, .last_of_node = network.endpoints_on(node) == 1};
@@ -178,10 +181,12 @@ base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, con
     members.set_revision(members.revision() + 1);
     store::Transaction change;
     if (network->endpoints_on(node) == 1) {
-        auto& list = *members.mutable_members();
-        list.erase(std::remove_if(list.begin(), list.end(),
-                                  [&](const auto& m) { return id_of<base::NodeId>(m.node_id()) == node; }),
-                   list.end());
+        erase_of_node(*members.mutable_members(), node);
+        if (network->record().encrypted()) {
+            auto& former = *members.add_former();
+            former.set_node_id(raw(node));
+            former.set_target(network->keys.record.next_epoch());
+        }
         tell(cluster, change,
              {.kind = EventKind::kMemberLeft,
               .network = departure.network,

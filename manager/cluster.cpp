@@ -81,6 +81,16 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
         node.revision = revision;
         return decode(key, value, node.record);
     }
+    if (take_prefix(rest, key::kRemoved)) {
+        auto& removed = removed_[id_in_key<base::NodeId>(rest)];
+        removed.revision = revision;
+        return decode(key, value, removed.record);
+    }
+    if (take_prefix(rest, key::kOperators)) {
+        auto& stored = operators_[id_in_key<base::NodeId>(rest)];
+        stored.revision = revision;
+        return decode(key, value, stored.record);
+    }
     if (take_prefix(rest, key::kNetworks)) {
         auto& network = networks_[id_in_key<base::NetworkId>(rest)].network;
         network.revision = revision;
@@ -163,6 +173,11 @@ const Stored<v1::NodeRecord>* Cluster::node(const base::NodeId& id) const {
     return found == nodes_.end() ? nullptr : &found->second;
 }
 
+const Stored<v1::RemovedNodeRecord>* Cluster::removed(const base::NodeId& id) const {
+    const auto found = removed_.find(id);
+    return found == removed_.end() ? nullptr : &found->second;
+}
+
 const NetworkState* Cluster::network(const base::NetworkId& id) const {
     const auto found = networks_.find(id);
     return found == networks_.end() ? nullptr : &found->second;
@@ -170,11 +185,27 @@ const NetworkState* Cluster::network(const base::NetworkId& id) const {
 
 std::string Cluster::node_name(const base::NodeId& id) const {
     const auto* found = node(id);
-    return found == nullptr ? id.text() : found->record.name();
+    if (found != nullptr) {
+        return found->record.name();
+    }
+    const auto* gone = removed(id);
+    return gone == nullptr ? id.text() : gone->record.name();
 }
 
 base::Result<base::NodeId> Cluster::find_node(std::string_view reference) const {
     return find_reference("node", reference, nodes_, [](const auto& node) { return node.record.name(); });
+}
+
+base::Result<base::NodeId> Cluster::find_removed(std::string_view reference) const {
+    std::optional<base::NodeId> latest;
+    for (const auto& [id, node] : removed_) {
+        if (node.record.name() == reference &&
+            (!latest || node.record.removed() > removed_.at(*latest).record.removed())) {
+            latest = id;
+        }
+    }
+    return latest ? base::Result<base::NodeId>(*latest)
+                  : find_reference("node", reference, removed_, [](const auto& node) { return node.record.name(); });
 }
 
 base::Result<base::NetworkId> Cluster::find_network(std::string_view reference) const {

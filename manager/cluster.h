@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +25,14 @@ struct Stored {
 
 // Null: not a member.
 [[nodiscard]] const v1::MemberRecord* find_member(const v1::MembershipRecord& members, const base::NodeId& node);
+
+// Takes a node off a list of members or former members.
+template <typename Records>
+void erase_of_node(Records& records, const base::NodeId& node) {
+    records.erase(std::remove_if(records.begin(), records.end(),
+                                 [&](const auto& record) { return id_of<base::NodeId>(record.node_id()) == node; }),
+                  records.end());
+}
 
 struct NetworkState {
     Stored<v1::NetworkRecord> network;
@@ -56,23 +65,31 @@ class Cluster {
     [[nodiscard]] const v1::ClusterSettings& settings() const { return cluster_.record.settings(); }
     [[nodiscard]] store::StoreRevision guard() const { return guard_; }
     [[nodiscard]] const std::map<base::NodeId, Stored<v1::NodeRecord>>& nodes() const { return nodes_; }
+    // Nodes that were removed or left, all of them.
+    [[nodiscard]] const std::map<base::NodeId, Stored<v1::RemovedNodeRecord>>& removed() const { return removed_; }
+    [[nodiscard]] const std::map<base::NodeId, Stored<v1::OperatorRecord>>& operators() const { return operators_; }
     [[nodiscard]] const std::map<base::NetworkId, NetworkState>& networks() const { return networks_; }
     [[nodiscard]] const std::map<std::uint32_t, Allocation>& allocations(key::Kind kind) const;
 
     [[nodiscard]] const Stored<v1::NodeRecord>* node(const base::NodeId& id) const;
+    [[nodiscard]] const Stored<v1::RemovedNodeRecord>* removed(const base::NodeId& id) const;
     [[nodiscard]] const NetworkState* network(const base::NetworkId& id) const;
     [[nodiscard]] const EventLog& events() const { return events_; }
-    // The name of a node for people; its id when it is gone.
+    // The name of a node for people, also of one that was removed; its id when it never was there.
     [[nodiscard]] std::string node_name(const base::NodeId& id) const;
 
     // By name, id or unique prefix of an id; the error says which it is: none, or several.
     [[nodiscard]] base::Result<base::NodeId> find_node(std::string_view reference) const;
+    // Among the removed ones; of several with this name the one that was removed last.
+    [[nodiscard]] base::Result<base::NodeId> find_removed(std::string_view reference) const;
     [[nodiscard]] base::Result<base::NetworkId> find_network(std::string_view reference) const;
 
   private:
     Stored<v1::ClusterRecord> cluster_;
     store::StoreRevision guard_;
     std::map<base::NodeId, Stored<v1::NodeRecord>> nodes_;
+    std::map<base::NodeId, Stored<v1::RemovedNodeRecord>> removed_;
+    std::map<base::NodeId, Stored<v1::OperatorRecord>> operators_;
     std::map<base::NetworkId, NetworkState> networks_;
     std::map<std::uint32_t, Allocation> node_indexes_;
     std::map<std::uint32_t, Allocation> network_indexes_;

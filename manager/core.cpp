@@ -12,9 +12,6 @@ namespace warren::manager {
 
 namespace {
 
-using base::Code;
-using base::fail;
-
 constexpr base::Log kLog{"manager"};
 constexpr int kMissedHeartbeats = 3;
 
@@ -34,6 +31,7 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
           ledger_->cluster(), [this](const auto& network, auto epoch) { return secret_of(network, epoch); },
           options_.now()),
       rotations_(*ledger_, hub_, vault_),
+      removals_(*ledger_, hub_, rotations_),
       events_(ledger_->cluster()),
       certificates_(*ledger_, vault_, options_.self, options_.shortest_leaf),
       authority_(*ledger_, hub_, vault_, options_.self) {
@@ -69,7 +67,9 @@ base::Time Core::run() {
     }
     hub_.close_silent(now - options_.heartbeat * kMissedHeartbeats, now);
     authority_.run(now);
+    removals_.go_on(now);
     const auto next = rotations_.run(now);
+    removals_.report(now);
     hub_.tell_acks();
     if (const auto refusals = refusals_.due(now)) {
         tell_alone(*refusals);
@@ -79,11 +79,9 @@ base::Time Core::run() {
 }
 
 base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
-    const auto* node = cluster().node(peer.node);
-    if (node == nullptr || peer.cluster != cluster().id()) {
-        base::Error why(Code::kDenied, fmt::format("node {} is not in this cluster", peer.node));
-        note_refusal(peer.text(), why);
-        return tl::unexpected<base::Error>(std::move(why));
+    if (auto known = check_caller(peer); !known) {
+        note_refusal(Refusal::kStranger, peer.text(), known.error());
+        return base::fail_with(std::move(known));
     }
     return hub_.open(peer.node, std::move(sink), options_.now());
 }
@@ -100,12 +98,12 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
             if (auto done = hello(*node, session, message.hello()); !done) {
                 kLog.warn("node {}: refused: {}", cluster().node_name(*node), done.error().message());
                 hub_.refuse(session, done.error(), now);
-                note_refusal(fmt::format("node {}", cluster().node_name(*node)), done.error());
+                note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(*node)), done.error());
             }
             break;
         case v1::FromAgent::kAcks:
             for (const auto& applied : message.acks().applied()) {
-                hub_.acknowledge(*node, applied, now);
+                acknowledge(*node, applied, now);
             }
             break;
         case v1::FromAgent::kEndpointRequest:
@@ -151,6 +149,11 @@ void Core::session_closed(SessionId session) {
 
 base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::Hello& hello) {
     const auto now = options_.now();
+    const auto* known = cluster().node(node);
+    if (known != nullptr && !hello.node_name().empty() && hello.node_name() != known->record.name()) {
+        return base::fail(base::Code::kDenied, "hello of node '{}': names another node, '{:.64}'", known->record.name(),
+                          hello.node_name());
+    }
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return update_node(state, node, hello); }));
     std::vector<base::NetworkId> memberships;
     for (const auto& [id, network] : cluster().networks()) {
@@ -162,7 +165,7 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
         WARREN_TRY(ledger_->commit([&](const Cluster& state) { return renew_membership(state, id, node, now); }));
     }
     for (const auto& applied : hello.applied()) {
-        hub_.acknowledge(node, applied, now);
+        acknowledge(node, applied, now);
     }
     certificates_.note_use(node, hello.certificate());
     if (hub_.start(session, static_cast<std::uint32_t>(options_.heartbeat.count()), now)) {
@@ -182,10 +185,28 @@ void Core::ask_rotation(const base::NetworkId& network, const RotationRequest& r
     }
 }
 
-void Core::note_refusal(const std::string& by, const base::Error& why) {
+void Core::note_refusal(Refusal kind, const std::string& by, const base::Error& why) {
+    counts_.note(kind, by, why.message(), options_.now());
     if (const auto event = refusals_.refused(by, why.message(), options_.now())) {
         tell_alone(*event);
     }
+}
+
+// One under an older membership of its own is late and says nothing; one under another node's is a lie.
+void Core::acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now) {
+    if (const auto* network = cluster().network(id_of<base::NetworkId>(applied.network_id()))) {
+        for (const auto& member : network->members.record.members()) {
+            const auto owner = id_of<base::NodeId>(member.node_id());
+            if (member.membership_id() == applied.membership_id() && owner != node) {
+                note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)),
+                             base::Error(base::Code::kDenied,
+                                         fmt::format("an acknowledgement for network {} in the name of node {}",
+                                                     network->record().name(), cluster().node_name(owner))));
+                return;
+            }
+        }
+    }
+    hub_.acknowledge(node, applied, now);
 }
 
 void Core::tell_alone(const Event& event) {
@@ -206,6 +227,9 @@ void Core::endpoint_request(const base::NodeId& node, const v1::EndpointRequest&
     const auto done =
         request.has_connect() ? connect(node, request.connect(), reply) : disconnect(node, request.disconnect(), reply);
     if (!done) {
+        if (done.error().code() == base::Code::kDenied) {
+            note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)), done.error());
+        }
         reply.set_error_code(static_cast<std::uint32_t>(done.error().code()) + 1);
         reply.set_error(done.error().message());
     }

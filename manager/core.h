@@ -14,6 +14,8 @@
 #include "manager/certificates.h"
 #include "manager/event_feed.h"
 #include "manager/ledger.h"
+#include "manager/refusals.h"
+#include "manager/removals.h"
 #include "manager/rotations.h"
 #include "manager/session_hub.h"
 #include "manager/vault.h"
@@ -42,7 +44,7 @@ class Core {
     // Who makes the bootstrap or control call that comes next; for the events that it causes.
     void set_caller(std::string who) { caller_ = std::move(who); }
     // Notes that a request was refused because of who made it. The caller of the request has been told already.
-    void note_refusal(const std::string& by, const base::Error& why);
+    void note_refusal(Refusal kind, const std::string& by, const base::Error& why);
 
     // Bootstrap
     [[nodiscard]] base::Result<v1::GetRootsReply> roots(const v1::GetRootsRequest& request);
@@ -57,6 +59,13 @@ class Core {
     [[nodiscard]] base::Result<v1::TokenShowReply> token_rotate(const v1::TokenRotateRequest& request);
     [[nodiscard]] base::Result<v1::NodeListReply> node_list(const v1::NodeListRequest& request);
     [[nodiscard]] base::Result<v1::Node> node_inspect(const v1::NodeInspectRequest& request);
+    // Removes a node, or finds one that was removed; `report` is called as in key_rotate().
+    [[nodiscard]] base::Result<RemovalWatchId> node_remove(const v1::NodeRemoveRequest& request,
+                                                           Removals::Report report);
+    void end_watch(RemovalWatchId watch) { removals_.end_watch(watch); }
+    [[nodiscard]] base::Result<v1::CertIssueReply> cert_issue(const v1::CertIssueRequest& request);
+    [[nodiscard]] base::Result<v1::CertListReply> cert_list(const v1::CertListRequest& request);
+    [[nodiscard]] base::Result<v1::OperatorCertificate> cert_revoke(const v1::CertRevokeRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_create(const v1::NetworkCreateRequest& request);
     [[nodiscard]] base::Result<v1::NetworkListReply> network_list(const v1::NetworkListRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_inspect(const v1::NetworkInspectRequest& request);
@@ -79,12 +88,21 @@ class Core {
         return events_.open(request, std::move(report), options_.now());
     }
     void end_events(EventWatchId watch) { events_.close(watch); }
+    // Whether who shows this certificate is still in the cluster or its operator: kDenied says why not. Before every
+    // call from outside that needs a certificate, and now and then in a call that lasts.
+    // Who shows none, on the local socket, is not asked for one here.
+    [[nodiscard]] base::Status check_caller(const std::optional<certs::Identity>& caller) const;
+
+    // Who was refused, and why: the one part that any thread may use.
+    [[nodiscard]] Refusals& refusals() { return counts_; }
 
     // Sessions. A message that breaks the protocol ends its session.
     [[nodiscard]] base::Result<SessionId> session_opened(const certs::Identity& peer,
                                                          std::shared_ptr<SessionSink> sink);
     void session_message(SessionId session, const v1::FromAgent& message);
     void session_closed(SessionId session);
+    // The caller leaves the cluster.
+    [[nodiscard]] base::Result<v1::LeaveReply> leave(const certs::Identity& caller, const v1::LeaveRequest& request);
 
     // Does what events and time have made due. After every call above, whenever the ledger wakes, and at the returned
     // time.
@@ -100,6 +118,8 @@ class Core {
     std::unique_ptr<Ledger> ledger_;
     SessionHub hub_;
     Rotations rotations_;
+    Removals removals_;
+    Refusals counts_;
     EventFeed events_;
     RefusalLimit refusals_;
     std::string caller_;
@@ -110,9 +130,11 @@ class Core {
     [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;
     [[nodiscard]] base::Result<certs::Role> role_of_token(const Cluster& state, const std::string& shown,
                                                           base::Time now) const;
+    [[nodiscard]] base::Status check_operator(const certs::Identity& caller) const;
     [[nodiscard]] base::Result<v1::TokenShowReply> shown_token(certs::Role role) const;
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
+    void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);
     [[nodiscard]] base::Status connect(const base::NodeId& node, const v1::ConnectEndpoint& request,
                                        v1::EndpointReply& reply);

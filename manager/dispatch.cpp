@@ -23,22 +23,36 @@ v1::Role wire_role(certs::Role role) {
 
 }  // namespace
 
-base::Status authorise(const grpc::AuthContext& context, const std::string& method, const base::ClusterId& cluster) {
+std::optional<Denial> denial(const grpc::AuthContext& context, const std::string& method,
+                             const base::ClusterId& cluster) {
     const auto allowed = proto::allowed_roles(method);
     if (allowed.contains(v1::ROLE_ANYONE)) {
-        return {};
+        return std::nullopt;
     }
-    WARREN_TRY_ASSIGN(const auto peer, certs::peer_identity(context));
+    const auto because = [](Refusal kind, std::string why) {
+        return Denial{.kind = kind, .error = base::Error(Code::kDenied, std::move(why))};
+    };
+    const auto peer = certs::peer_identity(context);
     if (!peer) {
-        return fail(Code::kDenied, "{}: needs a client certificate of this cluster", method);
+        return because(Refusal::kStranger, peer.error().message());
     }
-    if (peer->cluster != cluster) {
-        return fail(Code::kDenied, "{}: {} is of another cluster", method, peer->text());
+    if (!*peer) {
+        return because(Refusal::kNoCertificate, fmt::format("{}: needs a client certificate of this cluster", method));
     }
-    if (!allowed.contains(wire_role(peer->role))) {
-        return fail(Code::kDenied, "{}: not allowed to {}", method, peer->text());
+    if ((*peer)->cluster != cluster) {
+        return because(Refusal::kCluster, fmt::format("{}: {} is of another cluster", method, (*peer)->text()));
     }
-    return {};
+    if (!allowed.contains(wire_role((*peer)->role))) {
+        return because(Refusal::kRole, fmt::format("{}: not allowed to {}", method, (*peer)->text()));
+    }
+    return std::nullopt;
+}
+
+std::optional<certs::Identity> Dispatch::identity_of(const grpc::CallbackServerContext& context, Access access) {
+    if (access == Access::kLocal) {
+        return std::nullopt;
+    }
+    return certs::peer_identity(*context.auth_context()).value_or(std::nullopt);
 }
 
 base::Result<std::shared_ptr<const Dispatch::Target>> Dispatch::admit(const grpc::CallbackServerContext& context,
@@ -51,13 +65,12 @@ base::Result<std::shared_ptr<const Dispatch::Target>> Dispatch::admit(const grpc
             "cluster with warren cluster init");
     }
     if (access == Access::kRemote) {
-        if (auto allowed = authorise(*context.auth_context(), method, current->cluster); !allowed) {
-            base::Log{"manager"}.warn("refused {}: {}", context.peer(), allowed.error().message());
-            asio::post(*current->loop, [current, caller = std::string(context.peer()), why = allowed.error()] {
-                current->core->note_refusal(caller, why);
+        if (auto denied = denial(*context.auth_context(), method, current->cluster)) {
+            asio::post(*current->loop, [current, caller = std::string(context.peer()), denied = *denied] {
+                current->core->note_refusal(denied.kind, caller, denied.error);
                 current->ran();
             });
-            return base::fail_with(std::move(allowed));
+            return tl::unexpected<base::Error>(std::move(denied->error));
         }
     }
     return current;

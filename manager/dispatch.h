@@ -7,6 +7,7 @@
 #include <asio/post.hpp>
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -17,10 +18,15 @@
 
 namespace warren::manager {
 
-// Who may call a method on a TCP port: the roles that its .proto names, shown by the certificate of the connection.
-// kDenied says who asked and what was missing. A method that names no role is refused to everybody.
-[[nodiscard]] base::Status authorise(const grpc::AuthContext& context, const std::string& method,
-                                     const base::ClusterId& cluster);
+// Why a call was not let in.
+struct Denial {
+    Refusal kind;
+    base::Error error;
+};
+// Who may call a method on a TCP port: the roles that its .proto names, shown by the certificate of the connection. A
+// method that names no role is refused to everybody.
+[[nodiscard]] std::optional<Denial> denial(const grpc::AuthContext& context, const std::string& method,
+                                           const base::ClusterId& cluster);
 
 // The way from gRPC's threads to the core. Any thread may call.
 class Dispatch {
@@ -41,12 +47,16 @@ class Dispatch {
     [[nodiscard]] base::Result<std::shared_ptr<const Target>> admit(const grpc::CallbackServerContext& context,
                                                                     const std::string& method, Access access) const;
 
-    // Runs one call on the core's thread, in the name of `caller`, and finishes it with the outcome. `request` and
-    // `reply` are gRPC's and live until then.
-    template <typename Request, typename Reply>
+    // Whose certificate the call shows: nobody's on the local socket, and without one.
+    [[nodiscard]] static std::optional<certs::Identity> identity_of(const grpc::CallbackServerContext& context,
+                                                                    Access access);
+
+    // Runs one call, (Core&, const Request&) -> Result<Reply>, on the core's thread, in the name of `caller`, and
+    // finishes it with the outcome. Who is not in the cluster any more is refused there. `request` and `reply` are
+    // gRPC's and live until then.
+    template <typename Call, typename Request, typename Reply>
     grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const std::string& caller,
-                                    const std::string& method, Access access,
-                                    base::Result<Reply> (Core::*call)(const Request&), const Request* request,
+                                    const std::string& method, Access access, Call call, const Request* request,
                                     Reply* reply) const {
         auto* reactor = context.DefaultReactor();
         auto target = admit(context, method, access);
@@ -54,15 +64,18 @@ class Dispatch {
             reactor->Finish(proto::to_grpc(target.error()));
             return reactor;
         }
-        asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply, caller] {
+        const auto who = identity_of(context, access);
+        asio::post(*(*target)->loop, [target = *target, reactor, call, request, reply, caller, who] {
             target->core->set_caller(caller);
-            auto result = (target->core->*call)(*request);
+            const auto known = target->core->check_caller(who);
+            auto result = known ? std::invoke(call, *target->core, *request)
+                                : base::Result<Reply>(tl::unexpected<base::Error>(known.error()));
             if (result) {
                 *reply = *std::move(result);
                 reactor->Finish(grpc::Status::OK);
             } else {
                 if (result.error().code() == base::Code::kDenied) {
-                    target->core->note_refusal(caller, result.error());
+                    target->core->note_refusal(known ? Refusal::kJoin : Refusal::kStranger, caller, result.error());
                 }
                 reactor->Finish(proto::to_grpc(result.error()));
             }

@@ -23,6 +23,10 @@ class Cluster;
 // compares these). Scripts rely on the names: they never change.
 enum class EventKind : std::uint8_t {
     kNodeJoined,
+    kNodeRemoved,
+    kNodeLeft,
+    kCertificateIssued,
+    kCertificateRevoked,
     kNetworkCreated,
     kNetworkRemoved,
     kMemberJoined,
@@ -50,6 +54,10 @@ struct EventKindName {
 };
 inline constexpr std::array kEventKinds{
     EventKindName{EventKind::kNodeJoined, "node-joined"},
+    EventKindName{EventKind::kNodeRemoved, "node-removed"},
+    EventKindName{EventKind::kNodeLeft, "node-left"},
+    EventKindName{EventKind::kCertificateIssued, "cert-issued"},
+    EventKindName{EventKind::kCertificateRevoked, "cert-revoked"},
     EventKindName{EventKind::kNetworkCreated, "network-created"},
     EventKindName{EventKind::kNetworkRemoved, "network-removed"},
     EventKindName{EventKind::kMemberJoined, "member-joined"},

@@ -12,6 +12,12 @@ namespace key {
 std::string node(const base::NodeId& id) {
     return fmt::format("{}{}", kNodes, id);
 }
+std::string removed(const base::NodeId& id) {
+    return fmt::format("{}{}", kRemoved, id);
+}
+std::string operators(const base::NodeId& id) {
+    return fmt::format("{}{}", kOperators, id);
+}
 std::string network(const base::NetworkId& id) {
     return fmt::format("{}{}", kNetworks, id);
 }

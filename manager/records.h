@@ -23,6 +23,8 @@ inline constexpr std::string_view kNetworks = "networks/";
 inline constexpr std::string_view kMembers = "members/";
 inline constexpr std::string_view kEndpoints = "endpoints/";
 inline constexpr std::string_view kKeys = "keys/";
+inline constexpr std::string_view kRemoved = "removed/";
+inline constexpr std::string_view kOperators = "operators/";
 inline constexpr std::string_view kAllocations = "alloc/";
 inline constexpr std::string_view kEvents = "events/";
 // Written by every change that adds or removes a node or a network and compared by it: names, numbers and subnets are
@@ -30,6 +32,8 @@ inline constexpr std::string_view kEvents = "events/";
 inline constexpr std::string_view kGuard = "guard";
 
 [[nodiscard]] std::string node(const base::NodeId& id);
+[[nodiscard]] std::string removed(const base::NodeId& id);
+[[nodiscard]] std::string operators(const base::NodeId& id);
 [[nodiscard]] std::string network(const base::NetworkId& id);
 [[nodiscard]] std::string members(const base::NetworkId& id);
 [[nodiscard]] std::string endpoints(const base::NetworkId& network);

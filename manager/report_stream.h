@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "manager/dispatch.h"
@@ -11,7 +13,13 @@
 namespace warren::manager {
 
 // The answer to a call that reports again and again. The core's thread queues reports, gRPC's threads send them; it
-// ends with the last report or with the caller.
+// ends with the last report, with the caller, or with a report that the caller may not get any more, because it was
+// removed meanwhile.
+struct ReportCaller {
+    std::string name;  // for events
+    std::optional<certs::Identity> identity;
+};
+
 template <typename Message>
 class ReportStream final : public grpc::ServerWriteReactor<Message> {
   public:
@@ -21,14 +29,14 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
     using Begin = std::function<base::Result<std::function<void()>>(Core&, Report)>;
 
     // Owns itself, until gRPC is done with it and the reporting is ended.
-    static ReportStream* start(std::shared_ptr<const Dispatch::Target> target, std::string caller, Begin how) {
+    static ReportStream* start(std::shared_ptr<const Dispatch::Target> target, ReportCaller caller, Begin how) {
         auto self = std::make_shared<ReportStream>(std::move(target), std::move(caller), std::move(how));
         self->self_ = self;
         asio::post(*self->target_->loop, [self] { self->begin(); });
         return self.get();
     }
 
-    ReportStream(std::shared_ptr<const Dispatch::Target> target, std::string caller, Begin how)
+    ReportStream(std::shared_ptr<const Dispatch::Target> target, ReportCaller caller, Begin how)
         : target_(std::move(target)), caller_(std::move(caller)), begin_(std::move(how)) {}
 
     void OnWriteDone(bool ok) override {
@@ -59,7 +67,7 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
     static constexpr std::size_t kMaxBacklog = 1000;
 
     std::shared_ptr<const Dispatch::Target> target_;
-    std::string caller_;
+    ReportCaller caller_;
     Begin begin_;
     std::function<void()> stop_;  // the core's thread only
     std::shared_ptr<ReportStream> self_;
@@ -69,12 +77,19 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
     bool last_queued_ = false;
     bool finished_ = false;
 
+    base::Status try_begin() {
+        WARREN_TRY(target_->core->check_caller(caller_.identity));
+        WARREN_TRY_ASSIGN(stop_,
+                          begin_(*target_->core, [this](const Message& message, bool last) { add(message, last); }));
+        return {};
+    }
+
     void begin() {
-        target_->core->set_caller(caller_);
-        auto begun = begin_(*target_->core, [this](const Message& message, bool last) { add(message, last); });
-        if (begun) {
-            stop_ = *std::move(begun);
-        } else {
+        target_->core->set_caller(caller_.name);
+        if (auto begun = try_begin(); !begun) {
+            if (begun.error().code() == base::Code::kDenied) {
+                target_->core->note_refusal(Refusal::kStranger, caller_.name, begun.error());
+            }
             const std::lock_guard guard(mutex_);
             end(proto::to_grpc(begun.error()));
         }
@@ -82,7 +97,12 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
     }
 
     void add(const Message& message, bool last) {
+        const auto allowed = target_->core->check_caller(caller_.identity);
         const std::lock_guard guard(mutex_);
+        if (!allowed) {
+            end(proto::to_grpc(allowed.error()));
+            return;
+        }
         if (last_queued_) {
             return;
         }

@@ -17,6 +17,8 @@ namespace {
 
 constexpr base::Log kLog{"manager"};
 constexpr std::chrono::milliseconds kStopPatience{500};
+constexpr std::chrono::milliseconds kHandshakePatience{10'000};
+constexpr std::chrono::milliseconds kIdlePatience{60'000};
 // One bootstrap or control request; a session's messages are smaller still.
 constexpr int kMaxRequestBytes = 1 << 20;
 
@@ -57,6 +59,9 @@ struct Server::Impl {
         // Without it a second daemon would share the port and get half of the calls.
         builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
         builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+        // Who connects and says nothing, or has nothing to ask any more, makes room. A session is a call that lasts.
+        builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(kHandshakePatience.count()));
+        builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, static_cast<int>(kIdlePatience.count()));
         builder.AddListeningPort(address.text(), std::move(credentials), &port);
         builder.RegisterService(&bootstrap);
         builder.RegisterService(&sessions);
@@ -132,6 +137,24 @@ void Server::stop() {
 
 bool Server::running() const {
     return impl_->dispatch.target() != nullptr;
+}
+
+void Server::add_counters(v1::StatusReply& status) const {
+    if (!running()) {
+        return;
+    }
+    auto counts = impl_->core->refusals().counts();
+    counts.push_back({.name = "refused handshake",
+                      .meaning = "TLS handshakes that failed: foreign or outdated certificate, not TLS 1.3",
+                      .value = certs::failed_handshakes()});
+    for (const auto& count : counts) {
+        if (count.value != 0) {
+            auto& counter = *status.add_counters();
+            counter.set_name(std::string(count.name));
+            counter.set_value(count.value);
+            counter.set_meaning(std::string(count.meaning));
+        }
+    }
 }
 
 grpc::Service& Server::local_control() {

@@ -10,6 +10,7 @@
 #include "certs/node_identity.h"
 #include "manager/vault.h"
 #include "proto/bootstrap.pb.h"
+#include "proto/local.pb.h"
 #include "store/store.h"
 
 namespace grpc {
@@ -45,6 +46,9 @@ class Server {
     [[nodiscard]] base::Result<v1::ReadmitReply> renew_own(const std::string& request_pem);
     void stop();
     [[nodiscard]] bool running() const;
+
+    // Who was refused so far, as counters that are not zero.
+    void add_counters(v1::StatusReply& status) const;
 
     // The control service for the local socket, where the file's permissions have decided already who may call. Log
     // lines of changes say who called, as `who` tells it from the connection's name.

@@ -10,34 +10,55 @@ constexpr base::Log kLog{"manager"};
 
 }  // namespace
 
+template <typename Request, typename Reply>
+grpc::ServerUnaryReactor* BootstrapService::call(grpc::CallbackServerContext* context, const char* method,
+                                                 base::Result<Reply> (Core::*function)(const Request&),
+                                                 const Request* request, Reply* reply) {
+    const auto peer = context->peer();
+    if (auto allowed = limit_.take(peer, base::system_now()); !allowed) {
+        if (const auto target = dispatch_->target()) {
+            target->core->refusals().note(Refusal::kRate, peer, allowed.error().message(), base::system_now());
+        }
+        auto* reactor = context->DefaultReactor();
+        reactor->Finish(proto::to_grpc(allowed.error()));
+        return reactor;
+    }
+    const auto noted = [peer, function](Core& core, const Request& asked) {
+        auto result = (core.*function)(asked);
+        // Who may not is noted by unary(); here who asks for what can't be.
+        if (!result && result.error().code() != base::Code::kDenied) {
+            core.refusals().note(Refusal::kJoin, peer, result.error().message(), base::system_now());
+        }
+        return result;
+    };
+    return dispatch_->unary(*context, peer, std::string("/warren.v1.Bootstrap/") + method, Dispatch::Access::kRemote,
+                            noted, request, reply);
+}
+
 grpc::ServerUnaryReactor* BootstrapService::GetRoots(grpc::CallbackServerContext* context,
                                                      const v1::GetRootsRequest* request, v1::GetRootsReply* reply) {
-    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/GetRoots", Dispatch::Access::kRemote,
-                            &Core::roots, request, reply);
+    return call(context, "GetRoots", &Core::roots, request, reply);
 }
 
 grpc::ServerUnaryReactor* BootstrapService::IssueCertificate(grpc::CallbackServerContext* context,
                                                              const v1::IssueCertificateRequest* request,
                                                              v1::IssueCertificateReply* reply) {
-    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/IssueCertificate",
-                            Dispatch::Access::kRemote, &Core::issue_certificate, request, reply);
-}
-
-std::string ControlService::caller(const grpc::CallbackServerContext& context) const {
-    return who_ ? who_(context.peer()) : context.peer();
+    return call(context, "IssueCertificate", &Core::issue_certificate, request, reply);
 }
 
 grpc::ServerUnaryReactor* BootstrapService::GetChallenge(grpc::CallbackServerContext* context,
                                                          const v1::GetChallengeRequest* request,
                                                          v1::GetChallengeReply* reply) {
-    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/GetChallenge", Dispatch::Access::kRemote,
-                            &Core::get_challenge, request, reply);
+    return call(context, "GetChallenge", &Core::get_challenge, request, reply);
 }
 
 grpc::ServerUnaryReactor* BootstrapService::Readmit(grpc::CallbackServerContext* context,
                                                     const v1::ReadmitRequest* request, v1::ReadmitReply* reply) {
-    return dispatch_->unary(*context, context->peer(), "/warren.v1.Bootstrap/Readmit", Dispatch::Access::kRemote,
-                            &Core::readmit, request, reply);
+    return call(context, "Readmit", &Core::readmit, request, reply);
+}
+
+std::string ControlService::caller(const grpc::CallbackServerContext& context) const {
+    return who_ ? who_(context.peer()) : context.peer();
 }
 
 void ControlService::log_change(const grpc::CallbackServerContext& context, std::string_view method) const {
@@ -73,6 +94,24 @@ grpc::ServerUnaryReactor* ControlService::NodeList(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ControlService::NodeInspect(grpc::CallbackServerContext* context,
                                                       const v1::NodeInspectRequest* request, v1::Node* reply) {
     return call(context, "NodeInspect", &Core::node_inspect, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::CertIssue(grpc::CallbackServerContext* context,
+                                                    const v1::CertIssueRequest* request, v1::CertIssueReply* reply) {
+    log_change(*context, "cert issue");
+    return call(context, "CertIssue", &Core::cert_issue, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::CertList(grpc::CallbackServerContext* context,
+                                                   const v1::CertListRequest* request, v1::CertListReply* reply) {
+    return call(context, "CertList", &Core::cert_list, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::CertRevoke(grpc::CallbackServerContext* context,
+                                                     const v1::CertRevokeRequest* request,
+                                                     v1::OperatorCertificate* reply) {
+    log_change(*context, "cert revoke");
+    return call(context, "CertRevoke", &Core::cert_revoke, request, reply);
 }
 
 grpc::ServerUnaryReactor* ControlService::NetworkCreate(grpc::CallbackServerContext* context,
@@ -133,7 +172,24 @@ grpc::ServerWriteReactor<Message>* ControlService::stream(grpc::CallbackServerCo
     if (!target) {
         return new RefusedReport<Message>(target.error());
     }
-    return ReportStream<Message>::start(*std::move(target), caller(*context), std::move(begin));
+    return ReportStream<Message>::start(
+        *std::move(target), {.name = caller(*context), .identity = Dispatch::identity_of(*context, access_)},
+        std::move(begin));
+}
+
+grpc::ServerWriteReactor<v1::NodeRemoveProgress>* ControlService::NodeRemove(grpc::CallbackServerContext* context,
+                                                                             const v1::NodeRemoveRequest* request) {
+    log_change(*context, "node rm");
+    using Stream = ReportStream<v1::NodeRemoveProgress>;
+    return stream<v1::NodeRemoveProgress>(
+        context, "NodeRemove",
+        [request = *request](Core& core, const Stream::Report& report) -> base::Result<std::function<void()>> {
+            WARREN_TRY_ASSIGN(const auto watch,
+                              core.node_remove(request, [report](const v1::NodeRemoveProgress& progress) {
+                                  report(progress, progress.done());
+                              }));
+            return [&core, watch] { core.end_watch(watch); };
+        });
 }
 
 grpc::ServerWriteReactor<v1::RotationProgress>* ControlService::KeyRotate(grpc::CallbackServerContext* context,

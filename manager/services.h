@@ -1,6 +1,7 @@
 #pragma once
 
 #include "manager/report_stream.h"
+#include "manager/source_limit.h"
 #include "proto/bootstrap.grpc.pb.h"
 #include "proto/control.grpc.pb.h"
 #include "proto/session.grpc.pb.h"
@@ -24,6 +25,13 @@ class BootstrapService final : public v1::Bootstrap::CallbackService {
 
   private:
     const Dispatch* dispatch_;
+    SourceLimit limit_;
+
+    // Strangers: limited by where they call from, and every refusal noted.
+    template <typename Request, typename Reply>
+    grpc::ServerUnaryReactor* call(grpc::CallbackServerContext* context, const char* method,
+                                   base::Result<Reply> (Core::*function)(const Request&), const Request* request,
+                                   Reply* reply);
 };
 
 class SessionsService final : public v1::Sessions::CallbackService {
@@ -31,6 +39,8 @@ class SessionsService final : public v1::Sessions::CallbackService {
     explicit SessionsService(const Dispatch& dispatch) : dispatch_(&dispatch) {}
 
     grpc::ServerBidiReactor<v1::FromAgent, v1::FromManager>* Open(grpc::CallbackServerContext* context) override;
+    grpc::ServerUnaryReactor* Leave(grpc::CallbackServerContext* context, const v1::LeaveRequest* request,
+                                    v1::LeaveReply* reply) override;
 
   private:
     const Dispatch* dispatch_;
@@ -51,6 +61,14 @@ class ControlService final : public v1::Control::CallbackService {
                                        v1::NodeListReply* reply) override;
     grpc::ServerUnaryReactor* NodeInspect(grpc::CallbackServerContext* context, const v1::NodeInspectRequest* request,
                                           v1::Node* reply) override;
+    grpc::ServerUnaryReactor* CertIssue(grpc::CallbackServerContext* context, const v1::CertIssueRequest* request,
+                                        v1::CertIssueReply* reply) override;
+    grpc::ServerUnaryReactor* CertList(grpc::CallbackServerContext* context, const v1::CertListRequest* request,
+                                       v1::CertListReply* reply) override;
+    grpc::ServerUnaryReactor* CertRevoke(grpc::CallbackServerContext* context, const v1::CertRevokeRequest* request,
+                                         v1::OperatorCertificate* reply) override;
+    grpc::ServerWriteReactor<v1::NodeRemoveProgress>* NodeRemove(grpc::CallbackServerContext* context,
+                                                                 const v1::NodeRemoveRequest* request) override;
     grpc::ServerUnaryReactor* NetworkCreate(grpc::CallbackServerContext* context,
                                             const v1::NetworkCreateRequest* request, v1::Network* reply) override;
     grpc::ServerUnaryReactor* NetworkList(grpc::CallbackServerContext* context, const v1::NetworkListRequest* request,

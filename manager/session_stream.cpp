@@ -175,11 +175,20 @@ grpc::ServerBidiReactor<v1::FromAgent, v1::FromManager>* SessionsService::Open(g
     if (!target) {
         return new RefusedStream(target.error());
     }
-    const auto peer = certs::peer_identity(*context->auth_context());
-    if (!peer || !*peer) {
+    const auto peer = Dispatch::identity_of(*context, Dispatch::Access::kRemote);
+    if (!peer) {
         return new RefusedStream(base::Error(base::Code::kDenied, "a session needs a client certificate"));
     }
-    return new Stream(*std::move(target), **peer);
+    return new Stream(*std::move(target), *peer);
+}
+
+grpc::ServerUnaryReactor* SessionsService::Leave(grpc::CallbackServerContext* context, const v1::LeaveRequest* request,
+                                                 v1::LeaveReply* reply) {
+    // Who leaves is who the certificate says; admit() lets nobody in without one.
+    const auto caller = Dispatch::identity_of(*context, Dispatch::Access::kRemote).value_or(certs::Identity{});
+    return dispatch_->unary(
+        *context, context->peer(), "/warren.v1.Sessions/Leave", Dispatch::Access::kRemote,
+        [caller](Core& core, const v1::LeaveRequest& asked) { return core.leave(caller, asked); }, request, reply);
 }
 
 }  // namespace warren::manager

@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 
+#include "base/files.h"
 #include "certs/authority.h"
 
 namespace warren::agent {
@@ -100,11 +101,19 @@ TEST_F(MembershipFilesTest, FilesOfTwoNodesAreToldApart) {
     EXPECT_THAT(loaded.error().message(), HasSubstr("of different nodes"));
 }
 
-TEST_F(MembershipFilesTest, ACommitCanBeUndone) {
+TEST_F(MembershipFilesTest, AMembershipCanBeWiped) {
     ASSERT_TRUE(files_.prepare());
     ASSERT_TRUE(files_.commit(membership()));
-    ASSERT_TRUE(files_.undo());
+    // A second name for the file shows what became of its bytes.
+    const auto other_name = files_.directory().parent_path() / "kept";
+    std::filesystem::create_hard_link(files_.directory() / "certs" / "node.pem", other_name);
+    ASSERT_TRUE(files_.wipe());
     EXPECT_FALSE(*files_.load());
+    EXPECT_EQ(std::filesystem::exists(files_.directory()), false);
+    EXPECT_EQ(std::filesystem::exists(files_.staging()), false);
+    const auto bytes = base::read_file(other_name).value();
+    EXPECT_GT(bytes.size(), 100U);
+    EXPECT_EQ(bytes.find_first_not_of('\0'), std::string::npos) << "the key was left on the disk";
     EXPECT_TRUE(files_.prepare());
 }
 

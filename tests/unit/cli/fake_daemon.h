@@ -36,6 +36,7 @@ struct FakeLocal final : v1::Local::Service {
     Answer<v1::ClusterInitRequest, v1::ClusterInfoReply> init;
     Answer<v1::ClusterJoinRequest, v1::ClusterInfoReply> join;
     Answer<v1::ClusterInfoRequest, v1::ClusterInfoReply> info;
+    Answer<v1::ClusterLeaveRequest, v1::ClusterLeaveReply> leave;
     Answer<v1::NetworkConnectRequest, v1::NetworkConnectReply> connect;
     Answer<v1::NetworkDisconnectRequest, v1::NetworkDisconnectReply> disconnect;
     Answer<v1::StatusRequest, v1::StatusReply> status;
@@ -49,6 +50,9 @@ struct FakeLocal final : v1::Local::Service {
     }
     grpc::Status ClusterInfo(Context* /*c*/, const v1::ClusterInfoRequest* q, v1::ClusterInfoReply* r) override {
         return info(q, r);
+    }
+    grpc::Status ClusterLeave(Context* /*c*/, const v1::ClusterLeaveRequest* q, v1::ClusterLeaveReply* r) override {
+        return leave(q, r);
     }
     grpc::Status NetworkConnect(Context* /*c*/, const v1::NetworkConnectRequest* q,
                                 v1::NetworkConnectReply* r) override {
@@ -68,6 +72,12 @@ struct FakeControl final : v1::Control::Service {
     Answer<v1::TokenRotateRequest, v1::TokenShowReply> rotate_token;
     Answer<v1::NodeListRequest, v1::NodeListReply> nodes;
     Answer<v1::NodeInspectRequest, v1::Node> node;
+    std::function<grpc::Status(const v1::CertIssueRequest&, v1::CertIssueReply&)> issue;
+    Answer<v1::CertListRequest, v1::CertListReply> certificates;
+    Answer<v1::CertRevokeRequest, v1::OperatorCertificate> revoke;
+    std::vector<v1::NodeRemoveRequest> remove_node_asked;
+    std::vector<v1::NodeRemoveProgress> remove_node_told;
+    grpc::Status remove_node_status;
     Answer<v1::NetworkCreateRequest, v1::Network> create;
     Answer<v1::NetworkListRequest, v1::NetworkListReply> networks;
     Answer<v1::NetworkInspectRequest, v1::Network> network;
@@ -95,6 +105,23 @@ struct FakeControl final : v1::Control::Service {
     }
     grpc::Status NodeInspect(Context* /*c*/, const v1::NodeInspectRequest* q, v1::Node* r) override {
         return node(q, r);
+    }
+    grpc::Status CertIssue(Context* /*c*/, const v1::CertIssueRequest* q, v1::CertIssueReply* r) override {
+        return issue(*q, *r);
+    }
+    grpc::Status CertList(Context* /*c*/, const v1::CertListRequest* q, v1::CertListReply* r) override {
+        return certificates(q, r);
+    }
+    grpc::Status CertRevoke(Context* /*c*/, const v1::CertRevokeRequest* q, v1::OperatorCertificate* r) override {
+        return revoke(q, r);
+    }
+    grpc::Status NodeRemove(Context* /*c*/, const v1::NodeRemoveRequest* q,
+                            grpc::ServerWriter<v1::NodeRemoveProgress>* writer) override {
+        remove_node_asked.push_back(*q);
+        for (const auto& progress : remove_node_told) {
+            writer->Write(progress);
+        }
+        return remove_node_status;
     }
     grpc::Status NetworkCreate(Context* /*c*/, const v1::NetworkCreateRequest* q, v1::Network* r) override {
         return create(q, r);

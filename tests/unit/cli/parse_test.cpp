@@ -93,6 +93,13 @@ INSTANTIATE_TEST_SUITE_P(
              index_of<ClusterJoin>(),
              R"(token: "T" manager: "[2001:db8::1]:7443" advertise_addr: "192.0.2.2" data_addr: "eth1")"},
         Line{"cluster info", index_of<ClusterInfo>(), ""},
+        Line{"cluster leave --force", index_of<ClusterLeave>(), "force: true"},
+        Line{"cert issue --role operator --out d --expires 7d alice", index_of<CertIssue>(),
+             R"(role: "operator" name: "alice" expires: "7d")"},
+        Line{"cert ls", index_of<CertList>(), ""},
+        Line{"cert revoke alice", index_of<CertRevoke>(), R"(certificate: "alice")"},
+        Line{"node rm n1", index_of<NodeRemove>(), R"(node: "n1")"},
+        Line{"node rm --force n1", index_of<NodeRemove>(), R"(node: "n1" force: true)"},
         Line{"token show worker", index_of<TokenShow>(), R"(role: "worker")"},
         Line{"token show -q manager", index_of<TokenShow>(), R"(role: "manager" quiet)"},
         Line{"token rotate worker", index_of<TokenRotate>(), R"(role: "worker")"},
@@ -184,11 +191,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "worker|manager 'boss': must be worker or manager; see 'warren token rotate --help'"},
         BadLine{"token show", "worker|manager is required; see 'warren token show --help'"},
         BadLine{"--format yaml status", "--format 'yaml': must be table or json; see 'warren status --help'"},
-        BadLine{"--host tcp://192.0.2.1:7443 status",
-                "--host 'tcp://192.0.2.1:7443': must be unix://PATH, such as unix:///run/warren/warren.sock; see "
+        BadLine{"--host tcp://192.0.2.1 node ls",
+                "--host 'tcp://192.0.2.1': needs --cert DIR, the directory that 'warren cert issue' made; see 'warren "
+                "--help'"},
+        BadLine{"--host tcp://manager --cert d node ls",
+                "--host 'tcp://manager': must be tcp://IP or tcp://IP:PORT; see 'warren --help'"},
+        BadLine{"--cert d node ls", "--cert: only with --host tcp://IP:PORT; see 'warren --help'"},
+        BadLine{"cert issue --role operator alice", "--out is required; see 'warren cert issue --help'"},
+        BadLine{"--host http://192.0.2.1 status",
+                "--host 'http://192.0.2.1': must be unix://PATH, such as unix:///run/warren/warren.sock, or "
+                "tcp://IP:PORT; see "
                 "'warren --help'"},
         BadLine{"--host unix:// status",
-                "--host 'unix://': must be unix://PATH, such as unix:///run/warren/warren.sock; see 'warren --help'"}));
+                "--host 'unix://': must be unix://PATH, such as unix:///run/warren/warren.sock, or tcp://IP:PORT; see "
+                "'warren --help'"}));
 
 TEST(Globals, StandAnywhereOnTheLine) {
     for (const std::string_view line : {"--format json --host unix:///tmp/w.sock --no-color network ls",
@@ -197,7 +213,7 @@ TEST(Globals, StandAnywhereOnTheLine) {
         const auto invocation = parse_line(line);
         ASSERT_TRUE(invocation) << line;
         EXPECT_EQ(invocation->format, Format::kJson) << line;
-        EXPECT_EQ(invocation->socket, "/tmp/w.sock") << line;
+        EXPECT_EQ(invocation->destination.socket, "/tmp/w.sock") << line;
         EXPECT_TRUE(invocation->no_color) << line;
     }
 }
@@ -206,14 +222,14 @@ TEST(Globals, HaveDefaults) {
     const auto invocation = parse_line("status");
     ASSERT_TRUE(invocation);
     EXPECT_EQ(invocation->format, Format::kTable);
-    EXPECT_EQ(invocation->socket, "/run/warren/warren.sock");
+    EXPECT_EQ(invocation->destination.socket, "/run/warren/warren.sock");
     EXPECT_FALSE(invocation->no_color);
 }
 
 TEST(Globals, HostComesFromTheEnvironmentUnlessGiven) {
     const Environment environment{.warren_host = "unix:///run/a.sock", .working_directory = "/"};
-    EXPECT_EQ(parse_line("status", environment)->socket, "/run/a.sock");
-    EXPECT_EQ(parse_line("status --host unix:///run/b.sock", environment)->socket, "/run/b.sock");
+    EXPECT_EQ(parse_line("status", environment)->destination.socket, "/run/a.sock");
+    EXPECT_EQ(parse_line("status --host unix:///run/b.sock", environment)->destination.socket, "/run/b.sock");
     const auto bad = parse_line("status", {.warren_host = "/run/a.sock", .working_directory = "/"});
     ASSERT_FALSE(bad);
     EXPECT_TRUE(bad.error().message().starts_with("WARREN_HOST '/run/a.sock': must be unix://PATH"));
@@ -292,6 +308,16 @@ TEST(Help, FitsAnOrdinaryTerminalAndHasAnExample) {
             EXPECT_LE(row.size(), 100U) << row;
         }
     }
+}
+
+TEST(Host, MayBeAManagerFromAnywhereWithACertificate) {
+    const Destination manager{.socket = {}, .manager = "192.0.2.1:7443", .certificates = "alice"};
+    EXPECT_EQ(parse_line("--host tcp://192.0.2.1 --cert alice node ls")->destination, manager);
+    EXPECT_EQ(parse_line("node ls --cert alice --host tcp://192.0.2.1:7443")->destination, manager);
+    const Environment environment{.warren_host = "tcp://192.0.2.1", .working_directory = "/"};
+    EXPECT_EQ(parse_line("node ls --cert alice", environment)->destination, manager);
+    EXPECT_EQ(parse_line("--host tcp://[2001:db8::1]:7000 --cert alice node ls")->destination.manager,
+              "[2001:db8::1]:7000");
 }
 
 }  // namespace

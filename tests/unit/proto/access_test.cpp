@@ -44,9 +44,19 @@ TEST(Access, OnlyBootstrapCallsAreForAnyone) {
     }
 }
 
-TEST(Access, WorkersMayOpenSessionsAndNothingElse) {
+TEST(Access, WorkersMayOpenSessionsAndLeaveAndNothingElse) {
     for (const auto& method : methods_on_tcp()) {
-        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_WORKER), method == "/warren.v1.Sessions/Open") << method;
+        const bool own = method == "/warren.v1.Sessions/Open" || method == "/warren.v1.Sessions/Leave";
+        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_WORKER), own) << method;
+    }
+}
+
+// A stolen certificate of an operator must not make more of its kind, nor take away that of who could stop it.
+TEST(Access, OperatorsMayDoAllThatManagersMayButToMakeAndRevokeOperators) {
+    for (const auto& method : methods_on_tcp()) {
+        const bool only_manager = method == "/warren.v1.Control/CertIssue" || method == "/warren.v1.Control/CertRevoke";
+        const bool control = method.starts_with("/warren.v1.Control/");
+        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_OPERATOR), control && !only_manager) << method;
     }
 }
 

@@ -1,0 +1,366 @@
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <thread>
+
+#include "base/unique_fd.h"
+#include "certs/grpc_credentials.h"
+#include "manager/found.h"
+#include "manager/server.h"
+#include "manager/tokens.h"
+#include "proto/bootstrap.grpc.pb.h"
+#include "proto/control.grpc.pb.h"
+#include "proto/session.grpc.pb.h"
+#include "store/sqlite_store.h"
+
+// A manager as the network meets it: a real port with TLS, a real store, and everybody who should not get in.
+namespace warren::manager {
+namespace {
+
+using namespace std::chrono_literals;
+using grpc::StatusCode;
+using testing::HasSubstr;
+
+base::UniqueFd loopback_socket(std::uint16_t port, bool connect) {
+    base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const auto* raw = reinterpret_cast<const sockaddr*>(&address);
+    const int done = connect ? ::connect(fd.get(), raw, sizeof address) : ::bind(fd.get(), raw, sizeof address);
+    return done == 0 ? std::move(fd) : base::UniqueFd();
+}
+
+std::uint16_t free_port() {
+    const auto fd = loopback_socket(0, false);
+    sockaddr_in address{};
+    socklen_t length = sizeof address;
+    EXPECT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+    return ntohs(address.sin_port);
+}
+
+Vault vault() {
+    // A test vector: any 32 bytes.
+    return Vault(keymgr::KeyEncryptionKey::from(base::Secret<32>()).value());
+}
+
+// A node's session, as far as the other end of it matters.
+class MemberSession {
+  public:
+    MemberSession(const std::shared_ptr<grpc::Channel>& channel, const std::string& name, const std::string& address)
+        : stub_(v1::Sessions::NewStub(channel)), stream_(stub_->Open(&context_)) {
+        v1::FromAgent message;
+        auto& hello = *message.mutable_hello();
+        hello.set_boot_id(std::string(16, '\1'));
+        hello.set_data_address(raw(base::parse_ip("address", address).value()));
+        hello.set_underlay_mtu(1500);
+        hello.set_node_name(name);
+        stream_->Write(message);
+    }
+    ~MemberSession() { context_.TryCancel(); }
+    MemberSession(const MemberSession&) = delete;
+    MemberSession& operator=(const MemberSession&) = delete;
+
+    [[nodiscard]] bool welcomed() {
+        v1::FromManager message;
+        return stream_->Read(&message) && message.has_welcome();
+    }
+    // One heartbeat and its answer; nothing when the session is over.
+    std::optional<base::Duration> beat() {
+        v1::FromAgent message;
+        message.mutable_heartbeat();
+        const auto began = std::chrono::steady_clock::now();
+        v1::FromManager answer;
+        bool alive = stream_->Write(message);
+        do {  // whatever else is on its way
+            alive = alive && stream_->Read(&answer);
+        } while (alive && !answer.has_heartbeat());
+        if (!alive) {
+            return std::nullopt;
+        }
+        return std::chrono::duration_cast<base::Duration>(std::chrono::steady_clock::now() - began);
+    }
+    void say(const v1::FromAgent& message) { stream_->Write(message); }
+    // Once there is nothing more to read.
+    [[nodiscard]] grpc::Status end() {
+        v1::FromManager message;
+        while (stream_->Read(&message)) {
+        }
+        return stream_->Finish();
+    }
+
+  private:
+    grpc::ClientContext context_;
+    std::unique_ptr<v1::Sessions::Stub> stub_;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::FromAgent, v1::FromManager>> stream_;
+};
+
+class Hostile : public testing::Test {
+  protected:
+    Hostile() {
+        certs::adopt_grpc_log();
+        std::array<char, 32> name{"/dev/shm/warren-hostile-XXXXXX"};
+        directory_ = ::mkdtemp(name.data());
+        auto store = store::SqliteStore::open(directory_ / "state" / "store.db", {.mode = store::OpenMode::kCreate});
+        auto key = certs::PrivateKey::generate().value();
+        const auto founded = found_cluster(**store, vault(),
+                                           {.cluster_name = "test",
+                                            .settings = {},
+                                            .node_name = "m1",
+                                            .data_address = base::parse_ip("ip", "192.0.2.1").value(),
+                                            .advertise_address = base::parse_ip("ip", "192.0.2.1").value(),
+                                            .port = 7443,
+                                            .request_pem = certs::make_request(key).value()},
+                                           base::system_now())
+                                 .value();
+        v1::ClusterRecord record;
+        EXPECT_TRUE(record.ParseFromString((*store)->get("cluster").value()->value));
+        cluster_ = founded.cluster;
+        token_ = open_tokens(vault(), record)->front().secret.clone();
+        authority_.emplace(certs::Authority::load(record.ca_certificate_pem(),
+                                                  vault().open_authority(cluster_, record.sealed_ca_key()).value())
+                               .value());
+        roots_.emplace(certs::Roots::parse("roots", record.roots_pem()).value());
+        manager_.emplace(certs::NodeIdentity::assemble(std::move(key), founded.certificate_pem, *roots_).value());
+        port_ = free_port();
+        const auto files = directory_ / "certs";
+        EXPECT_TRUE(certs::save_identity(files, *manager_));
+        const auto started = server_.start(
+            *std::move(store), vault(), *manager_,
+            {.listen = {.ip = base::parse_ip("ip", "127.0.0.1").value(), .port = port_}, .certificates = files});
+        EXPECT_TRUE(started) << started.error().message();
+        worker_.emplace(join("w1", "192.0.2.2"));
+    }
+    ~Hostile() override {
+        server_.stop();
+        std::filesystem::remove_all(directory_);
+    }
+
+    [[nodiscard]] std::shared_ptr<grpc::Channel> channel(const std::shared_ptr<grpc::ChannelCredentials>& how) const {
+        grpc::ChannelArguments own_connection;
+        own_connection.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+        return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port_), how, own_connection);
+    }
+    [[nodiscard]] std::shared_ptr<grpc::Channel> channel(const certs::NodeIdentity& as) const {
+        return channel(certs::member_credentials(as).value());
+    }
+    // A certificate that the cluster's own authority could make, for whoever holds a new key.
+    [[nodiscard]] certs::NodeIdentity forge(const certs::Identity& who, base::Time issued = base::system_now()) const {
+        auto key = certs::PrivateKey::generate().value();
+        const auto pem = authority_->issue(certs::make_request(key).value(), who, 24h, issued).value();
+        return certs::NodeIdentity::assemble(std::move(key), pem, *roots_).value();
+    }
+    [[nodiscard]] certs::Identity somebody(certs::Role role) const {
+        return {.cluster = cluster_, .node = base::random_id<base::NodeId>(), .role = role};
+    }
+
+    grpc::Status issue(const std::shared_ptr<grpc::Channel>& channel, v1::IssueCertificateRequest request,
+                       v1::IssueCertificateReply& reply) const {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + 30s);
+        return v1::Bootstrap::NewStub(channel)->IssueCertificate(&context, request, &reply);
+    }
+    [[nodiscard]] v1::IssueCertificateRequest request_for(const certs::PrivateKey& key, const std::string& name,
+                                                          const std::string& address) const {
+        v1::IssueCertificateRequest request;
+        request.set_csr_pem(certs::make_request(key).value());
+        const auto secret = token_.reveal();
+        request.set_token_secret(std::string(secret.begin(), secret.end()));
+        request.set_node_name(name);
+        request.set_data_address(raw(base::parse_ip("ip", address).value()));
+        request.set_advertise_address(request.data_address());
+        return request;
+    }
+    [[nodiscard]] certs::NodeIdentity join(const std::string& name, const std::string& address) const {
+        auto key = certs::PrivateKey::generate().value();
+        v1::IssueCertificateReply reply;
+        const auto status =
+            issue(channel(certs::joiner_credentials(*roots_).value()), request_for(key, name, address), reply);
+        EXPECT_TRUE(status.ok()) << status.error_message();
+        return certs::NodeIdentity::assemble(std::move(key), reply.certificate_pem(), *roots_).value();
+    }
+
+    static grpc::Status list_nodes(const std::shared_ptr<grpc::Channel>& channel) {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + 30s);
+        v1::NodeListReply reply;
+        return v1::Control::NewStub(channel)->NodeList(&context, {}, &reply);
+    }
+    static grpc::Status open_session(const std::shared_ptr<grpc::Channel>& channel, const std::string& name = "w1") {
+        return MemberSession(channel, name, "192.0.2.2").end();
+    }
+
+    [[nodiscard]] std::map<std::string, std::uint64_t> counters() const {
+        v1::StatusReply status;
+        server_.add_counters(status);
+        std::map<std::string, std::uint64_t> values;
+        for (const auto& counter : status.counters()) {
+            values[counter.name()] = counter.value();
+        }
+        return values;
+    }
+    // Refused, with that code, and counted as that and as nothing else.
+    void expect_refused(const grpc::Status& status, StatusCode code, const std::string& counter) {
+        EXPECT_EQ(status.error_code(), code) << counter << ": " << status.error_message();
+        const auto now = counters();
+        for (const auto& [name, value] : now) {
+            if (name == counter) {
+                EXPECT_GT(value, before_[name]) << status.error_message();
+            } else {
+                EXPECT_EQ(value, before_[name]) << name << " for " << counter;
+            }
+        }
+        EXPECT_TRUE(now.contains(counter)) << counter;
+        before_ = now;
+    }
+
+    std::filesystem::path directory_;
+    base::ClusterId cluster_;
+    certs::TokenSecret token_;
+    std::optional<certs::Authority> authority_;
+    std::optional<certs::Roots> roots_;
+    std::optional<certs::NodeIdentity> manager_;
+    std::optional<certs::NodeIdentity> worker_;
+    std::uint16_t port_ = 0;
+    Server server_;
+    std::map<std::string, std::uint64_t> before_ = counters();
+};
+
+TEST_F(Hostile, EachStrangerIsRefusedAndCounted) {
+    MemberSession member(channel(*worker_), "w1", "192.0.2.2");
+    ASSERT_TRUE(member.welcomed());
+    const std::string kHandshake = "refused handshake";
+
+    const auto nobody = channel(certs::joiner_credentials(*roots_).value());
+    expect_refused(list_nodes(nobody), StatusCode::PERMISSION_DENIED, "refused no-certificate");
+    expect_refused(open_session(nobody), StatusCode::PERMISSION_DENIED, "refused no-certificate");
+
+    // Signed by the attacker's own root, which the attacker trusts beside the real one.
+    const auto own = certs::Authority::make(cluster_, "test", base::system_now()).value();
+    auto key = certs::PrivateKey::generate().value();
+    const auto self_made =
+        own.issue(certs::make_request(key).value(), somebody(certs::Role::kManager), 24h, base::system_now()).value();
+    auto both = certs::Roots::parse("both", own.root_pem() + roots_->pem()).value();
+    const auto impostor = certs::NodeIdentity::assemble(std::move(key), self_made, std::move(both)).value();
+    expect_refused(list_nodes(channel(impostor)), StatusCode::UNAVAILABLE, kHandshake);
+
+    const auto long_ago = forge(worker_->identity(), base::system_now() - 1000h);
+    expect_refused(list_nodes(channel(long_ago)), StatusCode::UNAVAILABLE, kHandshake);
+    const auto not_yet = forge(worker_->identity(), base::system_now() + 1000h);
+    expect_refused(list_nodes(channel(not_yet)), StatusCode::UNAVAILABLE, kHandshake);
+
+    // The right authority (a company's own, say), but another cluster.
+    auto elsewhere = somebody(certs::Role::kWorker);
+    elsewhere.cluster = base::random_id<base::ClusterId>();
+    grpc::ClientContext context;
+    expect_refused(open_session(channel(forge(elsewhere))), StatusCode::UNAVAILABLE, kHandshake);
+
+    expect_refused(list_nodes(channel(*worker_)), StatusCode::PERMISSION_DENIED, "refused role");
+    expect_refused(open_session(channel(forge(somebody(certs::Role::kOperator)))), StatusCode::PERMISSION_DENIED,
+                   "refused role");
+    // A certificate of ours for a node that does not exist (any more), a manager's role for one that is a worker.
+    expect_refused(open_session(channel(forge(somebody(certs::Role::kWorker)))), StatusCode::PERMISSION_DENIED,
+                   "refused stranger");
+    expect_refused(list_nodes(channel(forge(somebody(certs::Role::kManager)))), StatusCode::PERMISSION_DENIED,
+                   "refused stranger");
+    auto promoted = worker_->identity();
+    promoted.role = certs::Role::kManager;
+    expect_refused(list_nodes(channel(forge(promoted))), StatusCode::PERMISSION_DENIED, "refused stranger");
+    expect_refused(list_nodes(channel(forge(somebody(certs::Role::kOperator)))), StatusCode::PERMISSION_DENIED,
+                   "refused stranger");
+
+    const auto beat = member.beat();
+    EXPECT_TRUE(beat) << "a member's session was disturbed";
+}
+
+TEST_F(Hostile, AWorkerThatNamesAnotherNodeIsRefused) {
+    const auto second = join("w2", "192.0.2.3");
+    before_ = counters();
+    const auto as_other = MemberSession(channel(second), "w1", "192.0.2.3").end();
+    EXPECT_THAT(as_other.error_message(), HasSubstr("names another node, 'w1'"));
+    expect_refused(as_other, StatusCode::PERMISSION_DENIED, "refused other-node");
+}
+
+TEST_F(Hostile, JoinsWithoutTheRightAreRefusedAndLeaveNothing) {
+    const auto joiner = channel(certs::joiner_credentials(*roots_).value());
+    const auto key = certs::PrivateKey::generate().value();
+    v1::IssueCertificateReply reply;
+    auto request = request_for(key, "w9", "192.0.2.9");
+    request.set_token_secret(std::string(16, 'x'));
+    expect_refused(issue(joiner, request, reply), StatusCode::PERMISSION_DENIED, "refused join");
+    request.set_token_secret("short");
+    expect_refused(issue(joiner, request, reply), StatusCode::PERMISSION_DENIED, "refused join");
+    request = request_for(key, "w9", "192.0.2.9");
+    request.set_csr_pem("nonsense");
+    expect_refused(issue(joiner, request, reply), StatusCode::INVALID_ARGUMENT, "refused join");
+    request = request_for(key, "w1", "192.0.2.9");
+    expect_refused(issue(joiner, request, reply), StatusCode::ALREADY_EXISTS, "refused join");
+    request = request_for(key, std::string(2'000'000, 'a'), "192.0.2.9");
+    EXPECT_EQ(issue(joiner, request, reply).error_code(), StatusCode::RESOURCE_EXHAUSTED) << "too large";
+    v1::NodeListReply nodes;
+    grpc::ClientContext context;
+    ASSERT_TRUE(v1::Control::NewStub(channel(*manager_))->NodeList(&context, {}, &nodes).ok());
+    EXPECT_EQ(nodes.nodes_size(), 2);
+}
+
+// As many half-open connections as this process may have files for; the lab has ten thousand.
+TEST_F(Hostile, FloodsDoNotDisturbTheSessionsOfMembers) {
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    const std::size_t half_open = std::min<std::size_t>(files.rlim_cur / 4, 2000);
+
+    MemberSession member(channel(*worker_), "w1", "192.0.2.2");
+    ASSERT_TRUE(member.welcomed());
+    std::atomic<int> limited = 0;
+    std::atomic<bool> over = false;
+    std::thread joins([&] {
+        const auto joiner = channel(certs::joiner_credentials(*roots_).value());
+        const auto key = certs::PrivateKey::generate().value();
+        auto request = request_for(key, "w9", "192.0.2.9");
+        for (int i = 0; i < 500; ++i) {
+            request.set_token_secret(std::string(16, static_cast<char>(i % 100)));
+            v1::IssueCertificateReply reply;
+            limited += issue(joiner, request, reply).error_code() == StatusCode::RESOURCE_EXHAUSTED ? 1 : 0;
+        }
+        over = true;
+    });
+    std::vector<base::UniqueFd> open;
+    for (std::size_t i = 0; i < half_open; ++i) {
+        open.push_back(loopback_socket(port_, true));
+    }
+    const auto garbage = loopback_socket(port_, true);
+    const std::string chunk(64U << 10U, 'g');
+    for (int sent = 0; sent < 256; ++sent) {  // 16 MiB, or until it hangs up
+        if (::send(garbage.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL) < 0) {
+            break;
+        }
+    }
+    base::Duration slowest{};
+    bool alive = true;
+    do {
+        const auto beat = member.beat();
+        alive = beat.has_value();
+        slowest = std::max(slowest, beat.value_or(base::Duration{}));
+    } while (alive && !over);
+    joins.join();
+    EXPECT_TRUE(alive);
+    EXPECT_LT(slowest, 5s) << "three heartbeats of 5 s missed would end the session";
+    EXPECT_GT(limited, 300) << "one address may not guess as fast as it likes";
+    EXPECT_GE(counters()["refused handshake"], 1U) << "the garbage";
+    EXPECT_TRUE(list_nodes(channel(*manager_)).ok());
+}
+
+}  // namespace
+}  // namespace warren::manager

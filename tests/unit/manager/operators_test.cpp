@@ -1,0 +1,106 @@
+#include "tests/unit/manager/core_fixture.h"
+
+namespace warren::manager {
+namespace {
+
+using base::Code;
+using testing::HasSubstr;
+
+class Operators : public CoreTest {
+  protected:
+    base::Result<v1::CertIssueReply> issue_to(const std::string& name, const std::string& expires = "",
+                                              const std::string& role = "operator") {
+        v1::CertIssueRequest request;
+        request.set_role(role);
+        request.set_name(name);
+        request.set_expires(expires);
+        request.set_csr_pem(certs::make_request(key_).value());
+        return core_->cert_issue(request);
+    }
+    base::Result<v1::OperatorCertificate> revoke(const std::string& which) {
+        v1::CertRevokeRequest request;
+        request.set_certificate(which);
+        return core_->cert_revoke(request);
+    }
+    [[nodiscard]] static certs::Identity identity(const v1::CertIssueReply& reply) {
+        return certs::parse_leaf("certificate", reply.certificate_pem()).value().identity;
+    }
+
+    certs::PrivateKey key_ = certs::PrivateKey::generate().value();
+};
+
+TEST_F(Operators, GetACertificateForTheirKeyThatTheClusterVouchesFor) {
+    const auto reply = issue_to("alice", "24h").value();
+    auto roots = certs::Roots::parse("roots", reply.roots_pem()).value();
+    const auto own = certs::NodeIdentity::assemble(std::move(key_), reply.certificate_pem(), roots);
+    ASSERT_TRUE(own) << own.error().message();
+    EXPECT_EQ(own->identity().role, certs::Role::kOperator);
+    EXPECT_EQ(own->leaf().not_after, now_ + 24h);
+    EXPECT_EQ(reply.manager(), "192.0.2.1:7443");
+    EXPECT_TRUE(core_->check_caller(own->identity()));
+    EXPECT_EQ(core_->node_list({})->nodes_size(), 1) << "an operator is no node";
+    EXPECT_FALSE(
+        core_->session_opened({.cluster = founded_.cluster, .node = own->identity().node}, std::make_shared<Agent>()));
+}
+
+TEST_F(Operators, AreRefusedOnceRevokedAlsoByTheNextManager) {
+    const auto alice = identity(issue_to("alice").value());
+    const auto bob = identity(issue_to("bob").value());
+    EXPECT_EQ(revoke("alice")->state(), "revoked");
+    for (int manager = 0; manager < 2; ++manager) {
+        const auto refused = core_->check_caller(alice);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code(), Code::kDenied);
+        EXPECT_THAT(refused.error().message(), HasSubstr("the certificate of operator 'alice' was revoked on "));
+        EXPECT_TRUE(core_->check_caller(bob));
+        open();
+    }
+    EXPECT_TRUE(revoke("alice")) << "again is no error";
+    EXPECT_EQ(revoke("carol").error().code(), Code::kNotFound);
+}
+
+TEST_F(Operators, HaveOneValidCertificateOfAName) {
+    const auto first = identity(issue_to("alice", "1h").value());
+    EXPECT_THAT(issue_to("alice").error().message(), HasSubstr("warren cert revoke alice"));
+    ASSERT_TRUE(revoke("alice"));
+    const auto second = identity(issue_to("alice", "1h").value());
+    EXPECT_NE(second.node, first.node);
+    EXPECT_FALSE(core_->check_caller(first)) << "the new one does not revive the old one";
+    EXPECT_TRUE(core_->check_caller(second));
+    now_ += 2h;
+    ASSERT_TRUE(issue_to("alice"));
+    std::vector<std::string> states;
+    const auto list = core_->cert_list({}).value();
+    for (const auto& certificate : list.certificates()) {
+        states.push_back(certificate.state());
+    }
+    EXPECT_THAT(states, testing::UnorderedElementsAre("revoked", "expired", "valid"));
+    ASSERT_TRUE(revoke("alice"));
+    EXPECT_FALSE(core_->check_caller(first));
+}
+
+TEST_F(Operators, BadRequestsAreRefusedAndLeaveNothing) {
+    EXPECT_THAT(issue_to("alice", "", "manager").error().message(), HasSubstr("--role 'manager': must be operator"));
+    EXPECT_THAT(issue_to("a/b").error().message(), HasSubstr("NAME 'a/b'"));
+    EXPECT_THAT(issue_to("alice", "1s").error().message(), HasSubstr("--expires"));
+    EXPECT_THAT(issue_to("alice", "soon").error().message(), HasSubstr("--expires"));
+    v1::CertIssueRequest request;
+    request.set_role("operator");
+    request.set_name("alice");
+    request.set_csr_pem("nonsense");
+    EXPECT_FALSE(core_->cert_issue(request));
+    EXPECT_EQ(core_->cert_list({})->certificates_size(), 0);
+}
+
+TEST_F(Operators, UnknownOnesAreRefused) {
+    EXPECT_EQ(
+        core_
+            ->check_caller(
+                {.cluster = founded_.cluster, .node = base::random_id<base::NodeId>(), .role = certs::Role::kOperator})
+            .error()
+            .code(),
+        Code::kDenied);
+}
+
+}  // namespace
+}  // namespace warren::manager
