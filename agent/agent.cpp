@@ -272,6 +272,7 @@ void Agent::welcome(const v1::Welcome& welcome) {
     session_failures_ = 0;
     session_error_.clear();
     session_denied_ = false;
+    counters_.repeat();
     heartbeat_ = base::Duration(std::max<std::uint32_t>(welcome.heartbeat_ms(), 100));
     kLog.info("session with manager {} begins", membership_->config.managers(0));
     awaited_.clear();
@@ -315,9 +316,13 @@ void Agent::delta(const v1::NetworkDelta& message) {
         close_session(base::Error(base::Code::kInternal, fmt::format("a change of the unknown network {} came", id)));
         return;
     }
+    const auto limits = limits_of(found->second.view);
     if (auto taken = take_delta(found->second.view, message); !taken) {
         close_session(taken.error());
         return;
+    }
+    if (limits_of(found->second.view) != limits) {
+        next_sweep_ = options_.now();  // the SAs that are there may be beyond the new ones
     }
     mark(id);
 }
@@ -402,6 +407,7 @@ void Agent::acknowledge(const base::NetworkId& id, NetworkState& state) {
 
 void Agent::ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs) {
     const auto now = options_.now();
+    std::erase_if(asked_, [&](const auto& entry) { return entry.second + kAskAgain <= now; });
     for (const auto& need : needs) {
         auto& asked = asked_[{network, need}];
         if (!welcomed_ || (asked != base::Time{} && now < asked + kAskAgain)) {
@@ -418,6 +424,7 @@ void Agent::ask_rotations(const base::NetworkId& network, const std::set<Rotatio
 }
 
 void Agent::take_changes(const Fabric::Changes& changes) {
+    counters_.add_closed(changes.closed);
     for (const auto& note : changes.notes) {
         kLog.warn("{}", note);
     }
@@ -458,6 +465,21 @@ void Agent::on_firewall_events() {
     fabric_->handle_firewall_events();
 }
 
+void Agent::tell_counters() {
+    if (!welcomed_ || !counters_.news()) {
+        return;
+    }
+    std::map<base::NetworkIndex, base::NetworkId> ids;
+    for (const auto& [id, state] : networks_) {
+        if (state.view.encrypted) {
+            ids.emplace(state.view.index, id);
+        }
+    }
+    v1::FromAgent message;
+    *message.mutable_key_counters() = counters_.tell(ids);
+    session_->send(std::move(message));
+}
+
 void Agent::tick() {
     const auto now = options_.now();
     keeper_.tick();
@@ -471,6 +493,7 @@ void Agent::tick() {
     if (now >= next_sweep_) {
         next_sweep_ = now + kSweep;
         take_changes(fabric_->sweep());
+        counters_.see(fabric_->sent());
         for (const auto& [id, state] : networks_) {
             mark(id);
         }
@@ -480,6 +503,7 @@ void Agent::tick() {
             mark(id);
         }
     }
+    tell_counters();
     for (const auto& [id, error] : std::map(removals_)) {
         gone(id);
     }

@@ -13,6 +13,7 @@
 #include "agent/fabric.h"
 #include "agent/host_facts.h"
 #include "agent/identity_keeper.h"
+#include "agent/key_counters.h"
 #include "agent/session_client.h"
 #include "agent/view.h"
 #include "base/time.h"
@@ -130,6 +131,7 @@ class Agent {
     asio::posix::stream_descriptor key_events_;
     asio::posix::stream_descriptor firewall_events_;
     base::Time next_sweep_;
+    KeyCounters counters_;
     bool reconcile_posted_ = false;
 
     void open_session();
@@ -150,6 +152,7 @@ class Agent {
     void acknowledge(const base::NetworkId& id, NetworkState& state);
     void take_changes(const Fabric::Changes& changes);
     void ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs);
+    void tell_counters();
     void tick();
     void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
     void on_key_events();

@@ -40,7 +40,7 @@ base::Status first_failure(const xfrm::Outcome& outcome) {
 
 base::Result<std::unique_ptr<Fabric>> Fabric::open(const std::filesystem::path& run_dir) {
     WARREN_TRY_ASSIGN(auto port, xfrm::make_netlink_port());
-    WARREN_TRY_ASSIGN(auto engine, xfrm::Engine::open({.run_dir = run_dir, .limits = {}}, *port));
+    WARREN_TRY_ASSIGN(auto engine, xfrm::Engine::open({.run_dir = run_dir}, *port));
     WARREN_TRY_ASSIGN(auto builder, overlay::Builder::open(run_dir));
     return std::unique_ptr<Fabric>(
         new Fabric(std::move(port), std::move(engine), std::move(builder), overlay::Firewall::open()));
@@ -184,8 +184,9 @@ Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const 
     changes.dirty = std::move(findings->states);
     changes.dirty.merge(findings->policies);
     for (const auto& limit : findings->limits) {
-        changes.rotations[limit.network].insert(RotationNeed{.epoch = {}, .limit = true});
+        changes.rotations[limit.network].insert(RotationNeed{.epoch = limit.epoch, .limit = true});
     }
+    changes.closed = std::move(findings->closed);
     changes.notes = std::move(findings->notes);
     return changes;
 }

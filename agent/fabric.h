@@ -50,10 +50,11 @@ class Fabric {
     // Readable when a watched part of the kernel has changed.
     [[nodiscard]] int key_events() const { return engine_->event_fd(); }
     [[nodiscard]] int firewall_events() const { return firewall_ ? firewall_->event_fd() : -1; }
-    // Networks to apply again, and soft limits that were reached.
+    // Networks to apply again, soft limits that were reached, and what was sent under SAs that are no more.
     struct Changes {
         std::set<base::NetworkIndex> dirty;
         std::map<base::NetworkIndex, std::set<RotationNeed>> rotations;
+        std::vector<xfrm::SentUnder> closed;
         std::vector<std::string> notes;
     };
     [[nodiscard]] Changes handle_key_events();
@@ -66,6 +67,8 @@ class Fabric {
         std::uint64_t packets_in = 0;
     };
     [[nodiscard]] std::map<base::NetworkIndex, KeyTraffic> traffic();
+    // What was sent under the SAs that are there, as of the last sweep.
+    [[nodiscard]] std::vector<xfrm::SentUnder> sent() const { return engine_->sent(); }
     [[nodiscard]] std::optional<overlay::DropCounters> drops();
 
   private:

@@ -212,6 +212,10 @@ base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta) {
         view.epochs.erase(base::Epoch{epoch});
     }
     view.active = base::Epoch{delta.active_epoch()};
+    if (delta.rekey_after_packets() != 0 && delta.rekey_after_bytes() != 0) {
+        view.rekey_after_packets = delta.rekey_after_packets();
+        view.rekey_after_bytes = delta.rekey_after_bytes();
+    }
     view.acks.apply(decode_acks(delta.acks()));
     retain_members(view);
     view.revision = revision;

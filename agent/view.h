@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "keymgr/key_schedule.h"
+#include "keymgr/limits.h"
 #include "keymgr/readiness.h"
 #include "proto/session.pb.h"
 
@@ -64,6 +66,8 @@ struct NetworkView {
     std::map<base::EndpointId, AttachmentView> attachments;
     std::map<base::Epoch, EpochView> epochs;
     base::Epoch active;
+    std::uint64_t rekey_after_packets = keymgr::kMostPackets;
+    std::uint64_t rekey_after_bytes = keymgr::kMostBytes;
     keymgr::AckView acks;
 };
 

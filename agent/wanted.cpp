@@ -27,6 +27,7 @@ base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& sel
                           .index = view.index,
                           .port = view.port,
                           .self = member_of(self.node, own->second),
+                          .limits = limits_of(view),
                           .epochs = {},
                           .peers = {}};
     std::vector<keymgr::HeldEpoch> held;
@@ -85,6 +86,10 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
         }
     }
     return network;
+}
+
+xfrm::SoftLimits limits_of(const NetworkView& view) {
+    return {.packets = view.rekey_after_packets, .bytes = view.rekey_after_bytes};
 }
 
 overlay::ProtectedPort protected_port(const NetworkView& view) {

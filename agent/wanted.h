@@ -25,6 +25,8 @@ using SentEpochs = std::map<base::MembershipId, base::Epoch>;
 [[nodiscard]] base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self,
                                                       const SentEpochs& sent);
 [[nodiscard]] overlay::Network wanted_links(const NetworkView& view, const Self& self);
+// What SAs may carry before a rotation is asked for.
+[[nodiscard]] xfrm::SoftLimits limits_of(const NetworkView& view);
 [[nodiscard]] overlay::ProtectedPort protected_port(const NetworkView& view);
 
 }  // namespace warren::agent

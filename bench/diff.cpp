@@ -39,8 +39,7 @@ class ScratchDirectory {
 struct Host {
     ScratchDirectory directory;
     xfrm::FakeKernel kernel;
-    std::unique_ptr<xfrm::Engine> engine =
-        must(xfrm::Engine::open({.run_dir = directory.path(), .limits = {}}, kernel));
+    std::unique_ptr<xfrm::Engine> engine = must(xfrm::Engine::open({.run_dir = directory.path()}, kernel));
 
     void apply(const Network& network) {
         const xfrm::Outcome outcome = engine->apply_states(network);

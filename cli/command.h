@@ -72,6 +72,9 @@ struct NetworkList {
 struct NetworkInspect {
     v1::NetworkInspectRequest request;
 };
+struct NetworkUpdate {
+    v1::NetworkUpdateRequest request;
+};
 struct NetworkRemove {
     std::vector<std::string> networks;  // a failure does not keep the rest
 };
@@ -91,8 +94,14 @@ struct KeyList {
 struct KeyStatus {
     v1::KeyStatusRequest request;
 };
+struct KeyHistory {
+    v1::KeyHistoryRequest request;
+};
 struct KeyRotate {
     v1::KeyRotateRequest request;
+    bool abort = false;  // take it back instead
+    bool all = false;    // every encrypted network, so many at a time
+    std::uint32_t at_once = 4;
 };
 
 struct Events {
@@ -121,8 +130,8 @@ struct Status {
 using Command =
     std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, TokenShow, TokenRotate,
                  CertIssue, CertList, CertRevoke, NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList,
-                 NetworkInspect, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus,
-                 KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
+                 NetworkInspect, NetworkUpdate, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
+                 KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -90,6 +90,15 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
                                 [](Syntax& syntax, NetworkInspect& value) {
                                     syntax.argument("NETWORK", *value.request.mutable_network(), kNetworkHelp);
                                 });
+    add_command<NetworkUpdate>(
+        group, chosen,
+        {"update", "Change options of a network in use", "warren network update net1 --opt key-rotation=6h"},
+        [](Syntax& syntax, NetworkUpdate& value) {
+            v1::NetworkUpdateRequest& request = value.request;
+            syntax.texts("--opt", "K=V", *request.mutable_options(),
+                         "cipher, key-rotation, rekey-after-packets or -bytes; repeatable");
+            syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
+        });
     add_command<NetworkRemove>(
         group, chosen, {"rm", "Remove networks that nobody is connected to", "warren network rm net1 net2"},
         [](Syntax& syntax, NetworkRemove& value) { syntax.arguments("NETWORK", value.networks, kNetworkHelp); });

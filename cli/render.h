@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "cli/text.h"
@@ -36,8 +38,25 @@ namespace warren::cli {
 [[nodiscard]] std::string render_keys(const v1::KeyListReply& reply, const View& view);
 [[nodiscard]] std::string render_key_status(const v1::KeyStatusReply& reply, const View& view);
 
-// One line without its newline: "net1: epoch 4  installed 3/3  active 3/3  retiring 1/3".
-[[nodiscard]] std::string rotation_line(const v1::RotationProgress& progress);
+[[nodiscard]] std::string render_aborted(const v1::KeyAbortReply& reply, const View& view);
+
+[[nodiscard]] std::string render_history(const v1::KeyHistoryReply& reply, const View& view);
+
+// One line without its newline: "net1: epoch 4  installed 3/3  active 3/3  retiring 1/3  without host4 (unreachable 3m
+// 5s)".
+[[nodiscard]] std::string rotation_line(const v1::RotationProgress& progress, base::Time now);
+// Who is waited for, for below it; lines without newlines.
+[[nodiscard]] std::vector<std::string> late_lines(const v1::RotationProgress& progress);
+
+// What became of the rotation of one of several networks.
+struct RotationResult {
+    std::string network;
+    std::uint32_t epoch = 0;
+    std::string result;  // done, aborted, removed, failed, not asked for
+    base::Duration elapsed{};
+    std::string without{};  // members that have not got the epoch
+};
+[[nodiscard]] std::string render_rotations(const std::vector<RotationResult>& results, const View& view);
 
 // The columns of `events`, and one event under them.
 [[nodiscard]] std::string events_header();

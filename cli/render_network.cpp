@@ -52,6 +52,11 @@ std::string facts(const v1::Network& network, const View& view) {
     if (network.encrypted()) {
         block.line("Encrypted", fmt::format("yes, {}, replay window {}", network.cipher(), network.replay_window()));
         block.line("Active epoch", network.active_epoch() == 0 ? Cell("none yet") : Cell(network.active_epoch()));
+        block.line("Key rotation", network.key_rotation_ms() == 0
+                                       ? std::string("on command and on need")
+                                       : "every " + base::format_age(base::Duration(network.key_rotation_ms())));
+        block.line("Rekey after",
+                   fmt::format("{} packets, {} bytes", network.rekey_after_packets(), network.rekey_after_bytes()));
     } else {
         block.line("Encrypted", "no");
     }

@@ -101,6 +101,9 @@ class Runner {
     Exit operator()(const NetworkInspect& command) {
         return show(&Control::NetworkInspect, command.request, viewed(render_network, terminal_.view));
     }
+    Exit operator()(const NetworkUpdate& command) {
+        return show(&Control::NetworkUpdate, command.request, viewed(render_network, terminal_.view));
+    }
     Exit operator()(const NetworkRemove& command);
     Exit operator()(const NetworkConnect& command) {
         return show(&Local::NetworkConnect, command.request, render_connected);
@@ -119,7 +122,18 @@ class Runner {
     Exit operator()(const KeyStatus& command) {
         return show(&Control::KeyStatus, command.request, viewed(render_key_status, terminal_.view));
     }
+    Exit operator()(const KeyHistory& command) {
+        return show(&Control::KeyHistory, command.request, viewed(render_history, terminal_.view));
+    }
     Exit operator()(const KeyRotate& command) {
+        if (command.abort) {
+            v1::KeyAbortRequest request;
+            request.set_network(command.request.network());
+            return show(&Control::KeyAbort, request, viewed(render_aborted, terminal_.view));
+        }
+        if (command.all) {
+            return all_networks(command);
+        }
         if (auto connected = connect(); !connected) {
             return refuse(terminal_, connected.error());
         }
@@ -194,6 +208,18 @@ class Runner {
         }
         print(*reply, render);
         return Exit::kDone;
+    }
+
+    Exit all_networks(const KeyRotate& command) {
+        const auto keys = call(&Control::KeyStatus, v1::KeyStatusRequest(), kLimit);
+        if (!keys) {
+            return refuse(terminal_, keys.error());
+        }
+        std::vector<std::string> networks;
+        for (const v1::KeyNetwork& network : keys->networks()) {
+            networks.push_back(network.network());
+        }
+        return rotate_all(*connection_, command, networks, invocation_.format, terminal_);
     }
 
     // For the text after `cluster init`; without it that text is less handy, but the cluster is there.

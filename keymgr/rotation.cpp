@@ -24,6 +24,17 @@ bool holds(const Member& member, const EpochState& epoch) {
     return member.acked >= std::max(epoch.since, member.since);
 }
 
+void add_once(std::vector<Reason>& reasons, Reason reason) {
+    if (std::ranges::find(reasons, reason) == reasons.end()) {
+        reasons.push_back(reason);
+    }
+}
+// Those that outlive an abort.
+std::vector<Reason> owed_of(std::vector<Reason> reasons) {
+    std::erase_if(reasons, is_optional);
+    return reasons;
+}
+
 // The revision that all members have to acknowledge to finish the stage an epoch is in; 0 = none.
 Revision awaited(const EpochState& epoch) {
     switch (epoch.stage) {
@@ -111,6 +122,10 @@ bool is_straggler(const KeyState& state, const Member& member) {
 }
 
 }  // namespace
+
+bool is_optional(Reason reason) {
+    return reason == Reason::kCreated || reason == Reason::kCommand || reason == Reason::kSchedule;
+}
 
 bool is_rate_limited(Reason reason) {
     return reason == Reason::kSaLost || reason == Reason::kMemberLeft;
@@ -204,9 +219,13 @@ KeyState first_keys(const Settings& settings, Time now, Revision revision) {
 }
 
 Asked request(KeyState state, Reason reason, const Settings& settings, Time now, Epoch about) {
-    const EpochState* const installing = find_stage(state, Stage::kInstalling);
-    const Epoch newest = installing != nullptr ? installing->number : state.active;
+    const auto installing = std::ranges::find(state.epochs, Stage::kInstalling, &EpochState::stage);
+    const bool coming = installing != state.epochs.end();
+    const Epoch newest = coming ? installing->number : state.active;
     if (about != Epoch{} && about < newest) {
+        if (coming) {
+            add_once(installing->reasons, reason);  // it depends on this epoch now, should that be aborted
+        }
         return {.state = std::move(state), .target = newest};
     }
     const Epoch target = state.next_epoch;
@@ -217,27 +236,33 @@ Asked request(KeyState state, Reason reason, const Settings& settings, Time now,
     }
     Pending& pending = *state.pending;
     pending.not_before = std::min(pending.not_before, not_before);
-    if (std::ranges::find(pending.reasons, reason) == pending.reasons.end()) {
-        pending.reasons.push_back(reason);
-    }
+    add_once(pending.reasons, reason);
     if (reason == Reason::kNodeRemoved) {
         state.revoked_below = target;
     }
     return {.state = std::move(state), .target = target};
 }
 
-base::Result<Decision> abort(KeyState state, Time now, Revision next_revision) {
-    const auto installing = std::ranges::find(state.epochs, Stage::kInstalling, &EpochState::stage);
+base::Result<Decision> abort(KeyState state, const Settings& settings, Time now, Revision next_revision) {
     if (state.active < state.revoked_below) {
         return base::fail(base::Code::kPrecondition,
                           "the rotation locks out a node that was removed: it can't be aborted");
     }
-    if (installing == state.epochs.end() && !state.pending) {
-        return base::fail(base::Code::kPrecondition,
-                          "no rotation to abort: no epoch is being installed, and an active one can't be taken back");
+    const auto installing = std::ranges::find(state.epochs, Stage::kInstalling, &EpochState::stage);
+    const bool made = installing != state.epochs.end();
+    std::vector<Reason> owed = made ? owed_of(installing->reasons) : std::vector<Reason>();
+    if (state.pending) {
+        for (const Reason reason : owed_of(state.pending->reasons)) {
+            add_once(owed, reason);
+        }
+    }
+    if (!made && (!state.pending || owed.size() == state.pending->reasons.size())) {
+        return base::fail(base::Code::kPrecondition, "no rotation to abort: {}",
+                          owed.empty() ? "no epoch is being installed, and an active one can't be taken back"
+                                       : "the one that waits was not asked for by command");
     }
     Decision decision;
-    if (installing != state.epochs.end()) {
+    if (made) {
         installing->stage = Stage::kRetired;
         installing->entered = now;
         installing->retired = next_revision;
@@ -246,6 +271,9 @@ base::Result<Decision> abort(KeyState state, Time now, Revision next_revision) {
         decision.events.push_back({.kind = EventKind::kAborted, .epoch = installing->number});
     }
     state.pending.reset();
+    if (!owed.empty()) {
+        state.pending = {.reasons = std::move(owed), .not_before = now + settings.rate_limit};
+    }
     decision.state = std::move(state);
     decision.wakeup = now;
     return decision;

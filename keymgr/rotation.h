@@ -175,13 +175,21 @@ struct Asked {
     base::Epoch target;  // the request is served when this epoch or a later one is done (see outcome())
 };
 // Asks for a rotation. Follow it with step() and store the outcome of both at once. `about` (kLimit, kSaLost) is the
-// epoch of the SA in question: an epoch that is on its way out already needs no rotation, and the state stays as it is.
+// epoch of the SA in question: one that is on its way out already needs no further rotation, only that the epoch which
+// is being installed serves this reason too.
 [[nodiscard]] Asked request(KeyState state, Reason reason, const Settings& settings, base::Time now,
                             base::Epoch about = {});
 
-// Takes back the epoch that is being installed and the request that waits. kPrecondition when there is neither, or when
-// a removed node must be locked out. Announce the result as `next_revision`.
-[[nodiscard]] base::Result<Decision> abort(KeyState state, base::Time now, base::Revision next_revision);
+// Whether the rotation may be left out for the asking: who commanded it or drew up the schedule can do without. All
+// other reasons are owed to somebody: they outlive an abort.
+[[nodiscard]] bool is_optional(Reason reason);
+
+// Takes back the epoch that is being installed and the request that waits. What was owed to somebody goes on waiting,
+// and is made again after Settings::rate_limit, so that there is time to mend what made the abort necessary.
+// kPrecondition when there is nothing to take back, or when a removed node must be locked out. Announce the result as
+// `next_revision`.
+[[nodiscard]] base::Result<Decision> abort(KeyState state, const Settings& settings, base::Time now,
+                                           base::Revision next_revision);
 
 // What to do next. Call it when a member acknowledges, joins, leaves, connects, is away for longer than the reconnect
 // window, after a request, at `wakeup`, and after every state that it returned was stored. `dice` is any random number,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct NewNode {
 // Takes the place of a node of the same name, role and data address that was let in but never came: a join that was
 // interrupted can be repeated.
 [[nodiscard]] base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNode& node, base::Time now);
+
+// The node's kernel has the cipher; the error says why not.
+[[nodiscard]] base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node);
 
 // What a hello says of the node itself; empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
@@ -95,6 +99,14 @@ struct Departure {
 [[nodiscard]] base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure,
                                                                    base::Time now);
 
+// Options of a network in use, as `network update` gives them; empty when nothing changes.
+[[nodiscard]] base::Result<store::Transaction> update_network(const Cluster& cluster, const base::NetworkId& id,
+                                                              std::span<const std::string> options,
+                                                              const std::string& by, base::Time now);
+
+// A rotation was asked for: the state and who asked; empty when neither is news.
+[[nodiscard]] base::Result<store::Transaction> save_request(const NetworkState& network, const keymgr::KeyState& keys,
+                                                            const v1::KeyHistoryRecord& history);
 // A decision of the rotation: the key record with the network's next revision.
 [[nodiscard]] base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys);
 

@@ -16,11 +16,10 @@ using base::fail;
 // The node can carry the network: its kernel has the cipher, its underlay the packets.
 base::Status check_node(const NetworkState& network, const v1::NodeRecord& node) {
     const auto& record = network.record();
-    if (record.encrypted() &&
-        std::find(node.ciphers().begin(), node.ciphers().end(), record.cipher()) == node.ciphers().end()) {
-        return fail(Code::kPrecondition, "network '{}' is encrypted with {} and node '{}' can't do that: {}",
-                    record.name(), keymgr::name(static_cast<keymgr::Cipher>(record.cipher())), node.name(),
-                    node.esp_problem().empty() ? "its kernel lacks the cipher" : node.esp_problem());
+    if (record.encrypted()) {
+        if (auto able = check_cipher(static_cast<keymgr::Cipher>(record.cipher()), node); !able) {
+            return base::fail_in(fmt::format("network '{}'", record.name()), std::move(able));
+        }
     }
     const auto vtep = ip_of(node.data_address());
     const auto carried =

@@ -3,6 +3,8 @@
 
 #include "base/text.h"
 #include "manager/changes.h"
+#include "manager/key_history.h"
+#include "manager/key_record.h"
 #include "manager/numbers.h"
 #include "overlay/ipam.h"
 #include "overlay/mtu.h"
@@ -143,8 +145,7 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     if (network.options.encrypted) {
         WARREN_TRY_ASSIGN(const auto index, next_number(cluster, key::Kind::kNetworkIndex, now));
         record.set_network_index(index);
-        record.set_cipher(static_cast<std::uint32_t>(network.options.cipher));
-        record.set_replay_window(network.options.replay_window);
+        set_encryption(record, network.options);
     }
     WARREN_TRY(set_port(cluster, record));
     WARREN_TRY(set_labels(record, network.request));
@@ -165,6 +166,9 @@ base::Result<store::Transaction> create_network(const Cluster& cluster, const Ne
     if (record.encrypted()) {
         take_number(change, key::Kind::kNetworkIndex, record.network_index(), network.id.bytes);
         change.puts.push_back({.key = key::keys(network.id), .value = network.keys.SerializeAsString()});
+        v1::KeyHistoryRecord history;
+        note_step(history, read_keys(network.keys), {}, now);
+        change.puts.push_back({.key = key::history(network.id), .value = history.SerializeAsString()});
     }
     change.puts.push_back({.key = key::network(network.id), .value = record.SerializeAsString()});
     change.puts.push_back({.key = key::members(network.id), .value = members.SerializeAsString()});
@@ -204,6 +208,7 @@ base::Result<store::Transaction> remove_network(const Cluster& cluster, const ba
     if (network->record().encrypted()) {
         free_number(change, key::Kind::kNetworkIndex, network->record().network_index(), now);
         change.deletes.push_back(key::keys(id));
+        change.deletes.push_back(key::history(id));
     }
     change.deletes.push_back(key::members(id));
     change.deletes.push_back(key::network(id));

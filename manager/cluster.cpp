@@ -106,6 +106,9 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
         keys.revision = revision;
         return decode(key, value, keys.record);
     }
+    if (take_prefix(rest, key::kHistory)) {
+        return decode(key, value, networks_[id_in_key<base::NetworkId>(rest)].history);
+    }
     if (take_prefix(rest, key::kEndpoints)) {
         auto& network = networks_[id_in_key<base::NetworkId>(rest.substr(0, rest.find('/')))];
         return decode(key, value, network.endpoints[id_in_key<base::EndpointId>(rest.substr(rest.find('/') + 1))]);

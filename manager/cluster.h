@@ -38,6 +38,7 @@ struct NetworkState {
     Stored<v1::NetworkRecord> network;
     Stored<v1::MembershipRecord> members;
     Stored<v1::KeyStateRecord> keys;  // revision 0 on plain networks
+    v1::KeyHistoryRecord history;     // changes in the keys' transactions
     std::map<base::EndpointId, v1::StoredEndpoint> endpoints;
 
     [[nodiscard]] const v1::NetworkRecord& record() const { return network.record; }

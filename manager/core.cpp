@@ -129,6 +129,9 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
         case v1::FromAgent::kCertificateUse:
             certificates_.note_use(*node, message.certificate_use());
             break;
+        case v1::FromAgent::kKeyCounters:
+            rotations_.take_counters(*node, message.key_counters());
+            break;
         case v1::FromAgent::kHeartbeat: {
             v1::FromManager answer;
             answer.mutable_heartbeat();

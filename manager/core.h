@@ -69,6 +69,7 @@ class Core {
     [[nodiscard]] base::Result<v1::Network> network_create(const v1::NetworkCreateRequest& request);
     [[nodiscard]] base::Result<v1::NetworkListReply> network_list(const v1::NetworkListRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_inspect(const v1::NetworkInspectRequest& request);
+    [[nodiscard]] base::Result<v1::Network> network_update(const v1::NetworkUpdateRequest& request);
     [[nodiscard]] base::Result<v1::NetworkRemoveReply> network_remove(const v1::NetworkRemoveRequest& request);
     [[nodiscard]] base::Result<v1::EndpointListReply> endpoint_list(const v1::EndpointListRequest& request);
     [[nodiscard]] base::Result<v1::KeyListReply> key_list(const v1::KeyListRequest& request);
@@ -82,6 +83,8 @@ class Core {
     using Report = Rotations::Report;
     [[nodiscard]] base::Result<RotationWatchId> key_rotate(const v1::KeyRotateRequest& request, Report report);
     void end_watch(RotationWatchId watch) { rotations_.end_watch(watch); }
+    [[nodiscard]] base::Result<v1::KeyAbortReply> key_abort(const v1::KeyAbortRequest& request);
+    [[nodiscard]] base::Result<v1::KeyHistoryReply> key_history(const v1::KeyHistoryRequest& request);
 
     // Reports what the log of events has, and with follow what comes, until the watch is ended.
     [[nodiscard]] base::Result<EventWatchId> events(const v1::EventsRequest& request, EventFeed::Report report) {
@@ -132,6 +135,7 @@ class Core {
                                                           base::Time now) const;
     [[nodiscard]] base::Status check_operator(const certs::Identity& caller) const;
     [[nodiscard]] base::Result<v1::TokenShowReply> shown_token(certs::Role role) const;
+    [[nodiscard]] base::Result<base::NetworkId> find_encrypted(const std::string& reference) const;
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
     void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);

@@ -97,9 +97,7 @@ base::Result<v1::Network> Core::network_create(const v1::NetworkCreateRequest& r
     NewNetwork network{
         .id = base::random_id<base::NetworkId>(), .request = request, .options = options, .keys = {}, .by = caller_};
     if (options.encrypted) {
-        WARREN_TRY_ASSIGN(
-            network.keys,
-            rotations_.first_keys(network.id, {.cipher = options.cipher, .replay_window = options.replay_window}, now));
+        WARREN_TRY_ASSIGN(network.keys, rotations_.first_keys(network.id, options, now));
     }
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return create_network(state, network, now); }));
     return present_network(*cluster().network(network.id));
@@ -127,6 +125,7 @@ base::Result<v1::NetworkRemoveReply> Core::network_remove(const v1::NetworkRemov
     reply.set_name(cluster().network(id)->record().name());
     WARREN_TRY(
         ledger_->commit([&](const Cluster& state) { return remove_network(state, id, caller_, options_.now()); }));
+    rotations_.forget(id);
     return reply;
 }
 
@@ -150,53 +149,12 @@ base::Result<v1::EndpointListReply> Core::endpoint_list(const v1::EndpointListRe
     return reply;
 }
 
-base::Result<v1::KeyListReply> Core::key_list(const v1::KeyListRequest& /*request*/) {
-    v1::KeyListReply reply;
-    for (const auto& [id, network] : cluster().networks()) {
-        for (auto& epoch : present_epochs(network)) {
-            *reply.add_epochs() = std::move(epoch);
-        }
-    }
-    std::sort(reply.mutable_epochs()->begin(), reply.mutable_epochs()->end(), [](const auto& a, const auto& b) {
-        return std::pair(a.network(), a.epoch()) < std::pair(b.network(), b.epoch());
-    });
-    return reply;
-}
-
-base::Result<v1::KeyStatusReply> Core::key_status(const v1::KeyStatusRequest& request) {
-    std::optional<base::NetworkId> only;
-    if (!request.network().empty()) {
-        WARREN_TRY_ASSIGN(only, cluster().find_network(request.network()));
-        if (!cluster().network(*only)->record().encrypted()) {
-            return fail(Code::kInvalid, "network '{}' is not encrypted: it has no keys", request.network());
-        }
-    }
-    v1::KeyStatusReply reply;
-    for (const auto& [id, network] : cluster().networks()) {
-        if (network.record().encrypted() && (!only || *only == id)) {
-            *reply.add_networks() =
-                present_keys(cluster(), hub_, network, rotations_.settings(network), options_.now());
-        }
-    }
-    std::sort(reply.mutable_networks()->begin(), reply.mutable_networks()->end(),
-              [](const auto& a, const auto& b) { return a.network() < b.network(); });
-    return reply;
-}
-
 base::Result<v1::CaShowReply> Core::ca_show(const v1::CaShowRequest& /*request*/) {
     return authority_.show(options_.now());
 }
 
 base::Result<v1::CaShowReply> Core::ca_rotate(const v1::CaRotateRequest& request) {
     return authority_.rotate(request, options_.now());
-}
-
-base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& request, Report report) {
-    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
-    const auto now = options_.now();
-    WARREN_TRY_ASSIGN(const auto target,
-                      rotations_.request(id, {.reason = keymgr::Reason::kCommand, .by = caller_}, now));
-    return rotations_.watch(id, target, std::move(report), now);
 }
 
 }  // namespace warren::manager

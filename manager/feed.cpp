@@ -100,6 +100,8 @@ v1::NetworkDelta empty_delta(const NetworkState& network) {
     delta.set_network_id(network.record().id());
     delta.set_revision(network.revision().value);
     delta.set_active_epoch(network.keys.record.active());
+    delta.set_rekey_after_packets(network.record().rekey_after_packets());
+    delta.set_rekey_after_bytes(network.record().rekey_after_bytes());
     return delta;
 }
 

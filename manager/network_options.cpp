@@ -1,6 +1,9 @@
 #include "manager/network_options.h"
 
-#include <set>
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
 #include <string_view>
 
 #include "base/text.h"
@@ -11,13 +14,20 @@ namespace {
 
 using base::Code;
 using base::fail;
+using Value = std::optional<std::string_view>;
 
 constexpr std::uint64_t kMinReplayWindow = 32;
 constexpr std::uint64_t kMaxReplayWindow = 4096;  // the kernel's, net/xfrm/xfrm_user.c verify_replay()
 constexpr std::uint64_t kMinMtu = 576;
 constexpr std::uint64_t kMaxMtu = 65535;
+// A rotation takes seconds, and up to a minute where a member does not answer.
+constexpr base::Duration kMinRotation = std::chrono::minutes(1);
+constexpr base::Duration kMaxRotation = std::chrono::hours(24 * 365);
+// Below these a busy network would do little but rotate.
+constexpr std::uint64_t kLeastPackets = 1000;
+constexpr std::uint64_t kLeastBytes = 1'000'000;
 
-base::Result<bool> parse_bool(std::string_view key, std::optional<std::string_view> value) {
+base::Result<bool> parse_bool(std::string_view key, Value value) {
     if (!value || *value == "true") {
         return true;
     }
@@ -27,55 +37,175 @@ base::Result<bool> parse_bool(std::string_view key, std::optional<std::string_vi
     return fail(Code::kInvalid, "--opt {}={}: must be true or false", key, *value);
 }
 
-base::Result<std::uint32_t> parse_number(std::string_view key, std::optional<std::string_view> value, std::uint64_t min,
-                                         std::uint64_t max) {
+base::Result<std::uint64_t> parse_number(std::string_view key, Value value, std::uint64_t min, std::uint64_t max) {
     const auto number = value ? base::parse_unsigned(*value, max) : std::nullopt;
     if (!number || *number < min) {
         return fail(Code::kInvalid, "--opt {}={}: must be a number from {} to {}", key, value.value_or(""), min, max);
     }
-    return static_cast<std::uint32_t>(*number);
+    return *number;
 }
 
-base::Status take_option(NetworkOptions& taken, std::string_view key, std::optional<std::string_view> value) {
-    if (key == "encrypted") {
-        WARREN_TRY_ASSIGN(taken.encrypted, parse_bool(key, value));
-    } else if (key == "cipher") {
-        WARREN_TRY_ASSIGN(taken.cipher, keymgr::parse_cipher("--opt cipher", value.value_or("")));
-    } else if (key == "replay-window") {
-        WARREN_TRY_ASSIGN(taken.replay_window, parse_number(key, value, kMinReplayWindow, kMaxReplayWindow));
-    } else if (key == "mtu") {
-        WARREN_TRY_ASSIGN(const auto mtu, parse_number(key, value, kMinMtu, kMaxMtu));
-        taken.mtu = base::Mtu{mtu};
-    } else {
-        return fail(Code::kInvalid, "--opt {}: unknown option; known are encrypted, cipher, replay-window and mtu",
-                    key);
+base::Result<base::Duration> parse_interval(std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(const auto interval,
+                      base::parse_duration(fmt::format("--opt {}", key), value.value_or(std::string_view())));
+    if (interval != base::Duration::zero() && (interval < kMinRotation || interval > kMaxRotation)) {
+        return fail(Code::kInvalid, "--opt {}={}: must be from 1m to 365d, or 0 for never", key, *value);
     }
+    return interval;
+}
+
+// One option: how its value is taken, and whether it can change while a network is in use.
+struct Option {
+    std::string_view key;
+    base::Status (*take)(NetworkOptions& taken, std::string_view key, Value value);
+    bool needs_encryption = false;
+    std::string_view fixed{};  // why it can't be changed; empty: it can
+};
+
+template <auto Member, std::uint64_t Min, std::uint64_t Max>
+base::Status take_number(NetworkOptions& taken, std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(const auto number, parse_number(key, value, Min, Max));
+    taken.*Member = static_cast<std::remove_reference_t<decltype(taken.*Member)>>(number);
     return {};
+}
+base::Status take_encrypted(NetworkOptions& taken, std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(taken.encrypted, parse_bool(key, value));
+    return {};
+}
+base::Status take_cipher(NetworkOptions& taken, std::string_view /*key*/, Value value) {
+    WARREN_TRY_ASSIGN(taken.cipher, keymgr::parse_cipher("--opt cipher", value.value_or("")));
+    return {};
+}
+base::Status take_rotation(NetworkOptions& taken, std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(taken.key_rotation, parse_interval(key, value));
+    return {};
+}
+base::Status take_mtu(NetworkOptions& taken, std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(const auto mtu, parse_number(key, value, kMinMtu, kMaxMtu));
+    taken.mtu = base::Mtu{static_cast<std::uint32_t>(mtu)};
+    return {};
+}
+
+constexpr std::array<Option, 7> kOptions{{
+    {.key = "encrypted",
+     .take = take_encrypted,
+     .fixed = "a network is encrypted or plain from its beginning; make another network"},
+    {.key = "cipher", .take = take_cipher, .needs_encryption = true},
+    {.key = "replay-window",
+     .take = take_number<&NetworkOptions::replay_window, kMinReplayWindow, kMaxReplayWindow>,
+     .needs_encryption = true,
+     .fixed = "it is chosen when the network is made; make another network"},
+    {.key = "key-rotation", .take = take_rotation, .needs_encryption = true},
+    {.key = "rekey-after-packets",
+     .take = take_number<&NetworkOptions::rekey_after_packets, kLeastPackets, keymgr::kMostPackets>,
+     .needs_encryption = true},
+    {.key = "rekey-after-bytes",
+     .take = take_number<&NetworkOptions::rekey_after_bytes, kLeastBytes, keymgr::kMostBytes>,
+     .needs_encryption = true},
+    {.key = "mtu",
+     .take = take_mtu,
+     .fixed = "the interfaces of its containers have the old one; make another network"},
+}};
+
+const Option* find_option(std::string_view key) {
+    const auto* const found =
+        std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& option) { return option.key == key; });
+    return found == kOptions.end() ? nullptr : found;
+}
+
+std::string known_options(bool live_only) {
+    std::string list;
+    for (const Option& option : kOptions) {
+        if (!live_only || option.fixed.empty()) {
+            list += fmt::format("{}{}", list.empty() ? "" : ", ", option.key);
+        }
+    }
+    return list;
+}
+
+using Given = std::map<const Option*, Value>;
+
+base::Result<Given> read_options(std::span<const std::string> options, bool live_only) {
+    Given given;
+    for (const std::string_view text : options) {
+        const auto equals = text.find('=');
+        const std::string_view key = text.substr(0, equals);
+        const Option* const option = find_option(key);
+        if (option == nullptr) {
+            return fail(Code::kInvalid, "--opt {}: unknown option; known are {}", key, known_options(live_only));
+        }
+        const Value value = equals == std::string_view::npos ? Value() : Value(text.substr(equals + 1));
+        if (!given.emplace(option, value).second) {
+            return fail(Code::kInvalid, "--opt {}: given twice", key);
+        }
+    }
+    return given;
 }
 
 }  // namespace
 
 base::Result<NetworkOptions> parse_network_options(std::span<const std::string> options) {
     NetworkOptions taken;
-    std::set<std::string_view> seen;
-    for (const std::string_view option : options) {
-        const auto equals = option.find('=');
-        const std::string_view key = option.substr(0, equals);
-        std::optional<std::string_view> value;
-        if (equals != std::string_view::npos) {
-            value = option.substr(equals + 1);
-        }
-        if (!seen.insert(key).second) {
-            return fail(Code::kInvalid, "--opt {}: given twice", key);
-        }
-        WARREN_TRY(take_option(taken, key, value));
+    WARREN_TRY_ASSIGN(const auto given, read_options(options, false));
+    for (const auto& [option, value] : given) {
+        WARREN_TRY(option->take(taken, option->key, value));
     }
-    for (const std::string_view key : {"cipher", "replay-window"}) {
-        if (!taken.encrypted && seen.contains(key)) {
-            return fail(Code::kInvalid, "--opt {}: only for encrypted networks; add --opt encrypted", key);
+    for (const auto& [option, value] : given) {
+        if (option->needs_encryption && !taken.encrypted) {
+            return fail(Code::kInvalid, "--opt {}: only for encrypted networks; add --opt encrypted", option->key);
         }
     }
     return taken;
+}
+
+base::Result<NetworkOptions> update_network_options(const NetworkOptions& now, std::span<const std::string> changes) {
+    if (changes.empty()) {
+        return fail(Code::kInvalid, "nothing to change: give --opt KEY=VALUE with one of {}", known_options(true));
+    }
+    NetworkOptions changed = now;
+    WARREN_TRY_ASSIGN(const auto given, read_options(changes, true));
+    for (const auto& [option, value] : given) {
+        if (!option->fixed.empty()) {
+            return fail(Code::kInvalid, "--opt {}: can't be changed: {}", option->key, option->fixed);
+        }
+        if (option->needs_encryption && !now.encrypted) {
+            return fail(Code::kInvalid, "--opt {}: only for encrypted networks", option->key);
+        }
+        WARREN_TRY(option->take(changed, option->key, value));
+    }
+    return changed;
+}
+
+NetworkOptions encryption_of(const v1::NetworkRecord& record) {
+    if (!record.encrypted()) {
+        return {};
+    }
+    return {.encrypted = true,
+            .cipher = static_cast<keymgr::Cipher>(record.cipher()),
+            .replay_window = record.replay_window(),
+            .key_rotation = base::Duration(record.key_rotation_ms()),
+            .rekey_after_packets = record.rekey_after_packets(),
+            .rekey_after_bytes = record.rekey_after_bytes()};
+}
+
+void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
+    record.set_cipher(static_cast<std::uint32_t>(options.cipher));
+    record.set_replay_window(options.replay_window);
+    record.set_key_rotation_ms(options.key_rotation.count());
+    record.set_rekey_after_packets(options.rekey_after_packets);
+    record.set_rekey_after_bytes(options.rekey_after_bytes);
+}
+
+keymgr::Settings key_settings(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
+    keymgr::Settings settings;
+    settings.parameters = {.cipher = options.cipher, .replay_window = options.replay_window};
+    settings.interval = options.key_rotation;
+    settings.grace = base::Duration(cluster.rotation_grace_ms());
+    settings.straggler_limit = base::Duration(cluster.straggler_limit_ms());
+    if (options.key_rotation != base::Duration::zero()) {
+        settings.straggler_limit = std::min(settings.straggler_limit, options.key_rotation);
+    }
+    return settings;
 }
 
 }  // namespace warren::manager

@@ -29,6 +29,22 @@ base::Epoch sending_epoch(const keymgr::KeyState& keys, const keymgr::Member& me
     return sending;
 }
 
+double percent(std::uint64_t used, std::uint64_t limit) {
+    return limit == 0 ? 0.0 : 100.0 * static_cast<double>(used) / static_cast<double>(limit);
+}
+
+void add_waiting(v1::KeyNetwork& shown, const keymgr::KeyState& keys, base::Time now) {
+    if (!keys.pending) {
+        return;
+    }
+    for (const auto reason : keys.pending->reasons) {
+        shown.add_waiting(std::string(keymgr::name(reason)));
+    }
+    if (keys.pending->not_before > now) {
+        shown.set_waiting_until_unix_ms(unix_ms(keys.pending->not_before));
+    }
+}
+
 }  // namespace
 
 v1::Node present_node(const Cluster& cluster, const SessionHub& hub, const base::NodeId& id) {
@@ -78,6 +94,9 @@ v1::Network present_network(const NetworkState& network) {
         shown.set_active_epoch(network.keys.record.active());
         shown.set_cipher(cipher_name(record.cipher()));
         shown.set_replay_window(record.replay_window());
+        shown.set_key_rotation_ms(record.key_rotation_ms());
+        shown.set_rekey_after_packets(record.rekey_after_packets());
+        shown.set_rekey_after_bytes(record.rekey_after_bytes());
     }
     shown.set_created_unix_ms(record.created());
     shown.set_members(static_cast<std::uint32_t>(network.members.record.members_size()));
@@ -121,33 +140,45 @@ v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& networ
     return shown;
 }
 
-v1::KeyNetwork present_keys(const Cluster& cluster, const SessionHub& hub, const NetworkState& network,
-                            const keymgr::Settings& settings, base::Time now) {
+v1::KeyNetwork present_keys(const KeySources& sources, const NetworkState& network, const keymgr::Settings& settings,
+                            base::Time now) {
     v1::KeyNetwork shown;
+    const auto& record = network.record();
     const auto keys = read_keys(network.keys.record);
-    const auto members = hub.members(network, now);
+    const auto members = sources.hub.members(network, now);
     const auto progress = keymgr::progress(keys, members, settings, now);
-    shown.set_network(network.record().name());
+    shown.set_network(record.name());
     shown.set_active_epoch(keys.active.value);
     shown.set_phase(std::string(keymgr::name(progress.phase)));
-    shown.set_cipher(cipher_name(network.record().cipher()));
+    shown.set_cipher(cipher_name(record.cipher()));
     for (const auto& epoch : keys.epochs) {
         if (epoch.number == progress.epoch) {
             shown.set_phase_since_unix_ms(unix_ms(epoch.entered));
         }
     }
+    shown.set_next_rotation_unix_ms(keys.due ? unix_ms(*keys.due) : 0);
+    shown.set_key_rotation_ms(record.key_rotation_ms());
+    shown.set_rekey_after_packets(record.rekey_after_packets());
+    shown.set_rekey_after_bytes(record.rekey_after_bytes());
+    add_waiting(shown, keys, now);
     for (const auto& member : members) {
         auto& row = *shown.add_members();
-        row.set_node(cluster.node_name(member.node));
+        const auto sending = sending_epoch(keys, member);
+        row.set_node(sources.cluster.node_name(member.node));
         row.set_installed_epoch(keymgr::installed_epoch(keys, member).value);
         row.set_reachable(member.connected);
-        row.set_sending_epoch(sending_epoch(keys, member).value);
-        row.set_since_unix_ms(unix_ms(hub.last_seen(member.node)));
+        row.set_sending_epoch(sending.value);
+        row.set_since_unix_ms(unix_ms(sources.hub.last_seen(member.node)));
+        const auto sent = sources.traffic.of(id_of<base::NetworkId>(record.id()), sending, member.id);
+        row.set_packets_sent(sent.packets);
+        row.set_bytes_sent(sent.bytes);
+        row.set_limit_used_percent(std::max(percent(sent.most_packets, record.rekey_after_packets()),
+                                            percent(sent.most_bytes, record.rekey_after_bytes())));
     }
     return shown;
 }
 
-std::vector<v1::EpochInfo> present_epochs(const NetworkState& network) {
+std::vector<v1::EpochInfo> present_epochs(const Cluster& cluster, const NetworkState& network) {
     std::vector<v1::EpochInfo> shown;
     for (const auto& epoch : read_keys(network.keys.record).epochs) {
         if (epoch.stage == keymgr::Stage::kRetired) {
@@ -165,6 +196,13 @@ std::vector<v1::EpochInfo> present_epochs(const NetworkState& network) {
             reasons += fmt::format("{}{}", reasons.empty() ? "" : ", ", keymgr::name(reason));
         }
         row.set_reason(reasons);
+        for (const auto& member : network.members.record.members()) {
+            const base::MembershipId id{member.membership_id()};
+            if (epoch.stage == keymgr::Stage::kKept &&
+                std::find(epoch.kept_for.begin(), epoch.kept_for.end(), id) != epoch.kept_for.end()) {
+                row.add_kept_for(cluster.node_name(id_of<base::NodeId>(member.node_id())));
+            }
+        }
     }
     return shown;
 }

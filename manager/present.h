@@ -1,6 +1,7 @@
 #pragma once
 
 #include "manager/cluster.h"
+#include "manager/key_traffic.h"
 #include "manager/session_hub.h"
 #include "proto/control.pb.h"
 
@@ -15,9 +16,15 @@ namespace warren::manager {
                                                 const NetworkState& network);
 [[nodiscard]] v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& network,
                                             const v1::StoredEndpoint& endpoint);
-[[nodiscard]] v1::KeyNetwork present_keys(const Cluster& cluster, const SessionHub& hub, const NetworkState& network,
+// Where the state of a network's keys is found.
+struct KeySources {
+    const Cluster& cluster;
+    const SessionHub& hub;
+    const KeyTraffic& traffic;
+};
+[[nodiscard]] v1::KeyNetwork present_keys(const KeySources& sources, const NetworkState& network,
                                           const keymgr::Settings& settings, base::Time now);
 // The live epochs of a network.
-[[nodiscard]] std::vector<v1::EpochInfo> present_epochs(const NetworkState& network);
+[[nodiscard]] std::vector<v1::EpochInfo> present_epochs(const Cluster& cluster, const NetworkState& network);
 
 }  // namespace warren::manager

@@ -38,6 +38,10 @@ std::string event(std::uint64_t sequence) {
     return fmt::format("{}{:016x}", kEvents, sequence);
 }
 
+std::string history(const base::NetworkId& id) {
+    return fmt::format("{}{}", kHistory, id);
+}
+
 namespace {
 
 std::string_view name(Kind kind) {

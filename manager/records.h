@@ -25,6 +25,7 @@ inline constexpr std::string_view kEndpoints = "endpoints/";
 inline constexpr std::string_view kKeys = "keys/";
 inline constexpr std::string_view kRemoved = "removed/";
 inline constexpr std::string_view kOperators = "operators/";
+inline constexpr std::string_view kHistory = "history/";
 inline constexpr std::string_view kAllocations = "alloc/";
 inline constexpr std::string_view kEvents = "events/";
 // Written by every change that adds or removes a node or a network and compared by it: names, numbers and subnets are
@@ -40,6 +41,7 @@ inline constexpr std::string_view kGuard = "guard";
 [[nodiscard]] std::string endpoint(const base::NetworkId& network, const base::EndpointId& id);
 [[nodiscard]] std::string keys(const base::NetworkId& id);
 [[nodiscard]] std::string event(std::uint64_t sequence);
+[[nodiscard]] std::string history(const base::NetworkId& id);
 
 enum class Kind : std::uint8_t { kNodeIndex, kNetworkIndex, kVni };
 [[nodiscard]] std::string allocation(Kind kind, std::uint32_t number);

@@ -32,20 +32,12 @@ void pass_fault_points(const keymgr::Decision& decision) {
 }  // namespace
 
 keymgr::Settings Rotations::settings(const NetworkState& network) const {
-    const auto& cluster = ledger_->cluster().settings();
-    keymgr::Settings settings;
-    settings.parameters = {.cipher = static_cast<keymgr::Cipher>(network.record().cipher()),
-                           .replay_window = network.record().replay_window()};
-    settings.grace = base::Duration(cluster.rotation_grace_ms());
-    settings.straggler_limit = base::Duration(cluster.straggler_limit_ms());
-    return settings;
+    return key_settings(ledger_->cluster().settings(), encryption_of(network.record()));
 }
 
-base::Result<v1::KeyStateRecord> Rotations::first_keys(const base::NetworkId& network,
-                                                       const keymgr::EpochParameters& parameters,
+base::Result<v1::KeyStateRecord> Rotations::first_keys(const base::NetworkId& network, const NetworkOptions& options,
                                                        base::Time now) const {
-    keymgr::Settings settings;
-    settings.parameters = parameters;
+    const auto settings = key_settings(ledger_->cluster().settings(), options);
     const auto state = keymgr::first_keys(settings, now, base::Revision{1});
     auto record = write_keys(state, {});
     WARREN_TRY_ASSIGN(auto sealed, vault_->seal_epoch(network, state.active, keymgr::random_epoch_secret()));
@@ -53,26 +45,34 @@ base::Result<v1::KeyStateRecord> Rotations::first_keys(const base::NetworkId& ne
     return record;
 }
 
+base::Result<const NetworkState*> Rotations::find_encrypted(const Cluster& cluster, const base::NetworkId& id) {
+    const auto* network = cluster.network(id);
+    if (network == nullptr) {
+        return base::fail(base::Code::kNotFound, "network {}: not found", id);
+    }
+    if (!network->record().encrypted()) {
+        return base::fail(base::Code::kInvalid, "network '{}' is not encrypted: it has no keys to rotate",
+                          network->record().name());
+    }
+    return network;
+}
+
 base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, const RotationRequest& request,
                                              base::Time now) {
     base::Epoch target;
     WARREN_TRY(ledger_->commit([&](const Cluster& cluster) -> base::Result<store::Transaction> {
-        const auto* network = cluster.network(id);
-        if (network == nullptr) {
-            return base::fail(base::Code::kNotFound, "network {}: not found", id);
-        }
-        if (!network->record().encrypted()) {
-            return base::fail(base::Code::kInvalid, "network '{}' is not encrypted: it has no keys to rotate",
-                              network->record().name());
-        }
+        WARREN_TRY_ASSIGN(const auto* network, find_encrypted(cluster, id));
         const auto before = read_keys(network->keys.record);
         const auto asked = keymgr::request(before, request.reason, settings(*network), now, request.about);
         target = asked.target;
-        store::Transaction change;
+        auto history = network->history;
+        if (asked.state != before || asked.target == before.next_epoch) {
+            const bool by_node = request.node != base::NodeId{};
+            note_request(history, asked.target, request.reason, by_node ? cluster.node_name(request.node) : request.by,
+                         now);
+        }
+        WARREN_TRY_ASSIGN(auto change, save_request(*network, asked.state, history));
         if (asked.state != before) {
-            change.compares.emplace_back(store::ModifiedAt{key::keys(id), network->keys.revision});
-            change.puts.push_back(
-                {.key = key::keys(id), .value = write_keys(asked.state, network->keys.record).SerializeAsString()});
             tell_request(cluster, change, id, request, asked.target, now);
         }
         return change;
@@ -82,12 +82,27 @@ base::Result<base::Epoch> Rotations::request(const base::NetworkId& id, const Ro
     return target;
 }
 
+base::Result<Rotations::Aborted> Rotations::abort(const base::NetworkId& id, const std::string& by, base::Time now) {
+    keymgr::Decision decision;
+    WARREN_TRY(ledger_->commit([&](const Cluster& cluster) -> base::Result<store::Transaction> {
+        WARREN_TRY_ASSIGN(const auto* network, find_encrypted(cluster, id));
+        auto aborted = keymgr::abort(read_keys(network->keys.record), settings(*network), now,
+                                     base::Revision{network->revision().value + 1});
+        if (!aborted) {
+            return base::fail_in(fmt::format("network '{}'", network->record().name()), std::move(aborted));
+        }
+        decision = *std::move(aborted);
+        return write(*network, decision, now, by);
+    }));
+    watches_.report_aborted(id, now);
+    mark(id);
+    return Aborted{.epoch = decision.forget.empty() ? std::nullopt : std::optional(decision.forget.front()),
+                   .due = decision.state->pending};
+}
+
 RotationWatchId Rotations::watch(const base::NetworkId& network, base::Epoch target, Report report, base::Time now) {
-    const RotationWatchId id{next_watch_++};
-    watches_.emplace(
-        id, Watch{.network = network, .target = target, .began = now, .report = std::move(report), .last = {}});
     mark(network);
-    return id;
+    return watches_.add(network, target, std::move(report), now);
 }
 
 std::optional<base::Time> Rotations::run(base::Time now) {
@@ -112,7 +127,7 @@ std::optional<base::Time> Rotations::run(base::Time now) {
             mark(network);
         }
     }
-    report_progress(now);
+    watches_.report(now);
     const auto next =
         std::min_element(due_.begin(), due_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return next == due_.end() ? std::nullopt : std::optional(next->second);
@@ -153,7 +168,7 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
 }
 
 base::Result<store::Transaction> Rotations::write(const NetworkState& network, const keymgr::Decision& decision,
-                                                  base::Time now) const {
+                                                  base::Time now, const std::string& by) const {
     const auto id = id_of<base::NetworkId>(network.record().id());
     auto record = write_keys(*decision.state, network.keys.record);
     if (decision.make) {
@@ -169,60 +184,50 @@ base::Result<store::Transaction> Rotations::write(const NetworkState& network, c
     if (decision.announce) {
         WARREN_TRY_ASSIGN(change, save_keys(network, record));
     } else {
-        change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
         change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
         change.puts.push_back({.key = key::keys(id), .value = record.SerializeAsString()});
     }
+    change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
+    write_history(network, decision, now, by, change);
     tell_step(ledger_->cluster(), change, network, decision, now);
     return change;
 }
 
-void Rotations::report_progress(base::Time now) {
-    std::vector<RotationWatchId> ended;
-    for (auto& [id, watch] : watches_) {
-        const auto* network = ledger_->cluster().network(watch.network);
-        v1::RotationProgress message;
-        if (network == nullptr) {
-            message.set_phase("removed");
-            message.set_done(true);
-        } else {
-            const auto keys = read_keys(network->keys.record);
-            const auto members = hub_->members(*network, now);
-            const auto progress = keymgr::progress(keys, members, settings(*network), now);
-            message.set_network(network->record().name());
-            message.set_epoch(watch.target.value);
-            message.set_waiting(progress.epoch < watch.target);
-            message.set_phase(std::string(keymgr::name(progress.phase)));
-            message.set_members(static_cast<std::uint32_t>(progress.members));
-            message.set_installed(static_cast<std::uint32_t>(progress.installed));
-            message.set_active(static_cast<std::uint32_t>(progress.active));
-            message.set_retired(static_cast<std::uint32_t>(progress.retired));
-            for (const auto& record : network->members.record.members()) {
-                const base::MembershipId member{record.membership_id()};
-                if (std::find(progress.stragglers.begin(), progress.stragglers.end(), member) !=
-                    progress.stragglers.end()) {
-                    message.add_stragglers(ledger_->cluster().node_name(id_of<base::NodeId>(record.node_id())));
-                }
-            }
-            const auto outcome = keymgr::outcome(keys, watch.target, members, settings(*network), now);
-            message.set_done(outcome != keymgr::Outcome::kRunning);
-            if (outcome == keymgr::Outcome::kAborted) {
-                message.set_phase("aborted");
+void Rotations::write_history(const NetworkState& network, const keymgr::Decision& decision, base::Time now,
+                              const std::string& by, store::Transaction& change) const {
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    const auto name_of = [&](base::MembershipId member) {
+        for (const auto& record : network.members.record.members()) {
+            if (record.membership_id() == member.value) {
+                return ledger_->cluster().node_name(id_of<base::NodeId>(record.node_id()));
             }
         }
-        auto text = message.SerializeAsString();
-        if (text != watch.last) {
-            watch.last = std::move(text);
-            message.set_elapsed_ms((now - watch.began).count());
-            watch.report(message);
-        }
-        if (message.done()) {
-            ended.push_back(id);
-        }
+        return std::string("a former member");
+    };
+    auto history = network.history;
+    note_step(history, *decision.state,
+              {.members = static_cast<std::size_t>(network.members.record.members_size()),
+               .events = decision.events,
+               .name_of = name_of,
+               .by = by},
+              now);
+    note_traffic(history, sent_in(id));
+    auto written = history.SerializeAsString();
+    if (written != network.history.SerializeAsString()) {
+        change.puts.push_back({.key = key::history(id), .value = std::move(written)});
     }
-    for (const auto id : ended) {
-        watches_.erase(id);
-    }
+}
+
+SentIn Rotations::sent_in(const base::NetworkId& network) const {
+    return [this, network](base::Epoch epoch) { return traffic_.sum(network, epoch); };
+}
+
+v1::KeyHistoryReply Rotations::history(const base::NetworkId& id, const NetworkState& network) const {
+    auto history = network.history;
+    note_traffic(history, sent_in(id));
+    auto reply = present_history(std::move(history));
+    reply.set_network(network.record().name());
+    return reply;
 }
 
 }  // namespace warren::manager

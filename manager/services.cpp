@@ -165,6 +165,23 @@ grpc::ServerUnaryReactor* ControlService::CaRotate(grpc::CallbackServerContext* 
     return call(context, "CaRotate", &Core::ca_rotate, request, reply);
 }
 
+grpc::ServerUnaryReactor* ControlService::KeyAbort(grpc::CallbackServerContext* context,
+                                                   const v1::KeyAbortRequest* request, v1::KeyAbortReply* reply) {
+    log_change(*context, "key rotate --abort");
+    return call(context, "KeyAbort", &Core::key_abort, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::KeyHistory(grpc::CallbackServerContext* context,
+                                                     const v1::KeyHistoryRequest* request, v1::KeyHistoryReply* reply) {
+    return call(context, "KeyHistory", &Core::key_history, request, reply);
+}
+
+grpc::ServerUnaryReactor* ControlService::NetworkUpdate(grpc::CallbackServerContext* context,
+                                                        const v1::NetworkUpdateRequest* request, v1::Network* reply) {
+    log_change(*context, "network update");
+    return call(context, "NetworkUpdate", &Core::network_update, request, reply);
+}
+
 template <typename Message>
 grpc::ServerWriteReactor<Message>* ControlService::stream(grpc::CallbackServerContext* context, const char* method,
                                                           typename ReportStream<Message>::Begin begin) {

@@ -88,6 +88,12 @@ class ControlService final : public v1::Control::CallbackService {
                                      v1::CaShowReply* reply) override;
     grpc::ServerUnaryReactor* CaRotate(grpc::CallbackServerContext* context, const v1::CaRotateRequest* request,
                                        v1::CaShowReply* reply) override;
+    grpc::ServerUnaryReactor* NetworkUpdate(grpc::CallbackServerContext* context,
+                                            const v1::NetworkUpdateRequest* request, v1::Network* reply) override;
+    grpc::ServerUnaryReactor* KeyHistory(grpc::CallbackServerContext* context, const v1::KeyHistoryRequest* request,
+                                         v1::KeyHistoryReply* reply) override;
+    grpc::ServerUnaryReactor* KeyAbort(grpc::CallbackServerContext* context, const v1::KeyAbortRequest* request,
+                                       v1::KeyAbortReply* reply) override;
     grpc::ServerWriteReactor<v1::RotationProgress>* KeyRotate(grpc::CallbackServerContext* context,
                                                               const v1::KeyRotateRequest* request) override;
     grpc::ServerWriteReactor<v1::EventsReply>* Events(grpc::CallbackServerContext* context,

@@ -208,6 +208,7 @@ base::Result<std::optional<Event>> decode_deletion(const Received& received) {
         WARREN_TRY_ASSIGN(const auto info, netlink::read_header<xfrm_usersa_info>("XFRMA_SA", *value));
         gone.location.source = address_of(info.saddr, *family);
         gone.reqid = Reqid{info.reqid};
+        gone.counters = {.packets = info.curlft.packets, .bytes = info.curlft.bytes};
     }
     return gone;
 }

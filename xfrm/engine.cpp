@@ -57,7 +57,7 @@ Installed installed_of(const WantedSa& sa) {
     return {.direction = sa.direction, .identity = sa.identity, .location = sa.location};
 }
 
-base::Result<AddSa> add_of(const Network& network, const WantedSa& sa, const SoftLimits& limits) {
+base::Result<AddSa> add_of(const Network& network, const WantedSa& sa) {
     const auto epoch = std::find_if(network.epochs.begin(), network.epochs.end(),
                                     [&](const EpochView& it) { return it.number == sa.identity.epoch; });
     if (epoch == network.epochs.end() || epoch->secret == nullptr) {
@@ -69,7 +69,7 @@ base::Result<AddSa> add_of(const Network& network, const WantedSa& sa, const Sof
                  .reqid = sa.reqid,
                  .cipher = sa.cipher,
                  .replay_window = sa.replay_window,
-                 .limits = limits,
+                 .limits = network.limits,
                  .key = std::move(key)};
 }
 
@@ -176,6 +176,7 @@ Outcome Engine::apply_states(const Network& network) {
                                                     peer.member.node, peer.member.vtep, network.self.vtep));
         }
     }
+    limits_.insert_or_assign(network.index, network.limits);
     const std::vector<WantedSa> wanted = desired_states(network);
     StatePlan plan = diff_states(network, wanted, states_[network.index], record_.history());
     outcome.kept = plan.kept;
@@ -228,7 +229,7 @@ void Engine::run_installs(const Network& network, const StatePlan& plan, Outcome
         if (!cleared[i]) {
             continue;
         }
-        auto add = add_of(network, sa, options_.limits);
+        auto add = add_of(network, sa);
         if (!add) {
             outcome.failed.push_back(std::move(add).error());
             continue;
@@ -255,7 +256,7 @@ void Engine::settle_installs(std::span<const Answer> answers, std::span<const st
         const Answer& answer = answers[i];
         const bool taken = answer.error && answer.error->sys_errno() == EEXIST;
         if (settle(answer, fmt::format("add SA {}{}", text(sa.location), taken ? kTaken : ""), outcome)) {
-            states_[*network_of(sa.reqid)].insert_or_assign(sa.location, fresh_sa(sa, options_.limits));
+            states_[*network_of(sa.reqid)].insert_or_assign(sa.location, fresh_sa(sa, limits_[*network_of(sa.reqid)]));
             done[of[i]] = true;
             ++(install.replaces ? outcome.updated : outcome.added);
         } else if (answer.kind == Answer::Kind::kRefused) {
@@ -303,6 +304,7 @@ Outcome Engine::remove_states(base::NetworkIndex network) {
     run_removals(network, removals, outcome);
     if (outcome.failed.empty()) {
         states_.erase(network);
+        limits_.erase(network);
         if (auto raised = record_.raise(record_.history().leaving(network)); !raised) {
             outcome.failed.push_back(std::move(raised).error());
         }

@@ -19,7 +19,6 @@ namespace warren::xfrm {
 
 struct EngineOptions {
     std::filesystem::path run_dir;  // holds the install record, `sa-record`
-    SoftLimits limits;
 };
 
 // What an apply or remove did. Counts are of kernel objects.
@@ -40,8 +39,19 @@ struct Outcome {
 struct LimitReached {
     base::NetworkIndex network;
     SaLocation location;
+    base::Epoch epoch;  // 0: nobody knows
 
     auto operator<=>(const LimitReached&) const = default;
+};
+
+// What was sent under one outbound SA.
+struct SentUnder {
+    base::NetworkIndex network;
+    base::Epoch epoch;
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+
+    auto operator<=>(const SentUnder&) const = default;
 };
 
 // What events or a sweep found. Networks are named whose objects are no longer as the engine last saw them, by somebody
@@ -50,6 +60,7 @@ struct Findings {
     std::set<base::NetworkIndex> states;
     std::set<base::NetworkIndex> policies;
     std::set<LimitReached> limits;
+    std::vector<SentUnder> closed;   // outbound SAs that are no more, whoever deleted them, with their last counters
     std::vector<std::string> notes;  // one line each for the log: what was found
 
     [[nodiscard]] bool empty() const { return states.empty() && policies.empty() && limits.empty(); }
@@ -100,6 +111,9 @@ class Engine {
     // The SAs of one network or, without one, all of ours, with the kernel's counters of now (one dump).
     [[nodiscard]] base::Result<std::vector<SaStatus>> status(std::optional<base::NetworkIndex> network = std::nullopt);
 
+    // The outbound SAs that are there, as of the last look at the kernel.
+    [[nodiscard]] std::vector<SentUnder> sent() const;
+
     // The newest epoch that each peer, by its membership, was ever sent to in under this node's membership `self`: what
     // keymgr::tx_epoch() must not go back behind, also after a restart.
     [[nodiscard]] std::map<base::MembershipId, base::Epoch> sent_epochs(const base::NetworkId& network,
@@ -118,6 +132,8 @@ class Engine {
     [[nodiscard]] base::Status reload_policies(Findings& findings);
     void note_change(const Event& event, bool& states, bool& policies, Findings& findings) const;
     void check_limits(Findings& findings) const;
+    [[nodiscard]] LimitReached limit_reached(base::NetworkIndex network, const SaLocation& location) const;
+    void note_closed(const SaGone& gone, Findings& findings) const;
     [[nodiscard]] const Sa* find(const SaLocation& location, Reqid reqid) const;
 
     void run_policy_steps(const PolicyPlan& plan, Outcome& outcome);
@@ -133,6 +149,7 @@ class Engine {
     KernelPort* kernel_;
     InstallRecord record_;
     std::map<base::NetworkIndex, SaTable> states_;
+    std::map<base::NetworkIndex, SoftLimits> limits_;  // of the networks that were applied
     std::vector<Policy> policies_;
     Findings pending_;    // found while something else was being done; the next resync() or handle_events() tells
     bool stale_ = false;  // an answer of the kernel was lost: read it before the next decision

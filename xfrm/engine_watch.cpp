@@ -54,6 +54,7 @@ void merge(Findings& into, Findings&& from) {
     into.states.merge(from.states);
     into.policies.merge(from.policies);
     into.limits.merge(from.limits);
+    into.closed.insert(into.closed.end(), from.closed.begin(), from.closed.end());
     std::move(from.notes.begin(), from.notes.end(), std::back_inserter(into.notes));
 }
 
@@ -121,13 +122,48 @@ base::Status Engine::reload_policies(Findings& findings) {
 
 void Engine::check_limits(Findings& findings) const {
     for (const auto& [network, table] : states_) {
+        const auto known = limits_.find(network);
         for (const auto& [location, sa] : table) {
-            // The engine's limits, not the SA's: one that was adopted may have been made with others.
-            if (sa.counters.packets >= options_.limits.packets || sa.counters.bytes >= options_.limits.bytes) {
-                findings.limits.insert({.network = network, .location = location});
+            // The network's limits, not the SA's, which may have been made with others; until they are known those
+            // have to do.
+            const SoftLimits& limits = known == limits_.end() ? sa.soft : known->second;
+            if (sa.counters.packets >= limits.packets || sa.counters.bytes >= limits.bytes) {
+                findings.limits.insert(limit_reached(network, location));
             }
         }
     }
+}
+
+LimitReached Engine::limit_reached(base::NetworkIndex network, const SaLocation& location) const {
+    const auto installed = record_.history().at(location);
+    return {.network = network, .location = location, .epoch = installed ? installed->identity.epoch : base::Epoch{}};
+}
+
+void Engine::note_closed(const SaGone& gone, Findings& findings) const {
+    const auto network = network_of(gone.reqid);
+    const auto installed = record_.history().at(gone.location);
+    if (network && installed && installed->direction == Direction::kOut) {
+        findings.closed.push_back({.network = *network,
+                                   .epoch = installed->identity.epoch,
+                                   .packets = gone.counters.packets,
+                                   .bytes = gone.counters.bytes});
+    }
+}
+
+std::vector<SentUnder> Engine::sent() const {
+    std::vector<SentUnder> list;
+    for (const auto& [network, table] : states_) {
+        for (const auto& [location, sa] : table) {
+            const auto installed = record_.history().at(location);
+            if (installed && installed->direction == Direction::kOut) {
+                list.push_back({.network = network,
+                                .epoch = installed->identity.epoch,
+                                .packets = sa.counters.packets,
+                                .bytes = sa.counters.bytes});
+            }
+        }
+    }
+    return list;
 }
 
 base::Result<Findings> Engine::resync() {
@@ -161,10 +197,11 @@ void Engine::note_change(const Event& event, bool& states, bool& policies, Findi
         states = states || (owner(changed->sa) && (known == nullptr || !same_sa(*known, changed->sa)));
     } else if (const auto* gone = std::get_if<SaGone>(&event)) {
         states = states || find(gone->location, gone->reqid) != nullptr;
+        note_closed(*gone, findings);
     } else if (const auto* expired = std::get_if<SaExpired>(&event)) {
         const Sa* known = find(expired->location, expired->reqid);
         if (known != nullptr && !expired->hard) {
-            findings.limits.insert({.network = *network_of(expired->reqid), .location = expired->location});
+            findings.limits.insert(limit_reached(*network_of(expired->reqid), expired->location));
         }
         states = states || (known != nullptr && expired->hard);
     } else if (std::holds_alternative<SasFlushed>(event)) {
@@ -186,6 +223,9 @@ base::Result<Findings> Engine::handle_events() {
     bool policies = false;
     for (const Event& event : batch->events) {
         note_change(event, states, policies, findings);
+    }
+    for (const SaGone& own : batch->deleted) {
+        note_closed(own, findings);
     }
     base::Status read;
     if (states) {

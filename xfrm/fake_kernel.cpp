@@ -17,6 +17,10 @@ Answer unknown() {
     return {.kind = Answer::Kind::kUnknown, .error = base::Error(base::Code::kAborted, "fake kernel: answer lost")};
 }
 
+SaGone gone(const Sa& sa) {
+    return {.location = sa.location, .reqid = sa.reqid, .counters = sa.counters};
+}
+
 }  // namespace
 
 base::Result<std::vector<Sa>> FakeKernel::dump_sas() {
@@ -90,7 +94,13 @@ Answer FakeKernel::run(const AddSa& operation) {
 }
 
 Answer FakeKernel::run(const DeleteSa& operation) {
-    return states_.erase(operation.location) == 1 ? Answer{} : refused(ESRCH);
+    const auto found = states_.find(operation.location);
+    if (found == states_.end()) {
+        return refused(ESRCH);
+    }
+    deleted_.push_back(gone(found->second.sa));
+    states_.erase(found);
+    return {};
 }
 
 Policy* FakeKernel::same_place(const Policy& policy) {
@@ -134,7 +144,9 @@ Answer FakeKernel::run(const DeletePolicy& operation) {
 }
 
 base::Result<EventBatch> FakeKernel::read_events() {
-    return EventBatch{.events = std::exchange(events_, {}), .lost = std::exchange(events_lost_, false)};
+    return EventBatch{.events = std::exchange(events_, {}),
+                      .deleted = std::exchange(deleted_, {}),
+                      .lost = std::exchange(events_lost_, false)};
 }
 
 void FakeKernel::put_sa(const Sa& sa) {
@@ -144,7 +156,7 @@ void FakeKernel::put_sa(const Sa& sa) {
 
 void FakeKernel::delete_sa(const SaLocation& location) {
     if (const auto found = states_.find(location); found != states_.end()) {
-        events_.emplace_back(SaGone{.location = found->second.sa.location, .reqid = found->second.sa.reqid});
+        events_.emplace_back(gone(found->second.sa));
         states_.erase(found);
     }
 }

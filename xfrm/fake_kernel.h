@@ -83,6 +83,7 @@ class FakeKernel final : public KernelPort {
     States states_;
     std::vector<Policy> policies_;
     std::vector<Event> events_;
+    std::vector<SaGone> deleted_;
     std::vector<std::pair<SaLocation, std::vector<std::uint8_t>>> added_keys_;
     std::map<std::size_t, int> faults_;  // by number of operation
     std::optional<std::size_t> dead_from_;

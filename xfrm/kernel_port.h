@@ -72,6 +72,7 @@ struct SaChanged {
 struct SaGone {
     SaLocation location;  // the source is unspecified where the kernel does not tell it
     Reqid reqid;
+    SaCounters counters;  // packets and bytes, where the kernel tells them
 };
 struct SaExpired {
     SaLocation location;
@@ -85,8 +86,9 @@ struct PoliciesChanged {};  // any change of any policy
 using Event = std::variant<SaChanged, SaGone, SaExpired, SasFlushed, PoliciesChanged>;
 
 struct EventBatch {
-    std::vector<Event> events;  // other processes' changes only, never those of our own apply()
-    bool lost = false;          // the kernel dropped some: dump
+    std::vector<Event> events;    // other processes' changes only, never those of our own apply()
+    std::vector<SaGone> deleted;  // by our own apply(): what the SAs had counted
+    bool lost = false;            // the kernel dropped some: dump
 };
 
 // The IPsec of one network namespace. Implementations: make_netlink_port(), and FakeKernel for tests and the

@@ -13,6 +13,7 @@
 #include "base/ip.h"
 #include "base/strong.h"
 #include "keymgr/key_schedule.h"
+#include "keymgr/limits.h"
 
 // Security associations and policies as values. Nothing here talks to a kernel, reads a clock or holds a key.
 namespace warren::xfrm {
@@ -161,8 +162,8 @@ inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::ma
 
 // Soft limits: the kernel reports an SA that reaches one, once, and goes on using it. kNoLimit: none.
 struct SoftLimits {
-    std::uint64_t packets = std::uint64_t{1} << 32U;
-    std::uint64_t bytes = std::uint64_t{1} << 42U;
+    std::uint64_t packets = keymgr::kMostPackets;
+    std::uint64_t bytes = keymgr::kMostBytes;
 
     auto operator<=>(const SoftLimits&) const = default;
 };
@@ -236,6 +237,7 @@ struct Network {
     base::NetworkIndex index;
     base::UdpPort port;
     Member self;
+    SoftLimits limits;  // of SAs to be added, and what the counters of all are compared with
     std::vector<EpochView> epochs;
     std::vector<Peer> peers;
 };

@@ -64,8 +64,8 @@ class NetlinkPort final : public KernelPort {
             if (!event) {
                 return base::fail_with(std::move(event));
             }
-            if (*event && received.port != socket_.port()) {
-                batch.events.push_back(**std::move(event));
+            if (*event) {
+                take(batch, **std::move(event), received.port == socket_.port());
             }
             return {};
         });
@@ -77,6 +77,14 @@ class NetlinkPort final : public KernelPort {
     }
 
   private:
+    static void take(EventBatch& batch, Event event, bool own) {
+        if (!own) {
+            batch.events.push_back(std::move(event));
+        } else if (const auto* gone = std::get_if<SaGone>(&event)) {
+            batch.deleted.push_back(*gone);
+        }
+    }
+
     netlink::Socket socket_;
     netlink::Subscription subscription_;
 };

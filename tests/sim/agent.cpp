@@ -61,7 +61,7 @@ void Agent::empty_run_dir() {
 }
 
 void Agent::start() {
-    auto opened = xfrm::Engine::open({.run_dir = run_dir_, .limits = {}}, kernel_);
+    auto opened = xfrm::Engine::open({.run_dir = run_dir_}, kernel_);
     if (!opened) {
         throw std::runtime_error(opened.error().message());
     }

@@ -149,6 +149,12 @@ void World::check_state() {
     if (active != 1) {
         fail(fmt::format("{} active epochs", active));
     }
+    const bool coming = state_.pending || std::ranges::any_of(state_.epochs, [](const keymgr::EpochState& epoch) {
+                            return epoch.stage == keymgr::Stage::kInstalling;
+                        });
+    if (state_.active < owed_ && !coming) {
+        fail(fmt::format("epoch {} is owed to somebody and forgotten, {} is active", owed_, state_.active));
+    }
     const auto again = keymgr::step(state_, all, settings_, manager_now(), Revision(revision_.value + 1), 0);
     if (again.state) {
         fail("step() leaves something for the next step()");

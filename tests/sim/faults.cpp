@@ -23,15 +23,17 @@ void World::next_fault() {
 
 void World::fault() {
     const auto kind = dice(20);
-    if (kind < 5) {
+    if (kind < 4) {
         ask(Reason::kCommand);
+    } else if (kind == 4) {
+        ask(Reason::kLimit, state_.active);
     } else if (kind == 5) {
         restart_manager();
     } else if (kind == 6 && jumpy_clock_) {
         clock_error_ += span(dice(2) == 0 ? -60000 : -500, 5000);
         log("the manager's clock is wrong by {} ms", clock_error_.count());
     } else if (kind == 7 && manager_up_) {
-        if (auto aborted = keymgr::abort(state_, manager_now(), base::Revision(revision_.value + 1))) {
+        if (auto aborted = keymgr::abort(state_, settings_, manager_now(), base::Revision(revision_.value + 1))) {
             log("abort");
             store(*aborted);
             decide();

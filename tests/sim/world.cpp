@@ -329,6 +329,9 @@ void World::ask(keymgr::Reason reason, Epoch about) {
         return;
     }
     auto asked = keymgr::request(state_, reason, settings_, manager_now(), about);
+    if (!keymgr::is_optional(reason)) {
+        owed_ = std::max(owed_, asked.target);
+    }
     if (asked.state != state_) {
         log("asked for a rotation: {}, target {}", name(reason), asked.target);
     }

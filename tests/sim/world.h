@@ -104,6 +104,7 @@ class World {
     std::map<base::MembershipId, base::Epoch> cut_below_;  // was told to have lost the epochs below
     std::map<base::Epoch, base::Time> made_at_;
     std::vector<std::pair<NodeNumber, base::Epoch>> removals_;  // who, and the target of the rotation that followed
+    base::Epoch owed_;  // a rotation up to here was asked for, and not just by command or schedule
 
     // world.cpp: time, sessions, the manager.
     [[nodiscard]] std::uint64_t dice(std::uint64_t sides) { return random_() % sides; }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -87,8 +88,13 @@ struct FakeControl final : v1::Control::Service {
     Answer<v1::EndpointListRequest, v1::EndpointListReply> endpoints;
     Answer<v1::KeyListRequest, v1::KeyListReply> keys;
     Answer<v1::KeyStatusRequest, v1::KeyStatusReply> key_status;
+    Answer<v1::KeyAbortRequest, v1::KeyAbortReply> abort;
+    Answer<v1::KeyHistoryRequest, v1::KeyHistoryReply> history;
+    Answer<v1::NetworkUpdateRequest, v1::Network> update;
     std::vector<v1::KeyRotateRequest> rotate_asked;
+    std::mutex rotate_mutex;  // several may be asked for at once
     std::function<grpc::Status(grpc::ServerContext&, grpc::ServerWriter<v1::RotationProgress>&)> rotate;
+    std::function<grpc::Status(const v1::KeyRotateRequest&, grpc::ServerWriter<v1::RotationProgress>&)> rotate_network;
 
     std::vector<v1::EventsRequest> events_asked;
     std::function<grpc::Status(grpc::ServerContext&, grpc::ServerWriter<v1::EventsReply>&)> events;
@@ -146,10 +152,22 @@ struct FakeControl final : v1::Control::Service {
     grpc::Status KeyStatus(Context* /*c*/, const v1::KeyStatusRequest* q, v1::KeyStatusReply* r) override {
         return key_status(q, r);
     }
+    grpc::Status KeyAbort(Context* /*c*/, const v1::KeyAbortRequest* q, v1::KeyAbortReply* r) override {
+        return abort(q, r);
+    }
+    grpc::Status KeyHistory(Context* /*c*/, const v1::KeyHistoryRequest* q, v1::KeyHistoryReply* r) override {
+        return history(q, r);
+    }
+    grpc::Status NetworkUpdate(Context* /*c*/, const v1::NetworkUpdateRequest* q, v1::Network* r) override {
+        return update(q, r);
+    }
     grpc::Status KeyRotate(Context* context, const v1::KeyRotateRequest* q,
                            grpc::ServerWriter<v1::RotationProgress>* writer) override {
-        rotate_asked.push_back(*q);
-        return rotate(*context, *writer);
+        {
+            const std::lock_guard guard(rotate_mutex);
+            rotate_asked.push_back(*q);
+        }
+        return rotate_network ? rotate_network(*q, *writer) : rotate(*context, *writer);
     }
     grpc::Status Events(Context* context, const v1::EventsRequest* q,
                         grpc::ServerWriter<v1::EventsReply>* writer) override {

@@ -43,6 +43,10 @@ std::string show(const Command& command) {
             if constexpr (requires { value.quiet; }) {
                 text += value.quiet ? " quiet" : "";
             }
+            if constexpr (requires { value.abort; }) {
+                text += value.abort ? " abort" : "";
+                text += value.all ? fmt::format(" all {}", value.at_once) : "";
+            }
             return text;
         },
         command);
@@ -132,6 +136,12 @@ INSTANTIATE_TEST_SUITE_P(
         Line{"key status net1", index_of<KeyStatus>(), R"(network: "net1")"},
         Line{"key rotate net1", index_of<KeyRotate>(), R"(network: "net1")"},
         Line{"key rotate --detach net1", index_of<KeyRotate>(), R"(network: "net1" detach: true)"},
+        Line{"key rotate --abort net1", index_of<KeyRotate>(), R"(network: "net1" abort)"},
+        Line{"key rotate --all", index_of<KeyRotate>(), " all 4"},
+        Line{"key rotate --all --at-once 9", index_of<KeyRotate>(), " all 9"},
+        Line{"key history net1", index_of<KeyHistory>(), R"(network: "net1")"},
+        Line{"network update net1 --opt cipher=aes-256-gcm --opt key-rotation=1h", index_of<NetworkUpdate>(),
+             R"(network: "net1" options: "cipher=aes-256-gcm" options: "key-rotation=1h")"},
         Line{"ca show", index_of<CaShow>(), ""}, Line{"cert show", index_of<CertShow>(), ""},
         Line{"cert renew", index_of<CertRenew>(), ""}, Line{"status", index_of<Status>(), ""},
         Line{"version", index_of<ShowVersion>(), ""}, Line{"--version", index_of<ShowVersion>(), ""},
@@ -190,6 +200,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"token rotate boss",
                 "worker|manager 'boss': must be worker or manager; see 'warren token rotate --help'"},
         BadLine{"token show", "worker|manager is required; see 'warren token show --help'"},
+        BadLine{"key rotate", "which network? give NETWORK or --all; see 'warren key rotate --help'"},
+        BadLine{"key rotate --all net1", "--all and NETWORK exclude each other; see 'warren key rotate --help'"},
+        BadLine{"key rotate --abort --detach net1",
+                "--abort takes a NETWORK and no other option; see 'warren key rotate --help'"},
+        BadLine{"key rotate --all --detach",
+                "--all and --detach exclude each other: this command is what keeps to --at-once; see 'warren key "
+                "rotate --help'"},
+        BadLine{"key rotate --at-once 2 net1", "--at-once is for --all; see 'warren key rotate --help'"},
+        BadLine{"key rotate --all --at-once 0", "--at-once '0': must be from 1 to 64; see 'warren key rotate --help'"},
         BadLine{"--format yaml status", "--format 'yaml': must be table or json; see 'warren status --help'"},
         BadLine{"--host tcp://192.0.2.1 node ls",
                 "--host 'tcp://192.0.2.1': needs --cert DIR, the directory that 'warren cert issue' made; see 'warren "
@@ -284,11 +303,13 @@ TEST(Help, FitsAnOrdinaryTerminalAndHasAnExample) {
                                         "network ls",
                                         "network inspect",
                                         "network rm",
+                                        "network update",
                                         "network connect",
                                         "network disconnect",
                                         "endpoint ls",
                                         "key ls",
                                         "key status",
+                                        "key history",
                                         "key rotate",
                                         "ca",
                                         "ca show",

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kEncrypted = R"(
     id: "d1b2c3d4e5f60000000000000000000d" name: "net1" driver: "overlay" encrypted: true udp_port: 10001 mtu: 1416
     subnets { subnet: "10.128.0.0/24" gateway: "10.128.0.1" } vnis: 5701632 active_epoch: 4 cipher: "aes-128-gcm"
+    key_rotation_ms: 43200000 rekey_after_packets: 4294967296 rekey_after_bytes: 1099511627776
     replay_window: 1024 created_unix_ms: 1799999875000 members: 2 endpoint_count: 1 revision: 7
     labels { key: "team" value: "web" } labels { key: "env" value: "lab" }
     member_nodes { node: "host1" data_address: "192.0.2.1" reachable: true acked_revision: 7 }
@@ -45,6 +46,8 @@ Name:          net1
 Driver:        overlay
 Encrypted:     yes, aes-128-gcm, replay window 1024
 Active epoch:  4
+Key rotation:  every 12h 0m
+Rekey after:   4294967296 packets, 1099511627776 bytes
 Subnet:        10.128.0.0/24
 Gateway:       10.128.0.1
 Internal:      no

@@ -94,13 +94,107 @@ TEST_F(DaemonTest, RotateInJsonIsAnObjectPerLine) {
 }
 
 TEST_F(DaemonTest, RotateNamesTheStragglers) {
-    control.rotate =
-        report({step(R"(phase: "idle" installed: 3 active: 3 retired: 3 done: true stragglers: "host4")")});
+    control.rotate = report({step(
+        R"(phase: "idle" installed: 3 active: 3 retired: 3 done: true stragglers: "host4" late { node: "host4" })")});
     const Outcome outcome = warren({"key", "rotate", "net1"});
     EXPECT_EQ(outcome.exit, Exit::kDone) << "nobody waits for a member that is not reachable";
     EXPECT_NE(outcome.out.find("not reached, so still served with an older epoch until the straggler limit: host4\n"),
               std::string::npos)
         << outcome.out;
+}
+
+// Zero means: active on all that can be reached.
+TEST_F(DaemonTest, RotateFailsWhereAReachableMemberDoesNotConfirm) {
+    control.rotate = report({step(
+        R"(phase: "idle" installed: 2 active: 2 retired: 2 done: true stragglers: "host3" late { node: "host3" reachable: true })")});
+    const Outcome outcome = warren({"key", "rotate", "net1"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(
+        outcome.err,
+        "warren: epoch 4 of net1 is active, but not on host3, which can be reached and does not confirm: look with "
+        "'warren key status net1'\n");
+}
+
+TEST_F(DaemonTest, RotateOnATerminalNamesWhoIsWaitedForBelowTheLine) {
+    control.rotate = report({step(R"(phase: "installing" late { node: "host2" reachable: true waited_for: true })"),
+                             whole_rotation().back()});
+    const Outcome outcome = on_terminal({"key", "rotate", "net1"}, true, 80);
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    EXPECT_NE(outcome.out.find("\n  waiting for host2\x1b[K"), std::string::npos) << outcome.out;
+    EXPECT_NE(outcome.out.find("\r\x1b[1Anet1: epoch 4  installed 3/3"), std::string::npos) << "drawn over both lines";
+    EXPECT_NE(outcome.out.find("\x1b[K\x1b[J"), std::string::npos) << "and the second is gone";
+}
+
+// All networks --------------------------------------------------------------------------------------------------------
+
+// Each network's rotation ends as its name says; counts how many are under way at once.
+struct Fleet {
+    std::atomic<int> running{0};
+    std::atomic<int> most{0};
+
+    grpc::Status rotate(const std::string& network, Writer& writer, int meanwhile) {
+        const int now = ++running;
+        int known = most;
+        while (now > known && !most.compare_exchange_weak(known, now)) {
+        }
+        soon([&] { return running >= meanwhile || most >= meanwhile; });
+        v1::RotationProgress progress = whole_rotation().back();
+        progress.set_network(network);
+        progress.set_phase(network == "bad" ? "aborted" : "idle");
+        --running;
+        if (network == "refused") {
+            return {grpc::StatusCode::FAILED_PRECONDITION, "network refused: no"};
+        }
+        writer.Write(progress);
+        return grpc::Status::OK;
+    }
+};
+
+TEST_F(DaemonTest, RotateAllKeepsToItsBoundAndGoesOnAfterAFailure) {
+    for (const char* name : {"a", "bad", "c", "d", "refused", "f"}) {
+        control.key_status.reply.add_networks()->set_network(name);
+    }
+    Fleet fleet;
+    control.rotate_network = [&](const v1::KeyRotateRequest& request, Writer& writer) {
+        return fleet.rotate(request.network(), writer, 2);
+    };
+    const Outcome outcome = warren({"key", "rotate", "--all", "--at-once", "2"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(fleet.most, 2) << "neither one after the other nor all at once";
+    EXPECT_EQ(control.rotate_asked.size(), 6U);
+    EXPECT_NE(outcome.err.find("network refused: no\n"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("the rotation of bad to epoch 4 was aborted"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.out.find("NETWORK   EPOCH   RESULT    TIME    WITHOUT\n"
+                               "a         4       done      1.2 s   -\n"
+                               "bad       4       aborted   1.2 s   -\n"
+                               "c         4       done      1.2 s   -\n"
+                               "d         4       done      1.2 s   -\n"
+                               "f         4       done      1.2 s   -\n"
+                               "refused   -       failed    -       -\n"),
+              std::string::npos)
+        << outcome.out;
+}
+
+TEST_F(DaemonTest, RotateAllOfNoneIsDone) {
+    const Outcome outcome = warren({"key", "rotate", "--all"});
+    EXPECT_EQ(outcome.exit, Exit::kDone);
+    EXPECT_EQ(outcome.out, "NETWORK   EPOCH   RESULT   TIME   WITHOUT\n");
+}
+
+TEST_F(DaemonTest, InterruptedRotateAllSaysWhatWasNotAskedFor) {
+    for (const char* name : {"a", "b", "c"}) {
+        control.key_status.reply.add_networks()->set_network(name);
+    }
+    control.rotate = [&](grpc::ServerContext& context, Writer& /*writer*/) {
+        ::kill(::getpid(), SIGINT);
+        soon([&] { return context.IsCancelled(); });
+        return grpc::Status::OK;
+    };
+    const Outcome outcome = warren({"key", "rotate", "--all", "--at-once", "1"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_EQ(outcome.err, "warren: interrupted; the rotation of a goes on: look with 'warren key status a'\n");
+    EXPECT_NE(outcome.out.find("c         -       not asked for"), std::string::npos) << outcome.out;
+    EXPECT_EQ(control.rotate_asked.size(), 1U);
 }
 
 TEST_F(DaemonTest, RotateIsNotDoneUntilTheDaemonSaysSo) {

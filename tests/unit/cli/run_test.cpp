@@ -44,6 +44,10 @@ TEST_F(DaemonTest, EachCommandAsksItsOwnCall) {
     EXPECT_TRUE(done({"endpoint", "ls"}) && control.endpoints.asked.size() == 1);
     EXPECT_TRUE(done({"key", "ls"}) && control.keys.asked.size() == 1);
     EXPECT_TRUE(done({"key", "status"}) && control.key_status.asked.size() == 1);
+    EXPECT_TRUE(done({"key", "history", "n"}) && control.history.asked.size() == 1);
+    EXPECT_TRUE(done({"network", "update", "n", "--opt", "key-rotation=1h"}) && control.update.asked.size() == 1);
+    EXPECT_TRUE(done({"key", "rotate", "--abort", "n"}) && control.abort.asked.size() == 1);
+    EXPECT_TRUE(control.rotate_asked.empty());
 }
 
 TEST_F(DaemonTest, TheRequestArrivesAndTheAnswerIsShown) {

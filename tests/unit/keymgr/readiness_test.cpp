@@ -168,7 +168,7 @@ TEST_F(Told, AJoinerGetsNoEpochThatWasSupersededBefore) {
 TEST_F(Told, ARetiredEpochIsGivenToNobody) {
     const auto a = join();
     ask();
-    take(*abort(state, now, Revision(revision.value + 1)));
+    take(*abort(state, settings, now, Revision(revision.value + 1)));
     EXPECT_EQ(held_epochs(state, member(a)).size(), 1U);
 }
 

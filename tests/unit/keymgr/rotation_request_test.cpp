@@ -131,7 +131,7 @@ TEST_F(RotationRequest, AnAbortedEpochIsDeletedAndItsNumberNotGivenAgain) {
     const auto a = join();
     const Epoch target = ask();
     ask();
-    ASSERT_TRUE(take(*abort(state, now, Revision(revision.value + 1))));
+    ASSERT_TRUE(take(*abort(state, settings, now, Revision(revision.value + 1))));
     EXPECT_THAT(forgotten, ElementsAre(Epoch(2)));
     EXPECT_EQ(outcome(target), Outcome::kAborted);
     EXPECT_FALSE(state.pending);
@@ -145,13 +145,65 @@ TEST_F(RotationRequest, AnAbortedEpochIsDeletedAndItsNumberNotGivenAgain) {
     EXPECT_EQ(state.epochs.size(), 1U);
 }
 
+// A former member must not know the keys for longer than the abort needs, a new cipher must come, lost SAs must heal.
+TEST_F(RotationRequest, WhatIsOwedToSomebodyOutlivesAnAbort) {
+    const auto a = join();
+    ask(Reason::kMemberLeft);
+    ask(Reason::kCommand);
+    ask(Reason::kParameters);
+    ASSERT_EQ(stage(2), Stage::kInstalling);
+    ASSERT_TRUE(take(*abort(state, settings, now, Revision(revision.value + 1))));
+    EXPECT_EQ(stage(2), Stage::kRetired);
+    ASSERT_TRUE(state.pending);
+    EXPECT_THAT(state.pending->reasons, ElementsAre(Reason::kMemberLeft, Reason::kParameters));
+
+    acknowledge(a);
+    step();
+    EXPECT_EQ(phase(), Phase::kIdle) << "there is time to mend what made the abort necessary";
+    now += settings.rate_limit;
+    EXPECT_TRUE(step());
+    ASSERT_EQ(stage(3), Stage::kInstalling);
+    EXPECT_THAT(epoch(3)->reasons, ElementsAre(Reason::kMemberLeft, Reason::kParameters));
+}
+
+// The epoch that is being installed would have healed the SA: without it the SA still has to be healed.
+TEST_F(RotationRequest, AComplaintThatTheAbortedEpochServedIsOwed) {
+    join();
+    ask();
+    EXPECT_EQ(ask(Reason::kSaLost, Epoch(1)), Epoch(2));
+    ASSERT_TRUE(take(*abort(state, settings, now, Revision(revision.value + 1))));
+    ASSERT_TRUE(state.pending);
+    EXPECT_THAT(state.pending->reasons, ElementsAre(Reason::kSaLost));
+}
+
+TEST_F(RotationRequest, ACommandAfterAnAbortTakesWhatIsOwedWithIt) {
+    const auto a = join();
+    ask(Reason::kMemberLeft);
+    ASSERT_TRUE(take(*abort(state, settings, now, Revision(revision.value + 1))));
+    acknowledge(a);
+    ask();
+    ASSERT_EQ(stage(3), Stage::kInstalling);
+    EXPECT_THAT(epoch(3)->reasons, ElementsAre(Reason::kMemberLeft, Reason::kCommand));
+}
+
+TEST_F(RotationRequest, ARequestThatWaitsIsTakenBackOnlyIfSomebodyCommandedIt) {
+    join();
+    ask(Reason::kSaLost);
+    settle();
+    ask(Reason::kSaLost);
+    const auto refused = abort(state, settings, now, Revision(revision.value + 1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), base::Code::kPrecondition);
+    EXPECT_NE(refused.error().message().find("not asked for by command"), std::string::npos);
+}
+
 TEST_F(RotationRequest, AnActiveEpochCannotBeAborted) {
-    EXPECT_EQ(abort(state, now, Revision(2)).error().code(), base::Code::kPrecondition);
+    EXPECT_EQ(abort(state, settings, now, Revision(2)).error().code(), base::Code::kPrecondition);
     const auto a = join();
     ask();
     acknowledge(a);
     step();
-    EXPECT_EQ(abort(state, now, Revision(2)).error().code(), base::Code::kPrecondition);
+    EXPECT_EQ(abort(state, settings, now, Revision(2)).error().code(), base::Code::kPrecondition);
 }
 
 }  // namespace

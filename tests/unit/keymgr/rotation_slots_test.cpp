@@ -119,7 +119,7 @@ TEST_F(RotationSlots, RemovalReplacesTheEpochThatTheRemovedNodeMayHaveGot) {
     EXPECT_EQ(ask(Reason::kNodeRemoved), Epoch(3));
     EXPECT_EQ(stage(2), Stage::kRetired);
     EXPECT_EQ(stage(3), Stage::kInstalling);
-    EXPECT_EQ(abort(state, now, Revision(revision.value + 1)).error().code(), base::Code::kPrecondition)
+    EXPECT_EQ(abort(state, settings, now, Revision(revision.value + 1)).error().code(), base::Code::kPrecondition)
         << "the removed node knows epoch 1";
     settle();
     EXPECT_EQ(state.active, Epoch(3));

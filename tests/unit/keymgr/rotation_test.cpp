@@ -190,7 +190,7 @@ TEST_F(Rotation, AnEpochThatNobodyCanInstallIsNeverActivated) {
     step();
     EXPECT_EQ(state.active, Epoch(1));
     EXPECT_EQ(progress(state, members, settings, now).installed, 0U);
-    ASSERT_TRUE(abort(state, now, Revision(revision.value + 1)));
+    ASSERT_TRUE(abort(state, settings, now, Revision(revision.value + 1)));
 }
 
 TEST_F(Rotation, AManagerThatReachesNobodyConcludesNothing) {

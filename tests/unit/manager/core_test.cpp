@@ -1,4 +1,7 @@
 #include "manager/changes.h"
+
+#include <vector>
+
 #include "manager/tokens.h"
 #include "tests/unit/manager/core_fixture.h"
 
@@ -234,39 +237,6 @@ TEST_F(CoreTest, RebootAndRejoinGiveNewMembershipIds) {
     ASSERT_EQ(disconnect(w1, "net1", "a").error(), "");
     ASSERT_EQ(connect(w1, "net1", "a").error(), "");
     EXPECT_NE(membership(w1), second) << "and so does leaving";
-}
-
-TEST_F(CoreTest, RotationWaitsForEveryReachableMember) {
-    const auto m1 = own_session();
-    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
-    ASSERT_TRUE(create("net1", {"encrypted"}));
-    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
-    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
-    acknowledge(m1);
-    acknowledge(w1);
-    v1::KeyRotateRequest request;
-    request.set_network("net1");
-    std::vector<v1::RotationProgress> reports;
-    ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { reports.push_back(progress); }));
-    (void)core_->run();
-    acknowledge(m1);
-    EXPECT_EQ(create("x")->name(), "x");
-    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 1U) << "w1 has not installed the new epoch";
-    acknowledge(w1);
-    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 2U);
-    for (int step = 0; step < 10 && !reports.back().done(); ++step) {
-        acknowledge(m1);
-        acknowledge(w1);
-        now_ += 1s;
-        v1::FromAgent beat;
-        beat.mutable_heartbeat();
-        core_->session_message(m1.session, beat);
-        core_->session_message(w1.session, beat);
-        (void)core_->run();
-    }
-    EXPECT_TRUE(reports.back().done());
-    EXPECT_EQ(reports.back().retired(), 2U);
-    EXPECT_EQ(core_->key_list({})->epochs_size(), 1) << "the old epoch is gone";
 }
 
 TEST_F(CoreTest, StateSurvivesTheManager) {

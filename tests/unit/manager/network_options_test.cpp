@@ -20,11 +20,15 @@ TEST(NetworkOptions, EncryptedIsReadAsItIsWritten) {
 
 TEST(NetworkOptions, AllAtOnce) {
     const auto options =
-        parse_network_options(Options{"encrypted", "cipher=chacha20-poly1305", "replay-window=4096", "mtu=1280"});
+        parse_network_options(Options{"encrypted", "cipher=chacha20-poly1305", "replay-window=4096", "key-rotation=90m",
+                                      "rekey-after-packets=5000", "rekey-after-bytes=1000000", "mtu=1280"});
     ASSERT_TRUE(options) << options.error().message();
     EXPECT_EQ(*options, (NetworkOptions{.encrypted = true,
                                         .cipher = keymgr::Cipher::kChaCha20Poly1305,
                                         .replay_window = 4096,
+                                        .key_rotation = std::chrono::minutes(90),
+                                        .rekey_after_packets = 5000,
+                                        .rekey_after_bytes = 1'000'000,
                                         .mtu = base::Mtu{1280}}));
 }
 
@@ -49,13 +53,91 @@ TEST_P(NetworkOptionsRefused, SaysWhatIsWrong) {
 INSTANTIATE_TEST_SUITE_P(
     Table, NetworkOptionsRefused,
     testing::Values(
-        Refused{{"crypt"}, "--opt crypt: unknown option; known are encrypted, cipher, replay-window and mtu"},
+        Refused{{"crypt"},
+                "--opt crypt: unknown option; known are encrypted, cipher, replay-window, "
+                "key-rotation, rekey-after-packets, rekey-after-bytes, mtu"},
         Refused{{"encrypted=yes"}, "--opt encrypted=yes: must be true or false"},
         Refused{{"encrypted", "encrypted=false"}, "--opt encrypted: given twice"},
         Refused{{"encrypted", "replay-window=31"}, "--opt replay-window=31: must be a number from 32 to 4096"},
         Refused{{"encrypted", "replay-window"}, "--opt replay-window=: must be a number from 32 to 4096"},
+        Refused{{"encrypted", "key-rotation=59s"}, "--opt key-rotation=59s: must be from 1m to 365d, or 0 for never"},
+        Refused{{"encrypted", "key-rotation=366d"}, "--opt key-rotation=366d: must be from 1m to 365d, or 0 for never"},
+        Refused{{"encrypted", "rekey-after-packets=999"},
+                "--opt rekey-after-packets=999: must be a number from 1000 to 4294967296"},
+        Refused{{"encrypted", "rekey-after-bytes=2199023255552"},
+                "--opt rekey-after-bytes=2199023255552: must be a number from 1000000 to 1099511627776"},
+        Refused{{"key-rotation=1h"}, "--opt key-rotation: only for encrypted networks; add --opt encrypted"},
         Refused{{"mtu=100000"}, "--opt mtu=100000: must be a number from 576 to 65535"},
         Refused{{"cipher=aes-128-gcm"}, "--opt cipher: only for encrypted networks; add --opt encrypted"}));
+
+TEST(NetworkOptions, NeverIsAnInterval) {
+    EXPECT_EQ(parse_network_options(Options{"encrypted", "key-rotation=0"})->key_rotation, base::Duration::zero());
+}
+
+TEST(NetworkOptions, TheRecordKeepsThoseOfEncryption) {
+    const NetworkOptions options{.encrypted = true,
+                                 .cipher = keymgr::Cipher::kAes256Gcm,
+                                 .replay_window = 64,
+                                 .key_rotation = std::chrono::hours(1),
+                                 .rekey_after_packets = 7000,
+                                 .rekey_after_bytes = 8'000'000};
+    v1::NetworkRecord record;
+    record.set_encrypted(true);
+    set_encryption(record, options);
+    EXPECT_EQ(encryption_of(record), options);
+}
+
+TEST(NetworkUpdate, ChangesWhatIsGivenAndNothingElse) {
+    const NetworkOptions before{.encrypted = true, .replay_window = 64, .rekey_after_packets = 7000};
+    const auto after = update_network_options(before, Options{"cipher=aes-256-gcm", "key-rotation=0"});
+    ASSERT_TRUE(after) << after.error().message();
+    auto wanted = before;
+    wanted.cipher = keymgr::Cipher::kAes256Gcm;
+    wanted.key_rotation = base::Duration::zero();
+    EXPECT_EQ(*after, wanted);
+}
+
+class NetworkUpdateRefused : public testing::TestWithParam<Refused> {};
+
+TEST_P(NetworkUpdateRefused, SaysWhy) {
+    const auto options = update_network_options({.encrypted = true}, GetParam().options);
+    ASSERT_FALSE(options);
+    EXPECT_EQ(options.error().code(), base::Code::kInvalid);
+    EXPECT_EQ(options.error().message(), GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, NetworkUpdateRefused,
+    testing::Values(
+        Refused{{},
+                "nothing to change: give --opt KEY=VALUE with one of cipher, key-rotation, rekey-after-packets, "
+                "rekey-after-bytes"},
+        Refused{{"crypt=1"},
+                "--opt crypt: unknown option; known are cipher, key-rotation, rekey-after-packets, rekey-after-bytes"},
+        Refused{{"encrypted=false"},
+                "--opt encrypted: can't be changed: a network is encrypted or plain from its beginning; make another "
+                "network"},
+        Refused{{"mtu=1400"},
+                "--opt mtu: can't be changed: the interfaces of its containers have the old one; make another network"},
+        Refused{{"replay-window=64"},
+                "--opt replay-window: can't be changed: it is chosen when the network is made; make another network"},
+        Refused{{"key-rotation=1h", "key-rotation=2h"}, "--opt key-rotation: given twice"},
+        Refused{{"key-rotation=5x"}, "--opt key-rotation '5x': must be a duration such as 90s, 30m, 12h or 7d"}));
+
+TEST(KeySettings, StragglersAreServedForAnIntervalAtMost) {
+    v1::ClusterSettings cluster;
+    cluster.set_straggler_limit_ms(3'600'000);
+    const auto limit = [&](base::Duration interval) {
+        return key_settings(cluster, {.encrypted = true, .key_rotation = interval}).straggler_limit;
+    };
+    using std::chrono::hours;
+    using std::chrono::minutes;
+    EXPECT_EQ(limit(hours(12)), hours(1));
+    EXPECT_EQ(limit(minutes(10)), minutes(10));
+    EXPECT_EQ(limit(base::Duration::zero()), hours(1));
+    cluster.set_straggler_limit_ms(7000);
+    EXPECT_EQ(limit(hours(12)), std::chrono::seconds(7));
+}
 
 }  // namespace
 }  // namespace warren::manager

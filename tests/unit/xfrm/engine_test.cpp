@@ -407,17 +407,50 @@ TEST(EngineWatch, OwnChangesAndForeignOnesOfOthersAreNoFindings) {
 }
 
 TEST(EngineWatch, ASoftLimitIsReportedByTheEventAndByEverySweep) {
-    Host host({.packets = 1000, .bytes = kNoLimit});
-    ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three())));
+    Host host;
+    Network network = test_network_of_three();
+    network.limits = {.packets = 1000, .bytes = kNoLimit};
+    ASSERT_TRUE(complete(host.engine->apply_states(network)));
     const SaLocation place = location_of(Direction::kOut, 2, 1);
     host.kernel.expire(place, false);
-    const LimitReached hit{.network = kSeven, .location = place};
+    const LimitReached hit{.network = kSeven, .location = place, .epoch = base::Epoch{1}};
     EXPECT_THAT(must(host.engine->handle_events()).limits, ElementsAre(hit));
     EXPECT_THAT(must(host.engine->resync()).limits, IsEmpty());
     host.kernel.count(place, {.packets = 1000});
     EXPECT_THAT(must(host.engine->resync()).limits, ElementsAre(hit));
     host.restart();  // the event is long gone
     EXPECT_THAT(must(host.engine->handle_events()).limits, ElementsAre(hit));
+}
+
+// A limit that was lowered counts for SAs that are there already.
+TEST(EngineWatch, ASweepComparesWithTheLimitsOfNow) {
+    Host host;
+    Network network = test_network_of_three();
+    ASSERT_TRUE(complete(host.engine->apply_states(network)));
+    const SaLocation place = location_of(Direction::kOut, 2, 1);
+    host.kernel.count(place, {.packets = 10, .bytes = 5000});
+    EXPECT_THAT(must(host.engine->resync()).limits, IsEmpty());
+    network.limits.bytes = 5000;
+    EXPECT_FALSE(host.engine->apply_states(network).changed());
+    EXPECT_EQ(must(host.engine->resync()).limits.size(), 1U);
+}
+
+// What was sent in an epoch is known although its SAs go with the switch to the next.
+TEST(EngineWatch, AClosedSaLeavesItsCounters) {
+    Host host;
+    ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three({1}))));
+    host.kernel.count(location_of(Direction::kOut, 2, 1), {.packets = 7, .bytes = 700});
+    host.kernel.count(location_of(Direction::kIn, 2, 1), {.packets = 3, .bytes = 300});
+    ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three({1, 2}))));
+    const auto closed = must(host.engine->handle_events()).closed;
+    EXPECT_THAT(closed, testing::UnorderedElementsAre(
+                            SentUnder{.network = kSeven, .epoch = base::Epoch{1}, .packets = 7, .bytes = 700},
+                            SentUnder{.network = kSeven, .epoch = base::Epoch{1}, .packets = 0, .bytes = 0}));
+    EXPECT_THAT(must(host.engine->handle_events()).closed, IsEmpty());
+    host.kernel.count(location_of(Direction::kOut, 2, 2), {.packets = 9, .bytes = 900});
+    static_cast<void>(must(host.engine->resync()));
+    EXPECT_THAT(host.engine->sent(),
+                testing::Contains(SentUnder{.network = kSeven, .epoch = base::Epoch{2}, .packets = 9, .bytes = 900}));
 }
 
 TEST(EngineWatch, AHardExpiryIsALoss) {

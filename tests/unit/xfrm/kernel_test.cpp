@@ -32,13 +32,13 @@ constexpr base::NetworkIndex kSeven{7};
 // A network namespace with an engine in it.
 class KernelHost {
   public:
-    explicit KernelHost(SoftLimits limits = {}) : limits_(limits) { restart(); }
+    KernelHost() { restart(); }
 
     void restart() {
         engine.reset();
         port.reset();
         port = must(netlink::run_in(where, [] { return make_netlink_port(); }));
-        engine = must(Engine::open({.run_dir = directory_.path(), .limits = limits_}, *port));
+        engine = must(Engine::open({.run_dir = directory_.path()}, *port));
     }
 
     std::string shell(const std::string& command) const {
@@ -63,7 +63,6 @@ class KernelHost {
 
   private:
     ScratchDirectory directory_;
-    SoftLimits limits_;
 };
 
 TEST(Kernel, EveryCipherIsTakenAndShownAsMeant) {
@@ -176,8 +175,9 @@ TEST(Kernel, ForeignSasAreUntouchedAndOneUnderOurSpiIsNamed) {
 struct Pair {
     KernelHost a;
     KernelHost b;
+    SoftLimits limits;
 
-    explicit Pair(SoftLimits limits = {}) : a(limits), b(limits) {
+    explicit Pair(SoftLimits soft = {}) : limits(soft) {
         auto socket = must(netlink::Socket::open_in(a.where, netlink::Protocol::kRoute));
         must(socket.request(netlink::create_veth({.name = "u0"}, {.name = "u0", .into = &b.where})));
         a.shell("ip addr add 10.0.0.1/24 dev u0; ip link set u0 up; ip link set lo up");
@@ -200,8 +200,11 @@ struct Pair {
         return network;
     }
     void apply(std::uint32_t send, const std::vector<std::uint32_t>& epochs) const {
-        EXPECT_TRUE(complete(a.engine->apply_states(view(1, send, epochs))));
-        EXPECT_TRUE(complete(b.engine->apply_states(view(2, send, epochs))));
+        for (const std::uint16_t self : std::initializer_list<std::uint16_t>{1, 2}) {
+            Network network = view(self, send, epochs);
+            network.limits = limits;
+            EXPECT_TRUE(complete((self == 1 ? a : b).engine->apply_states(network)));
+        }
     }
 };
 
@@ -348,8 +351,27 @@ TEST(KernelTraffic, ASoftLimitRaisesAnEvent) {
         const auto limits = must(host->engine->handle_events()).limits;
         ASSERT_EQ(limits.size(), 1U);
         EXPECT_EQ(limits.begin()->network, kSeven);
+        EXPECT_EQ(limits.begin()->epoch, base::Epoch{1});
         EXPECT_EQ(must(host->engine->resync()).limits, limits);
     }
+}
+
+// The kernel tells what an SA had counted when we delete it: nothing of an epoch's traffic is missed.
+TEST(KernelTraffic, AClosedSaLeavesItsCounters) {
+    Pair pair;
+    pair.apply(1, {1});
+    Stream stream(pair);
+    for (int i = 0; i < 30; ++i) {
+        EXPECT_EQ(stream.send(), 0);
+    }
+    EXPECT_EQ(stream.received(30), 30U);
+    pair.apply(1, {1, 2});
+    pair.apply(2, {1, 2});
+    const auto closed = must(pair.a.engine->handle_events()).closed;
+    ASSERT_EQ(closed.size(), 1U);
+    EXPECT_EQ(closed[0].epoch, base::Epoch{1});
+    EXPECT_EQ(closed[0].packets, 30U);
+    EXPECT_GT(closed[0].bytes, 30U * sizeof stream.sent);
 }
 
 // ---- Probes ----

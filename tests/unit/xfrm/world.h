@@ -133,15 +133,12 @@ struct Host {
     ScratchDirectory directory;
     std::unique_ptr<Engine> engine;
 
-    explicit Host(SoftLimits limits = {}) : limits_(limits) { restart(); }
+    Host() { restart(); }
 
     void restart() {
         engine.reset();
-        engine = must(Engine::open({.run_dir = directory.path(), .limits = limits_}, kernel));
+        engine = must(Engine::open({.run_dir = directory.path()}, kernel));
     }
-
-  private:
-    SoftLimits limits_;
 };
 
 }  // namespace warren::xfrm

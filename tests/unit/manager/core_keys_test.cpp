@@ -1,0 +1,306 @@
+#include "manager/key_record.h"
+#include "tests/unit/manager/core_fixture.h"
+
+namespace warren::manager {
+namespace {
+
+using base::Code;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class CoreKeys : public CoreTest {
+  protected:
+    v1::KeyNetwork keys(const std::string& network = "net1") {
+        v1::KeyStatusRequest request;
+        request.set_network(network);
+        return core_->key_status(request)->networks(0);
+    }
+    base::Result<v1::Network> update(const std::vector<std::string>& options, const std::string& network = "net1") {
+        v1::NetworkUpdateRequest request;
+        request.set_network(network);
+        request.mutable_options()->Assign(options.begin(), options.end());
+        core_->set_caller("uid 0");
+        auto updated = core_->network_update(request);
+        (void)core_->run();
+        return updated;
+    }
+    v1::Rotation last_rotation() {
+        v1::KeyHistoryRequest request;
+        request.set_network("net1");
+        const auto history = core_->key_history(request);
+        return history->rotations(history->rotations_size() - 1);
+    }
+    void rotate(std::vector<v1::RotationProgress>& reports) {
+        v1::KeyRotateRequest request;
+        request.set_network("net1");
+        ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { reports.push_back(progress); }));
+        (void)core_->run();
+    }
+    struct Pair {
+        Joined m1;
+        Joined w1;
+    };
+    // The manager's node and a worker, both members of the encrypted network net1, which know it as it is.
+    Pair two_members(const std::vector<std::string>& options = {"encrypted"}) {
+        Pair pair{.m1 = own_session(), .w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2")};
+        EXPECT_TRUE(create("net1", options));
+        EXPECT_EQ(connect(pair.m1, "net1", "a").error(), "");
+        EXPECT_EQ(connect(pair.w1, "net1", "b").error(), "");
+        acknowledge(pair.m1);
+        acknowledge(pair.w1);
+        return pair;
+    }
+    // A member's say on an SA of this epoch.
+    void limit_reached(const Joined& from, std::uint32_t epoch) {
+        v1::FromAgent message;
+        auto& request = *message.mutable_rotation_request();
+        request.set_network_id(raw(*core_network()));
+        request.set_epoch(epoch);
+        request.set_limit(true);
+        core_->session_message(from.session, message);
+        (void)core_->run();
+    }
+    base::Result<base::NetworkId> core_network() {
+        v1::NetworkInspectRequest request;
+        request.set_network("net1");
+        return base::parse_id<base::NetworkId>("id", core_->network_inspect(request)->id());
+    }
+};
+
+TEST_F(CoreKeys, RotationWaitsForEveryReachableMember) {
+    const auto [m1, w1] = two_members();
+    v1::KeyRotateRequest request;
+    request.set_network("net1");
+    std::vector<v1::RotationProgress> reports;
+    ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { reports.push_back(progress); }));
+    (void)core_->run();
+    acknowledge(m1);
+    EXPECT_EQ(create("x")->name(), "x");
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 1U) << "w1 has not installed the new epoch";
+    acknowledge(w1);
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 2U);
+    for (int step = 0; step < 10 && !reports.back().done(); ++step) {
+        acknowledge(m1);
+        acknowledge(w1);
+        now_ += 1s;
+        v1::FromAgent beat;
+        beat.mutable_heartbeat();
+        core_->session_message(m1.session, beat);
+        core_->session_message(w1.session, beat);
+        (void)core_->run();
+    }
+    EXPECT_TRUE(reports.back().done());
+    EXPECT_EQ(reports.back().retired(), 2U);
+    EXPECT_EQ(core_->key_list({})->epochs_size(), 1) << "the old epoch is gone";
+}
+
+// Whoever waits for the rotation hears that it was taken back, and the old keys stay.
+TEST_F(CoreKeys, AbortTakesTheRotationBackAndTellsWhoWatches) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    v1::KeyAbortRequest abort;
+    abort.set_network("net1");
+    const auto nothing = core_->key_abort(abort);
+    ASSERT_FALSE(nothing);
+    EXPECT_EQ(
+        nothing.error().message(),
+        "network 'net1': no rotation to abort: no epoch is being installed, and an active one can't be taken back");
+
+    std::vector<v1::RotationProgress> reports;
+    v1::KeyRotateRequest request;
+    request.set_network("net1");
+    const auto watch = [&] {
+        ASSERT_TRUE(core_->key_rotate(request, [&](const auto& progress) { reports.push_back(progress); }));
+        (void)core_->run();
+    };
+    watch();
+    const auto aborted = core_->key_abort(abort);
+    ASSERT_TRUE(aborted) << aborted.error().message();
+    EXPECT_EQ(aborted->epoch(), 2U);
+    EXPECT_EQ(aborted->still_due_size(), 0);
+    ASSERT_FALSE(reports.empty());
+    EXPECT_TRUE(reports.back().done());
+    EXPECT_EQ(reports.back().phase(), "aborted");
+    EXPECT_EQ(reports.back().epoch(), 2U);
+    (void)core_->run();
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 1U);
+
+    const auto told = reports.size();
+    acknowledge(m1);
+    EXPECT_EQ(reports.size(), told) << "the watch has ended";
+    watch();
+    EXPECT_EQ(reports.back().epoch(), 3U) << "numbers are never given again";
+}
+
+// What a former member made necessary comes all the same, a minute later.
+TEST_F(CoreKeys, AbortSaysWhatIsStillDue) {
+    const auto [m1, w1] = two_members();
+    ASSERT_EQ(disconnect(w1, "net1", "b").error(), "");
+    (void)core_->run();
+    v1::KeyAbortRequest abort;
+    abort.set_network("net1");
+    const auto aborted = core_->key_abort(abort);
+    ASSERT_TRUE(aborted) << aborted.error().message();
+    ASSERT_EQ(aborted->still_due_size(), 1);
+    EXPECT_EQ(aborted->still_due(0), "member-left");
+    EXPECT_EQ(aborted->due_unix_ms(), unix_ms(now_ + 60s));
+    acknowledge(m1);
+    EXPECT_EQ(core_->key_status({})->networks(0).phase(), "idle");
+    now_ += 60s;
+    (void)core_->run();
+    EXPECT_EQ(core_->key_status({})->networks(0).phase(), "installing");
+}
+
+TEST_F(CoreKeys, TheScheduleIsTheNetworksOwnAndSurvivesTheManager) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted", "key-rotation=2h"}));
+    ASSERT_TRUE(create("net2", {"encrypted", "key-rotation=0"}));
+    ASSERT_TRUE(create("net3", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    const auto due = keys().next_rotation_unix_ms();
+    EXPECT_GE(due, unix_ms(kStart + 2h - 12min));
+    EXPECT_LE(due, unix_ms(kStart + 2h));
+    EXPECT_EQ(keys("net2").next_rotation_unix_ms(), 0);
+    EXPECT_GE(keys("net3").next_rotation_unix_ms(), unix_ms(kStart + 12h - 72min));
+
+    now_ += 1h;
+    open();
+    (void)core_->run();
+    EXPECT_EQ(keys().next_rotation_unix_ms(), due) << "a restart neither delays nor repeats it";
+    const auto again = begin_session(m1.node, "192.0.2.1");
+    now_ = time_of(due);
+    (void)core_->run();
+    EXPECT_EQ(keys().phase(), "installing");
+    EXPECT_EQ(last_rotation().epoch(), 2U);
+    EXPECT_EQ(last_rotation().causes(0).reason(), "schedule");
+    EXPECT_GT(keys().next_rotation_unix_ms(), due + std::chrono::milliseconds(1h).count());
+}
+
+TEST_F(CoreKeys, AnotherIntervalDrawsAnotherDeadline) {
+    (void)own_session();
+    ASSERT_TRUE(create("net1", {"encrypted", "key-rotation=1h"}));
+    (void)core_->run();
+    const auto updated = update({"key-rotation=10h"});
+    ASSERT_TRUE(updated) << updated.error().message();
+    EXPECT_EQ(updated->key_rotation_ms(), std::chrono::milliseconds(10h).count());
+    EXPECT_GE(keys().next_rotation_unix_ms(), unix_ms(now_ + 9h));
+    EXPECT_EQ(keys().phase(), "idle") << "no reason for new keys";
+    ASSERT_TRUE(update({"key-rotation=0"}));
+    EXPECT_EQ(keys().next_rotation_unix_ms(), 0);
+}
+
+TEST_F(CoreKeys, AnotherCipherIsARotation) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    ASSERT_TRUE(update({"cipher=aes-256-gcm"}));
+    EXPECT_EQ(keys().phase(), "installing");
+    EXPECT_EQ(last_rotation().cipher(), "aes-256-gcm");
+    EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
+    EXPECT_EQ(last_rotation().causes(0).by(), "uid 0");
+    const auto revision = core_->network_list({})->networks(0).revision();
+    ASSERT_TRUE(update({"cipher=aes-256-gcm"}));
+    EXPECT_EQ(core_->network_list({})->networks(0).revision(), revision) << "nothing changed";
+}
+
+TEST_F(CoreKeys, ACipherThatAMemberLacksIsRefusedAndChangesNothing) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2", 1, {1});
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    const auto refused = update({"key-rotation=1h", "cipher=aes-256-gcm"});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kPrecondition);
+    EXPECT_EQ(refused.error().message(),
+              "network 'net1': node 'w1' can't encrypt with aes-256-gcm: its kernel lacks the cipher");
+    EXPECT_EQ(keys().cipher(), "aes-128-gcm");
+    EXPECT_EQ(keys().key_rotation_ms(), std::chrono::milliseconds(12h).count());
+}
+
+TEST_F(CoreKeys, LimitsReachTheMembersAndALimitThatIsReachedRotatesOnce) {
+    const auto [m1, w1] = two_members({"encrypted", "rekey-after-packets=10000"});
+    EXPECT_EQ(w1.agent->last(v1::FromManager::kSnapshot)->snapshot().content().rekey_after_packets(), 10000U);
+    ASSERT_TRUE(update({"rekey-after-packets=2000", "rekey-after-bytes=5000000"}));
+    const auto& delta = m1.agent->last(v1::FromManager::kDelta)->delta();
+    EXPECT_EQ(delta.rekey_after_packets(), 2000U);
+    EXPECT_EQ(delta.rekey_after_bytes(), 5'000'000U);
+    EXPECT_EQ(keys().phase(), "idle");
+
+    limit_reached(w1, 1);
+    EXPECT_EQ(keys().phase(), "installing");
+    EXPECT_EQ(last_rotation().causes(0).reason(), "limit");
+    EXPECT_EQ(last_rotation().causes(0).by(), "w1");
+    limit_reached(m1, 1);
+    EXPECT_EQ(keys().waiting_size(), 0) << "the new epoch serves both";
+}
+
+TEST_F(CoreKeys, CountersShowHowMuchOfALimitIsUsedAndWhatAnEpochCarried) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    ASSERT_TRUE(create("net1", {"encrypted", "rekey-after-packets=10000", "rekey-after-bytes=1000000"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    const auto tell = [&](const Joined& from, std::uint32_t epoch, std::uint64_t packets, std::uint64_t bytes) {
+        v1::FromAgent message;
+        auto& told = *message.mutable_key_counters()->add_epochs();
+        told.set_network_id(raw(*core_network()));
+        told.set_epoch(epoch);
+        told.set_packets(packets);
+        told.set_bytes(bytes);
+        told.set_most_packets(packets / 2);
+        told.set_most_bytes(bytes / 2);
+        core_->session_message(from.session, message);
+    };
+    tell(m1, 1, 5000, 1'500'000);
+    tell(w1, 1, 7, 7);      // no member
+    tell(m1, 9, 700, 700);  // no such epoch
+    EXPECT_DOUBLE_EQ(keys().members(0).limit_used_percent(), 75.0);
+    EXPECT_EQ(keys().members(0).packets_sent(), 5000U);
+    EXPECT_EQ(last_rotation().packets_sent(), 5000U);
+
+    std::vector<v1::RotationProgress> reports;
+    rotate(reports);
+    open();
+    EXPECT_EQ(keys().members(0).packets_sent(), 0U) << "agents tell it again";
+    v1::KeyHistoryRequest request;
+    request.set_network("net1");
+    EXPECT_EQ(core_->key_history(request)->rotations(0).packets_sent(), 5000U) << "written with the next step";
+    EXPECT_EQ(core_->key_history(request)->rotations(0).bytes_sent(), 1'500'000U);
+}
+
+TEST_F(CoreKeys, ProgressNamesWhoIsLateAndSinceWhen) {
+    const auto [m1, w1] = two_members();
+    core_->session_closed(w1.session);
+    const auto lost = now_;
+    now_ += 6s;
+    std::vector<v1::RotationProgress> reports;
+    rotate(reports);
+    const auto late = [&](const std::string& node) {
+        for (const auto& one : reports.back().late()) {
+            if (one.node() == node) {
+                return one;
+            }
+        }
+        return v1::LateMember();
+    };
+    EXPECT_TRUE(late("m1").waited_for() && late("m1").reachable());
+    EXPECT_FALSE(late("w1").waited_for() || late("w1").reachable());
+    EXPECT_EQ(late("w1").since_unix_ms(), unix_ms(lost));
+}
+
+TEST_F(CoreKeys, KeysOfAPlainNetworkAreRefusedInWords) {
+    (void)own_session();
+    ASSERT_TRUE(create("net1"));
+    v1::KeyHistoryRequest history;
+    history.set_network("net1");
+    EXPECT_THAT(core_->key_history(history).error().message(), HasSubstr("is not encrypted: it has no keys"));
+    EXPECT_EQ(update({"cipher=aes-256-gcm"}).error().message(),
+              "network 'net1': --opt cipher: only for encrypted networks");
+}
+
+}  // namespace
+}  // namespace warren::manager
