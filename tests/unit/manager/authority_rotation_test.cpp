@@ -43,9 +43,10 @@ class AuthorityRotationTest : public testing::Test {
     };
 
     AuthorityRotationTest() {
-        nodes_["m1"].identity = certs::NodeIdentity::assemble(std::move(key), founded.certificate_pem,
-                                                              certs::Roots::parse("roots", founded.roots_pem).value())
-                                    .value();
+        nodes_["m1"].identity =
+            certs::NodeIdentity::assemble(std::move(cluster_.key), cluster_.founded.certificate_pem,
+                                          certs::Roots::parse("roots", cluster_.founded.roots_pem).value())
+                .value();
         open();
         connect("m1");
         for (const char* worker : {"w1", "w2"}) {
