@@ -26,6 +26,12 @@ std::vector<std::string> rotation_points() {
     return names;
 }
 
+std::string name_of(const testing::TestParamInfo<std::string>& point) {
+    auto name = point.param;
+    std::ranges::replace(name, '.', '_');
+    return name;
+}
+
 // The manager dies in a rotation; the next one goes on where it was.
 class RotationCrash : public testing::TestWithParam<std::string> {};
 
@@ -57,11 +63,7 @@ TEST_P(RotationCrash, IsCompletedAfterTheRestartAndLosesNothing) {
     EXPECT_EQ(losses(floods), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(AtEveryFaultPoint, RotationCrash, testing::ValuesIn(rotation_points()), [](const auto& info) {
-    auto name = info.param;
-    std::ranges::replace(name, '.', '_');
-    return name;
-});
+INSTANTIATE_TEST_SUITE_P(AtEveryFaultPoint, RotationCrash, testing::ValuesIn(rotation_points()), name_of);
 
 }  // namespace
 }  // namespace warren::lab
