@@ -79,13 +79,13 @@ void pause(const InterruptWatch& watch) {
 
 }  // namespace
 
-Exit events(const std::string& socket, const Events& command, Format format, const Terminal& terminal) {
+Exit events(const Destination& destination, const Events& command, Format format, const Terminal& terminal) {
     const InterruptWatch watch;
     Reader reader(command, format, terminal);
     while (true) {
         base::Error error(base::Code::kInternal, "");
         bool passing = true;
-        if (const auto connection = Connection::open(socket)) {
+        if (const auto connection = Connection::open(destination, terminal.view.now)) {
             const grpc::Status status = reader.read(*connection, watch);
             if (status.ok()) {
                 return Exit::kDone;

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -9,6 +7,7 @@ namespace warren::cli {
 
 // Shows the cluster's events. Following goes on, from where it was, when the daemon goes and comes back; ^C ends it
 // well.
-[[nodiscard]] Exit events(const std::string& socket, const Events& command, Format format, const Terminal& terminal);
+[[nodiscard]] Exit events(const Destination& destination, const Events& command, Format format,
+                          const Terminal& terminal);
 
 }  // namespace warren::cli

@@ -141,7 +141,7 @@ class Runner {
     }
 
     Exit operator()(const Events& command) {
-        return events(invocation_.socket, command, invocation_.format, terminal_);
+        return events(invocation_.destination, command, invocation_.format, terminal_);
     }
 
     Exit operator()(const CaShow& command) {

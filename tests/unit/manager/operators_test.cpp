@@ -1,3 +1,4 @@
+#include "certs/node_identity.h"
 #include "tests/unit/manager/core_fixture.h"
 
 namespace warren::manager {
