@@ -94,13 +94,9 @@ TEST_F(Operators, BadRequestsAreRefusedAndLeaveNothing) {
 }
 
 TEST_F(Operators, UnknownOnesAreRefused) {
-    EXPECT_EQ(
-        core_
-            ->check_caller(
-                {.cluster = founded_.cluster, .node = base::random_id<base::NodeId>(), .role = certs::Role::kOperator})
-            .error()
-            .code(),
-        Code::kDenied);
+    const certs::Identity stranger{
+        .cluster = founded_.cluster, .node = base::random_id<base::NodeId>(), .role = certs::Role::kOperator};
+    EXPECT_EQ(core_->check_caller(stranger).error().code(), Code::kDenied);
 }
 
 }  // namespace
