@@ -73,7 +73,6 @@ void add_endpoint_commands(CLI::App& root, Command& chosen);
 void add_key_commands(CLI::App& root, Command& chosen);
 void add_events_command(CLI::App& root, Command& chosen);
 void add_ca_commands(CLI::App& root, Command& chosen);
-void add_cert_commands(CLI::App& root, Command& chosen);
 void add_status_command(CLI::App& root, Command& chosen);
 
 // The text of --help.

@@ -37,8 +37,7 @@ struct Globals {
 };
 
 void declare_globals(CLI::App& root, Globals& globals) {
-    root.add_option("--host", globals.host,
-                    "the daemon or manager to talk to (or WARREN_HOST; unix:///run/warren/warren.sock)")
+    root.add_option("--host", globals.host, "whom to talk to (WARREN_HOST; unix:///run/warren/warren.sock)")
         ->option_text("unix://PATH|tcp://IP[:PORT]");
     root.add_option("--cert", globals.certificates, "with tcp://: the directory that 'warren cert issue' made")
         ->option_text("DIR");
@@ -60,7 +59,6 @@ void declare_commands(CLI::App& root, Command& chosen, const Environment& enviro
     add_key_commands(root, chosen);
     add_events_command(root, chosen);
     add_ca_commands(root, chosen);
-    add_cert_commands(root, chosen);
     add_status_command(root, chosen);
     add_command<ShowVersion>(root, chosen, {"version", "Show the version of this program", "warren version"},
                              [](Syntax& /*syntax*/, ShowVersion& /*value*/) {});

@@ -8,15 +8,14 @@ void add_ca_commands(CLI::App& root, Command& chosen) {
     add_command<CaShow>(group, chosen,
                         {"show", "Show the roots, and which nodes have moved to the last", "warren ca show"},
                         [](Syntax& /*syntax*/, CaShow& /*value*/) {});
-    add_command<CaRotate>(
-        group, chosen,
-        {"rotate", "Move the cluster to a new authority, and wait until the old one is dropped", "warren ca rotate"},
-        [](Syntax& syntax, CaRotate& value) {
-            syntax.text("--external-root", "FILE", value.external_root,
-                        "a CA of your own: key, certificate and chain, PEM");
-            syntax.flag(
-                "--detach", [&value] { value.detach = true; }, "begin it and don't wait");
-        });
+    add_command<CaRotate>(group, chosen,
+                          {"rotate", "Move the cluster to a new authority, and wait for the end", "warren ca rotate"},
+                          [](Syntax& syntax, CaRotate& value) {
+                              syntax.text("--external-root", "FILE", value.external_root,
+                                          "a CA of your own: key, certificate and chain, PEM");
+                              syntax.flag(
+                                  "--detach", [&value] { value.detach = true; }, "begin it and don't wait");
+                          });
 }
 
 void add_cert_commands(CLI::App& root, Command& chosen) {
@@ -28,7 +27,7 @@ void add_cert_commands(CLI::App& root, Command& chosen) {
                            [](Syntax& /*syntax*/, CertRenew& /*value*/) {});
     add_command<CertIssue>(
         group, chosen,
-        {"issue", "Make a certificate with which 'warren --host tcp://... --cert DIR' works from anywhere",
+        {"issue", "Make a certificate for 'warren --host tcp://... --cert DIR'",
          "warren cert issue --role operator alice --out alice.warren"},
         [](Syntax& syntax, CertIssue& value) {
             v1::CertIssueRequest& request = value.request;

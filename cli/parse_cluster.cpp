@@ -32,7 +32,7 @@ void declare_init(Syntax& syntax, ClusterInit& value) {
     syntax.text("--rotation-grace", "DURATION", *request.mutable_rotation_grace(),
                 "how long an old key is kept after a rotation (5s)");
     syntax.text("--straggler-limit", "DURATION", *request.mutable_straggler_limit(),
-                "how long for a node that is cut off (1h); at most a network's key-rotation");
+                "how long for a node that is cut off (1h); at most key-rotation");
     syntax.text("--leaf-lifetime", "DURATION", *request.mutable_leaf_lifetime(),
                 "how long a node's certificate is valid (90d)");
     syntax.text("--readmission-limit", "DURATION", *request.mutable_readmission_limit(),

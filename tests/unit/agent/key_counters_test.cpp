@@ -25,7 +25,8 @@ xfrm::SentUnder sent(std::uint32_t epoch, std::uint64_t packets, base::NetworkIn
 
 std::string told(KeyCounters& counters) {
     std::string text;
-    for (const auto& epoch : counters.tell({{kSeven, id_seven()}}).epochs()) {
+    const auto message = counters.tell({{kSeven, id_seven()}});
+    for (const auto& epoch : message.epochs()) {
         EXPECT_EQ(epoch.network_id(), proto::raw(id_seven()));
         EXPECT_EQ(epoch.bytes(), epoch.packets() * 100);
         EXPECT_EQ(epoch.most_bytes(), epoch.most_packets() * 100);

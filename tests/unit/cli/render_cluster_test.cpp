@@ -162,7 +162,7 @@ TEST(RenderAuthority, SaysWhichRootIssuesAndWhoIsWaitedFor) {
         roots { name: "lab" fingerprint: "bb" state: "trusted" not_after_unix_ms: 1807776000000 }
         waiting { node: "host2" state: "ready" } waiting { node: "host3" state: "unreachable" })");
     EXPECT_EQ(render_authority(reply, kSampleView),
-              R"(ROOT    STATE     EXPIRES                              SHA-256
+              R"(ROOT    STATE     EXPIRES                               SHA-256
 lab-2   issuing   2027-04-15 08:00:00 UTC (in 90d 0h)   aa
 lab     trusted   2027-04-15 08:00:00 UTC (in 90d 0h)   bb
 

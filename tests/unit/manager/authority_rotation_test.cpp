@@ -136,7 +136,8 @@ class AuthorityRotationTest : public testing::Test {
     }
     [[nodiscard]] std::vector<std::string> waiting() const {
         std::vector<std::string> names;
-        for (const auto& node : rotation_->show(now_).waiting()) {
+        const auto shown = rotation_->show(now_);
+        for (const auto& node : shown.waiting()) {
             names.push_back(node.node());
         }
         return names;
