@@ -173,7 +173,8 @@ TEST_F(BadInput, OfClusterCommandsIsRefused) {
          "manager 192.0.2.1:7443: the join token is not one of this cluster's: get the present one on a manager with "
          "warren token show worker"},
         {4, join(tokens[1]), 1,
-         "the manager's root certificates are not the ones that the token names: the token is of another cluster or "
+         "the manager's root certificates do not include the one that the token names: the token is of another cluster "
+         "or "
          "older than its last CA rotation, or somebody else answers at this address; take a new one from `warren "
          "token show` on a manager"},
         {4, join(tokens[0], {"--node-name", "h/4"}), 1, "--node-name 'h/4': " + kNameRule},
@@ -232,7 +233,8 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--subnet", "10.2.0.0/24", "--gateway", "10.3.0.1"}), 1,
          "--gateway 10.3.0.1: must be a host address of the subnet 10.2.0.0/24"},
         {1, create({"--opt", "foo"}), 1,
-         "--opt foo: unknown option; known are encrypted, cipher, replay-window and mtu"},
+         "--opt foo: unknown option; known are encrypted, cipher, replay-window, key-rotation, rekey-after-packets, "
+         "rekey-after-bytes, mtu"},
         {1, create({"--opt", "encrypted=maybe"}), 1, "--opt encrypted=maybe: must be true or false"},
         {1, create({"--opt", "encrypted", "--opt", "encrypted=false"}), 1, "--opt encrypted: given twice"},
         {1, create({"--opt", "encrypted", "--opt", "cipher=des"}), 1,

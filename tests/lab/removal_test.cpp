@@ -35,7 +35,8 @@ class CutOffFromManager {
 // What the host has of warren: problems in its status, one a line.
 std::string problems(const Host& host) {
     std::string text;
-    for (const auto& problem : host.ask<v1::StatusReply>({"status"}).problems()) {
+    const auto status = host.ask<v1::StatusReply>({"status"});
+    for (const auto& problem : status.problems()) {
         text += problem + "\n";
     }
     return text;

@@ -82,7 +82,7 @@ TEST(Kernel, EveryCipherIsTakenAndShownAsMeant) {
                                      "1459617799(0x57000007) mode transport"));
         EXPECT_THAT(state, HasSubstr("replay_window 1024"));
         EXPECT_THAT(state, HasSubstr("flag esn"));
-        EXPECT_THAT(state, HasSubstr("soft 4398046511104(bytes), hard (INF)(bytes)"));
+        EXPECT_THAT(state, HasSubstr("soft 1099511627776(bytes), hard (INF)(bytes)"));
         EXPECT_THAT(state, HasSubstr("soft 4294967296(packets), hard (INF)(packets)"));
         EXPECT_THAT(state, HasSubstr("expire add: soft 0(sec), hard 0(sec)"));
     }
