@@ -3,10 +3,10 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 
-#include <asio/post.hpp>
 #include <chrono>
 #include <utility>
 
+#include "agent/loop_handle.h"
 #include "certs/grpc_credentials.h"
 #include "certs/possession.h"
 #include "proto/bootstrap.grpc.pb.h"
@@ -41,12 +41,12 @@ base::Result<certs::NodeIdentity> adopt(NewCertificate certificate, const certs:
 class Readmission::Exchange : public std::enable_shared_from_this<Exchange> {
   public:
     Exchange(asio::io_context& loop, const certs::NodeIdentity& present, Done done)
-        : loop_(&loop), present_(&present), done_(std::move(done)) {}
+        : loop_(loop), present_(&present), done_(std::move(done)) {}
 
     void start(const std::string& manager) {
         auto credentials = certs::joiner_credentials(present_->roots(), present_->identity().cluster);
         if (!credentials) {
-            asio::post(*loop_, [self = shared_from_this(), why = credentials.error()] {
+            loop_.post([self = shared_from_this(), why = credentials.error()] {
                 self->finish(tl::unexpected<base::Error>(why));
             });
             return;
@@ -54,18 +54,19 @@ class Readmission::Exchange : public std::enable_shared_from_this<Exchange> {
         stub_ = v1::Bootstrap::NewStub(grpc::CreateChannel(manager, *credentials));
         first_.set_deadline(std::chrono::system_clock::now() + kPatience);
         stub_->async()->GetChallenge(&first_, &asked_, &challenge_, [self = shared_from_this()](grpc::Status status) {
-            asio::post(*self->loop_, [self, status = std::move(status)] { self->answer(status); });
+            self->loop_.post([self, status = std::move(status)] { self->answer(status); });
         });
     }
 
     void abandon() {
         present_ = nullptr;
+        loop_.cut();
         first_.TryCancel();
         second_.TryCancel();
     }
 
   private:
-    asio::io_context* loop_;
+    LoopHandle loop_;
     const certs::NodeIdentity* present_;  // null: the owner has gone
     Done done_;
     std::unique_ptr<v1::Bootstrap::Stub> stub_;
@@ -95,7 +96,7 @@ class Readmission::Exchange : public std::enable_shared_from_this<Exchange> {
         }
         second_.set_deadline(std::chrono::system_clock::now() + kPatience);
         stub_->async()->Readmit(&second_, &proof_, &reply_, [self = shared_from_this()](grpc::Status answered) {
-            asio::post(*self->loop_, [self, answered = std::move(answered)] { self->take(answered); });
+            self->loop_.post([self, answered = std::move(answered)] { self->take(answered); });
         });
     }
 

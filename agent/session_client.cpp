@@ -6,11 +6,11 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <asio/post.hpp>
 #include <deque>
 #include <mutex>
 #include <utility>
 
+#include "agent/loop_handle.h"
 #include "certs/grpc_credentials.h"
 #include "proto/session.grpc.pb.h"
 #include "proto/status.h"
@@ -34,7 +34,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
                                     public std::enable_shared_from_this<Stream> {
   public:
     Stream(asio::io_context& loop, const std::shared_ptr<grpc::Channel>& channel, SessionEvents events)
-        : loop_(&loop),
+        : loop_(loop),
           listener_(std::make_shared<Listener>(Listener{.events = std::move(events)})),
           stub_(v1::Sessions::NewStub(channel)) {}
 
@@ -58,6 +58,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
     // The owner goes: nothing is to be told to it any more.
     void abandon() {
         listener_->listens = false;
+        loop_.cut();
         context_.TryCancel();
         end();
     }
@@ -67,7 +68,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
             end();
             return;
         }
-        asio::post(*loop_, [listener = listener_, message = std::move(incoming_)]() mutable {
+        loop_.post([listener = listener_, message = std::move(incoming_)]() mutable {
             if (listener->listens) {
                 listener->events.message(std::move(message));
             }
@@ -86,7 +87,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
     }
 
     void OnDone(const grpc::Status& status) override {
-        asio::post(*loop_, [listener = listener_, status] {
+        loop_.post([listener = listener_, status] {
             if (listener->listens) {
                 listener->events.ended(status.ok()
                                            ? base::Error(base::Code::kUnavailable, "the manager ended the session")
@@ -103,7 +104,7 @@ class SessionClient::Stream final : public grpc::ClientBidiReactor<v1::FromAgent
         bool listens = true;
     };
 
-    asio::io_context* loop_;
+    LoopHandle loop_;
     std::shared_ptr<Listener> listener_;
     std::unique_ptr<v1::Sessions::Stub> stub_;
     grpc::ClientContext context_;
