@@ -175,7 +175,7 @@ TEST_F(BadInput, OfClusterCommandsIsRefused) {
         {4, join(tokens[1]), 1,
          "the manager's root certificates do not include the one that the token names: the token is of another cluster "
          "or "
-         "older than its last CA rotation, or somebody else answers at this address; take a new one from `warren "
+         "older than its last CA rotations, or somebody else answers at this address; take a new one from `warren "
          "token show` on a manager"},
         {4, join(tokens[0], {"--node-name", "h/4"}), 1, "--node-name 'h/4': " + kNameRule},
         {4, join(tokens[0], {"--node-name", "h1"}), 1,
