@@ -1,7 +1,7 @@
 #include "manager/removals.h"
 
 #include <algorithm>
-#include <utility>
+#include <optional>
 
 #include "base/log.h"
 #include "manager/key_record.h"
@@ -49,12 +49,6 @@ base::Status Removals::clear(const base::NodeId& node, base::Time now) {
     return {};
 }
 
-RemovalWatchId Removals::watch(const base::NodeId& node, Report report, base::Time now) {
-    const RemovalWatchId id{next_watch_++};
-    watches_.emplace(id, Watch{.node = node, .began = now, .report = std::move(report), .last = {}});
-    return id;
-}
-
 void Removals::go_on(base::Time now) {
     for (const auto& node : std::set(to_clear_)) {
         if (auto cleared = clear(node, now); !cleared) {
@@ -67,34 +61,20 @@ void Removals::go_on(base::Time now) {
 }
 
 void Removals::report(base::Time now) {
-    std::vector<RemovalWatchId> ended;
-    for (auto& [id, watch] : watches_) {
-        auto message = progress(watch, now);
-        auto text = message.SerializeAsString();
-        if (text != watch.last) {
-            watch.last = std::move(text);
-            message.set_elapsed_ms((now - watch.began).count());
-            watch.report(message);
-        }
-        if (message.done()) {
-            ended.push_back(id);
-        }
-    }
-    for (const auto id : ended) {
-        watches_.erase(id);
-    }
+    watches_.report(
+        now, [&](const base::NodeId& node, base::Time began) { return std::optional(progress(node, began, now)); });
 }
 
-v1::NodeRemoveProgress Removals::progress(const Watch& watch, base::Time now) const {
-    const auto& record = ledger_->cluster().removed(watch.node)->record;
+v1::NodeRemoveProgress Removals::progress(const base::NodeId& node, base::Time began, base::Time now) const {
+    const auto& record = ledger_->cluster().removed(node)->record;
     v1::NodeRemoveProgress message;
     message.set_node(record.name());
-    message.set_node_id(watch.node.text());
+    message.set_node_id(node.text());
     bool settled = record.to_clear().empty();
     for (const auto& knew : record.knew()) {
         settled = add_purge(knew, now, message) && settled;
     }
-    message.set_done(settled || now - watch.began >= kPatience);
+    message.set_done(settled || now - began >= kPatience);
     return message;
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <set>
-#include <string>
 
 #include "manager/changes.h"
 #include "manager/ledger.h"
+#include "manager/report_watches.h"
 #include "manager/rotations.h"
 #include "manager/session_hub.h"
 #include "proto/control.pb.h"
@@ -34,8 +33,10 @@ class Removals {
     [[nodiscard]] base::Status remove(const NodeRemoval& removal, base::Time now);
 
     // Reports on a removed node until nothing is waited for any more, or the watch is ended.
-    [[nodiscard]] RemovalWatchId watch(const base::NodeId& node, Report report, base::Time now);
-    void end_watch(RemovalWatchId watch) { watches_.erase(watch); }
+    [[nodiscard]] RemovalWatchId watch(const base::NodeId& node, Report report, base::Time now) {
+        return watches_.add(node, std::move(report), now);
+    }
+    void end_watch(RemovalWatchId watch) { watches_.end(watch); }
 
     // Goes on with what is not cleared.
     void go_on(base::Time now);
@@ -43,22 +44,14 @@ class Removals {
     void report(base::Time now);
 
   private:
-    struct Watch {
-        base::NodeId node;
-        base::Time began;
-        Report report;
-        std::string last;  // what was reported last
-    };
-
     Ledger* ledger_;
     SessionHub* hub_;
     Rotations* rotations_;
     std::set<base::NodeId> to_clear_;
-    std::map<RemovalWatchId, Watch> watches_;
-    std::uint64_t next_watch_ = 1;
+    ReportWatches<RemovalWatchId, base::NodeId, v1::NodeRemoveProgress> watches_;
 
     [[nodiscard]] base::Status clear(const base::NodeId& node, base::Time now);
-    [[nodiscard]] v1::NodeRemoveProgress progress(const Watch& watch, base::Time now) const;
+    [[nodiscard]] v1::NodeRemoveProgress progress(const base::NodeId& node, base::Time began, base::Time now) const;
     // False: somebody is waited for.
     [[nodiscard]] bool add_purge(const v1::KnownKeys& knew, base::Time now, v1::NodeRemoveProgress& progress) const;
 };

@@ -1,7 +1,6 @@
 #include "manager/rotation_watches.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "manager/key_record.h"
 
@@ -23,57 +22,29 @@ bool contains(const std::vector<base::MembershipId>& members, base::MembershipId
 
 }  // namespace
 
-RotationWatchId RotationWatches::add(const base::NetworkId& network, base::Epoch target, Report report,
-                                     base::Time now) {
-    const RotationWatchId id{next_++};
-    watches_.emplace(
-        id, Watch{.network = network, .target = target, .began = now, .report = std::move(report), .last = {}});
-    return id;
-}
-
 void RotationWatches::report(base::Time now) {
-    std::vector<RotationWatchId> ended;
-    for (auto& [id, watch] : watches_) {
-        auto message = progress_of(watch, now);
-        auto text = message.SerializeAsString();
-        if (text != watch.last) {
-            watch.last = std::move(text);
-            message.set_elapsed_ms((now - watch.began).count());
-            watch.report(message);
-        }
-        if (message.done()) {
-            ended.push_back(id);
-        }
-    }
-    for (const auto id : ended) {
-        watches_.erase(id);
-    }
+    watches_.report(
+        now, [&](const Subject& subject, base::Time began) { return std::optional(progress_of(subject, began, now)); });
 }
 
 void RotationWatches::report_aborted(const base::NetworkId& network, base::Time now) {
     const auto* state = ledger_->cluster().network(network);
     const auto active = state == nullptr ? base::Epoch{} : base::Epoch{state->keys.record.active()};
-    std::vector<RotationWatchId> ended;
-    for (const auto& [id, watch] : watches_) {
-        if (watch.network != network || watch.target <= active) {
-            continue;
+    watches_.report(now, [&](const Subject& subject, base::Time began) -> std::optional<v1::RotationProgress> {
+        if (subject.network != network || subject.target <= active) {
+            return std::nullopt;
         }
-        auto message = progress_of(watch, now);
+        auto message = progress_of(subject, began, now);
         message.set_phase("aborted");
         message.set_waiting(false);
         message.set_done(true);
-        message.set_elapsed_ms((now - watch.began).count());
-        watch.report(message);
-        ended.push_back(id);
-    }
-    for (const auto id : ended) {
-        watches_.erase(id);
-    }
+        return message;
+    });
 }
 
-v1::RotationProgress RotationWatches::progress_of(const Watch& watch, base::Time now) const {
+v1::RotationProgress RotationWatches::progress_of(const Subject& subject, base::Time began, base::Time now) const {
     v1::RotationProgress message;
-    const auto* network = ledger_->cluster().network(watch.network);
+    const auto* network = ledger_->cluster().network(subject.network);
     if (network == nullptr) {
         message.set_phase("removed");
         message.set_done(true);
@@ -83,10 +54,10 @@ v1::RotationProgress RotationWatches::progress_of(const Watch& watch, base::Time
     const auto members = hub_->members(*network, now);
     const auto settings = settings_of_(*network);
     const auto progress = keymgr::progress(keys, members, settings, now);
-    const auto outcome = keymgr::outcome(keys, watch.target, members, settings, now);
+    const auto outcome = keymgr::outcome(keys, subject.target, members, settings, now);
     message.set_network(network->record().name());
-    message.set_epoch(watch.target.value);
-    message.set_waiting(progress.epoch < watch.target);
+    message.set_epoch(subject.target.value);
+    message.set_waiting(progress.epoch < subject.target);
     message.set_phase(outcome == keymgr::Outcome::kAborted ? "aborted" : std::string(keymgr::name(progress.phase)));
     message.set_members(static_cast<std::uint32_t>(progress.members));
     message.set_installed(static_cast<std::uint32_t>(progress.installed));
@@ -94,7 +65,7 @@ v1::RotationProgress RotationWatches::progress_of(const Watch& watch, base::Time
     message.set_retired(static_cast<std::uint32_t>(progress.retired));
     add_late(message, *network, progress);
     message.set_done(outcome == keymgr::Outcome::kAborted ||
-                     (outcome == keymgr::Outcome::kDone && !is_catching_up(message, now - watch.began, settings)));
+                     (outcome == keymgr::Outcome::kDone && !is_catching_up(message, now - began, settings)));
     return message;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <string>
+#include <optional>
 
 #include "keymgr/rotation.h"
 #include "manager/ledger.h"
+#include "manager/report_watches.h"
 #include "manager/session_hub.h"
 #include "proto/control.pb.h"
 
@@ -26,8 +26,10 @@ class RotationWatches {
 
     // Follows a request until a report says done, or end().
     [[nodiscard]] RotationWatchId add(const base::NetworkId& network, base::Epoch target, Report report,
-                                      base::Time now);
-    void end(RotationWatchId watch) { watches_.erase(watch); }
+                                      base::Time now) {
+        return watches_.add({.network = network, .target = target}, std::move(report), now);
+    }
+    void end(RotationWatchId watch) { watches_.end(watch); }
 
     // Tells everybody what has changed since the last time.
     void report(base::Time now);
@@ -36,21 +38,17 @@ class RotationWatches {
     void report_aborted(const base::NetworkId& network, base::Time now);
 
   private:
-    struct Watch {
+    struct Subject {
         base::NetworkId network;
         base::Epoch target;
-        base::Time began;
-        Report report;
-        std::string last;  // what was reported last
     };
 
     const Ledger* ledger_;
     const SessionHub* hub_;
     SettingsOf settings_of_;
-    std::map<RotationWatchId, Watch> watches_;
-    std::uint64_t next_ = 1;
+    ReportWatches<RotationWatchId, Subject, v1::RotationProgress> watches_;
 
-    [[nodiscard]] v1::RotationProgress progress_of(const Watch& watch, base::Time now) const;
+    [[nodiscard]] v1::RotationProgress progress_of(const Subject& subject, base::Time began, base::Time now) const;
     void add_late(v1::RotationProgress& message, const NetworkState& network, const keymgr::Progress& progress) const;
 };
 
