@@ -37,9 +37,8 @@ void arm(Host& host, const std::string& point) {
     if (host.daemon_running()) {
         host.stop_daemon();
     }
-    host.set_environment({fmt::format("{}={}", base::kFaultVariable, point)});
     try {
-        host.start_daemon();
+        host.start_daemon_to_die_at(point);
     } catch (const std::runtime_error&) {
         EXPECT_FALSE(host.daemon_running());
     }
@@ -49,7 +48,6 @@ void arm(Host& host, const std::string& point) {
 void expect_death_and_start(Host& host, const std::string& point) {
     EXPECT_TRUE(eventually(seconds(15), [&] { return !host.daemon_running(); })) << point << " was not passed";
     EXPECT_EQ(host.kill_daemon(SIGKILL).code, 128 + SIGKILL) << point;
-    host.set_environment({});
     host.start_daemon();
 }
 

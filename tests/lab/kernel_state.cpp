@@ -23,7 +23,8 @@ std::string one_object_a_line(const std::string& section, const std::string& tex
         if (const auto at = line.find(" tentative"); at != std::string::npos) {
             line.erase(at, std::string_view(" tentative").size());
         }
-        joined += continues ? " " + line.substr(line.find_first_not_of(" \t")) : "\n" + section + ": " + line;
+        joined += continues ? fmt::format(" {}", line.substr(line.find_first_not_of(" \t")))
+                            : fmt::format("\n{}: {}", section, line);
     }
     return joined;
 }
