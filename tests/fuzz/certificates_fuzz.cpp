@@ -11,6 +11,7 @@
 #include "certs/authority.h"
 #include "certs/node_identity.h"
 #include "certs/token.h"
+#include "tests/test_directory.h"
 
 // What joiners and attackers send and what may be found on the disk: certificate requests, bundles, key files, tokens.
 // Random bytes fail at the first character, so the input spoils what is right: a few bytes of a whole document, in its
@@ -110,13 +111,8 @@ void try_token(const Originals& originals, const std::string& text) {
 
 // node.pem and roots.pem as load_identity() finds them; files cost, so not with every input.
 void try_files(const Originals& originals, const std::string& node, const std::string& roots) {
-    static const std::filesystem::path directory = [] {
-        std::string name = "/dev/shm/warren-fuzz-XXXXXX";
-        return std::filesystem::path(::mkdtemp(name.data()));
-    }();
-    static const struct Remove {
-        ~Remove() { std::filesystem::remove_all(directory); }
-    } remove;
+    static const TestDirectory place;
+    const auto& directory = place.path();
     check(base::write_file_atomic(directory / "node.pem", node, 0600).has_value(), "write node.pem");
     check(base::write_file_atomic(directory / "roots.pem", roots, 0644).has_value(), "write roots.pem");
     const auto loaded = certs::load_identity(directory);

@@ -1,37 +1,19 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <system_error>
 #include <utility>
+
+#include "tests/test_directory.h"
 
 namespace warren::sim {
 
 namespace {
 
-// In memory where there is such a place: every node keeps its install record here. One for the process, since worlds
-// come one after the other and each begins with empty records.
+// Every node keeps its install record here. One for the process, since worlds come one after the other and each begins
+// with empty records.
 const std::filesystem::path& run_directory() {
-    static const struct Directory {
-        std::filesystem::path path;
-        Directory() {
-            const bool shm = std::filesystem::is_directory("/dev/shm");
-            std::string name = (shm ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
-                               "warren-sim-XXXXXX";
-            if (::mkdtemp(name.data()) == nullptr) {
-                throw std::system_error(errno, std::generic_category(), name);
-            }
-            path = name;
-        }
-        ~Directory() {
-            std::error_code ignored;
-            std::filesystem::remove_all(path, ignored);
-        }
-        Directory(const Directory&) = delete;
-        Directory& operator=(const Directory&) = delete;
-    } directory;
-    return directory.path;
+    static const TestDirectory directory;
+    return directory.path();
 }
 
 }  // namespace

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <vector>
 
 #include "certs/authority.h"
 #include "certs/renewal.h"
+#include "tests/test_directory.h"
 
 namespace warren::agent {
 namespace {
@@ -26,12 +26,7 @@ class IdentityKeeperTest : public testing::Test {
         EXPECT_TRUE(certs::save_identity(certs_, identity_));
         keeper_.enter(identity_, "192.0.2.1:7443");
     }
-    ~IdentityKeeperTest() override { std::filesystem::remove_all(directory_); }
 
-    static std::filesystem::path temporary_directory() {
-        std::array<char, 40> name{"/dev/shm/warren-keeper-XXXXXX"};
-        return ::mkdtemp(name.data());
-    }
     [[nodiscard]] static certs::Roots roots_of(const std::string& pem) {
         return certs::Roots::parse("roots", pem).value();
     }
@@ -76,8 +71,8 @@ class IdentityKeeperTest : public testing::Test {
     certs::Identity who_{.cluster = cluster_, .node = base::random_id<base::NodeId>(), .role = certs::Role::kWorker};
     certs::Authority authority_ = certs::Authority::make(cluster_, "test", kNow).value();
     certs::NodeIdentity identity_ = first_identity();
-    std::filesystem::path directory_ = temporary_directory();
-    std::filesystem::path certs_ = directory_ / "certs";
+    TestDirectory directory_;
+    std::filesystem::path certs_ = directory_.path() / "certs";
     std::vector<v1::FromAgent> sent_;
     asio::io_context loop_;
     IdentityKeeper keeper_{{.loop = &loop_,

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <fstream>
 
 #include "base/files.h"
 #include "certs/authority.h"
+#include "tests/test_directory.h"
 
 namespace warren::agent {
 namespace {
@@ -16,12 +16,6 @@ using testing::HasSubstr;
 
 class MembershipFilesTest : public testing::Test {
   protected:
-    static std::filesystem::path temporary_directory() {
-        std::array<char, 40> name{"/dev/shm/warren-member-XXXXXX"};
-        return ::mkdtemp(name.data());
-    }
-    ~MembershipFilesTest() override { std::filesystem::remove_all(state_); }
-
     static Membership membership() {
         const auto now = base::system_now();
         const auto cluster = base::random_id<base::ClusterId>();
@@ -44,7 +38,8 @@ class MembershipFilesTest : public testing::Test {
         return made;
     }
 
-    std::filesystem::path state_ = temporary_directory();
+    TestDirectory directory_;
+    std::filesystem::path state_ = directory_.path();
     MembershipFiles files_{state_};
 };
 

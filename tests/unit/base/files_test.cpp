@@ -3,27 +3,23 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <fstream>
+
+#include "tests/test_directory.h"
 
 namespace warren::base {
 namespace {
 
 class Files : public testing::Test {
   protected:
-    Files() {
-        std::array<char, 32> name{"/tmp/warren-files-XXXXXX"};
-        directory_ = ::mkdtemp(name.data());
-    }
-    ~Files() override { std::filesystem::remove_all(directory_); }
-
     static mode_t mode(const std::filesystem::path& path) {
         struct stat info {};
         EXPECT_EQ(::stat(path.c_str(), &info), 0);
         return info.st_mode & 07777U;
     }
 
-    std::filesystem::path directory_;
+    TestDirectory place_;
+    std::filesystem::path directory_ = place_.path();
 };
 
 TEST_F(Files, AtomicWriteReplacesAndKeepsTheMode) {

@@ -2,15 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "base/ids.h"
 #include "certs/authority.h"
 #include "certs/node_identity.h"
+#include "tests/test_directory.h"
 
 namespace warren::certs {
 
@@ -65,23 +63,6 @@ struct TestCluster {
     base::ClusterId id;
     Authority authority;
     Roots roots;
-};
-
-// A directory that goes with the test.
-class TestDirectory {
-  public:
-    TestDirectory() {
-        std::array<char, 32> name{"/tmp/warren-certs-XXXXXX"};
-        path_ = ::mkdtemp(name.data());
-    }
-    TestDirectory(const TestDirectory&) = delete;
-    TestDirectory& operator=(const TestDirectory&) = delete;
-    ~TestDirectory() { std::filesystem::remove_all(path_); }
-
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
 };
 
 }  // namespace warren::certs

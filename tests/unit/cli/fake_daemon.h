@@ -16,6 +16,7 @@
 #include "proto/control.grpc.pb.h"
 #include "proto/local.grpc.pb.h"
 #include "sample.h"
+#include "tests/test_directory.h"
 
 namespace warren::cli {
 
@@ -186,16 +187,8 @@ struct Outcome {
 // A directory of the test's own, and the program run against the socket in it.
 class ProgramTest : public testing::Test {
   public:
-    ProgramTest() {
-        std::string name = testing::TempDir() + "warren-cli-XXXXXX";
-        directory_ = ::mkdtemp(name.data());
-    }
-    ~ProgramTest() override { std::filesystem::remove_all(directory_); }
-    ProgramTest(const ProgramTest&) = delete;
-    ProgramTest& operator=(const ProgramTest&) = delete;
-
-    [[nodiscard]] std::string socket() const { return directory_ / "warren.sock"; }
-    [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+    [[nodiscard]] std::string socket() const { return directory() / "warren.sock"; }
+    [[nodiscard]] const std::filesystem::path& directory() const { return directory_.path(); }
 
     // As on a pipe.
     [[nodiscard]] Outcome warren(const std::vector<std::string>& arguments) const {
@@ -213,7 +206,7 @@ class ProgramTest : public testing::Test {
     }
 
   private:
-    std::filesystem::path directory_;
+    TestDirectory directory_;
 };
 
 // The program against a daemon that answers what the test says.

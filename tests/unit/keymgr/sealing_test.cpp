@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <type_traits>
 
 #include "base/files.h"
+#include "tests/test_directory.h"
 
 namespace warren::keymgr {
 namespace {
@@ -92,16 +92,8 @@ TEST(Sealing, ASecretOfAnotherLengthIsRefused) {
 
 class KekFile : public testing::Test {
   protected:
-    void SetUp() override {
-        std::string name = (std::filesystem::temp_directory_path() / "warren-kek-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir_ = name;
-        path_ = dir_ / "kek";
-    }
-    void TearDown() override { std::filesystem::remove_all(dir_); }
-
-    std::filesystem::path dir_;
-    std::filesystem::path path_;
+    TestDirectory directory_;
+    std::filesystem::path path_ = directory_.path() / "kek";
 };
 
 TEST_F(KekFile, IsMadeOnceReadableByItsOwnerOnlyAndReadBack) {

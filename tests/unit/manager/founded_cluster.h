@@ -1,13 +1,12 @@
 #pragma once
 
-#include <array>
-#include <filesystem>
 #include <memory>
 
 #include "certs/key.h"
 #include "manager/found.h"
 #include "manager/vault.h"
 #include "store/sqlite_store.h"
+#include "tests/test_directory.h"
 
 namespace warren::manager {
 
@@ -23,9 +22,8 @@ inline keymgr::KeyEncryptionKey test_kek() {
 // The store of a cluster "test" that its manager m1, at 192.0.2.1, has just founded. It goes with the test.
 struct FoundedCluster {
     explicit FoundedCluster(base::Time now) {
-        std::array<char, 36> name{"/dev/shm/warren-manager-XXXXXX"};
-        directory = ::mkdtemp(name.data());
-        store = store::SqliteStore::open(directory / "state" / "store.db", {.mode = store::OpenMode::kCreate}).value();
+        store = store::SqliteStore::open(directory.path() / "state" / "store.db", {.mode = store::OpenMode::kCreate})
+                    .value();
         founded = found_cluster(*store, Vault(test_kek()),
                                 {.cluster_name = "test",
                                  .settings = {},
@@ -37,14 +35,8 @@ struct FoundedCluster {
                                 now)
                       .value();
     }
-    ~FoundedCluster() {
-        store.reset();
-        std::filesystem::remove_all(directory);
-    }
-    FoundedCluster(const FoundedCluster&) = delete;
-    FoundedCluster& operator=(const FoundedCluster&) = delete;
 
-    std::filesystem::path directory;
+    TestDirectory directory;
     std::unique_ptr<store::Store> store;
     certs::PrivateKey key = certs::PrivateKey::generate().value();  // of m1
     Founded founded;

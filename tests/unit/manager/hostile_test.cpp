@@ -6,21 +6,18 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <atomic>
-#include <filesystem>
 #include <map>
 #include <thread>
 
 #include "base/unique_fd.h"
 #include "certs/grpc_credentials.h"
-#include "manager/found.h"
 #include "manager/server.h"
 #include "manager/tokens.h"
 #include "proto/bootstrap.grpc.pb.h"
 #include "proto/control.grpc.pb.h"
 #include "proto/session.grpc.pb.h"
-#include "store/sqlite_store.h"
+#include "tests/unit/manager/founded_cluster.h"
 
 // A manager as the network meets it: a real port with TLS, a real store, and everybody who should not get in.
 namespace warren::manager {
@@ -47,11 +44,6 @@ std::uint16_t free_port() {
     socklen_t length = sizeof address;
     EXPECT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
     return ntohs(address.sin_port);
-}
-
-Vault vault() {
-    // A test vector: any 32 bytes.
-    return Vault(keymgr::KeyEncryptionKey::from(base::Secret<32>()).value());
 }
 
 // A node's session, as far as the other end of it matters.
@@ -111,42 +103,27 @@ class Hostile : public testing::Test {
   protected:
     Hostile() {
         certs::adopt_grpc_log();
-        std::array<char, 32> name{"/dev/shm/warren-hostile-XXXXXX"};
-        directory_ = ::mkdtemp(name.data());
-        auto store = store::SqliteStore::open(directory_ / "state" / "store.db", {.mode = store::OpenMode::kCreate});
-        auto key = certs::PrivateKey::generate().value();
-        const auto founded = found_cluster(**store, vault(),
-                                           {.cluster_name = "test",
-                                            .settings = {},
-                                            .node_name = "m1",
-                                            .data_address = base::parse_ip("ip", "192.0.2.1").value(),
-                                            .advertise_address = base::parse_ip("ip", "192.0.2.1").value(),
-                                            .port = 7443,
-                                            .request_pem = certs::make_request(key).value()},
-                                           base::system_now())
-                                 .value();
+        const Vault vault(test_kek());
         v1::ClusterRecord record;
-        EXPECT_TRUE(record.ParseFromString((*store)->get("cluster").value()->value));
-        cluster_ = founded.cluster;
-        token_ = open_tokens(vault(), record)->front().secret.clone();
+        EXPECT_TRUE(record.ParseFromString(founded_.store->get("cluster").value()->value));
+        cluster_ = founded_.founded.cluster;
+        token_ = open_tokens(vault, record)->front().secret.clone();
         authority_.emplace(certs::Authority::load(record.ca_certificate_pem(),
-                                                  vault().open_authority(cluster_, record.sealed_ca_key()).value())
+                                                  vault.open_authority(cluster_, record.sealed_ca_key()).value())
                                .value());
         roots_.emplace(certs::Roots::parse("roots", record.roots_pem()).value());
-        manager_.emplace(certs::NodeIdentity::assemble(std::move(key), founded.certificate_pem, *roots_).value());
+        manager_.emplace(
+            certs::NodeIdentity::assemble(std::move(founded_.key), founded_.founded.certificate_pem, *roots_).value());
         port_ = free_port();
-        const auto files = directory_ / "certs";
+        const auto files = founded_.directory.path() / "certs";
         EXPECT_TRUE(certs::save_identity(files, *manager_));
         const auto started = server_.start(
-            *std::move(store), vault(), *manager_,
+            std::move(founded_.store), Vault(test_kek()), *manager_,
             {.listen = {.ip = base::parse_ip("ip", "127.0.0.1").value(), .port = port_}, .certificates = files});
         EXPECT_TRUE(started) << started.error().message();
         worker_.emplace(join("w1", "192.0.2.2"));
     }
-    ~Hostile() override {
-        server_.stop();
-        std::filesystem::remove_all(directory_);
-    }
+    ~Hostile() override { server_.stop(); }
 
     [[nodiscard]] std::shared_ptr<grpc::Channel> channel(const std::shared_ptr<grpc::ChannelCredentials>& how) const {
         grpc::ChannelArguments own_connection;
@@ -230,7 +207,7 @@ class Hostile : public testing::Test {
         before_ = now;
     }
 
-    std::filesystem::path directory_;
+    FoundedCluster founded_{base::system_now()};
     base::ClusterId cluster_;
     certs::TokenSecret token_;
     std::optional<certs::Authority> authority_;

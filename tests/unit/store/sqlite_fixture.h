@@ -1,35 +1,14 @@
 #pragma once
 
-#include <array>
 #include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
 #include "store/sqlite_store.h"
+#include "tests/test_directory.h"
 #include "tests/unit/store/conformance.h"
 
 namespace warren::store {
-
-// A directory for one test, made 0700 and removed with everything in it.
-class TestDirectory {
-  public:
-    TestDirectory() {
-        std::array<char, 32> name{"/tmp/warren-store-XXXXXX"};
-        path_ = ::mkdtemp(name.data());
-    }
-    TestDirectory(const TestDirectory&) = delete;
-    TestDirectory& operator=(const TestDirectory&) = delete;
-    ~TestDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 // A clock that stands still until it is set.
 class TestClock {
