@@ -88,6 +88,16 @@ void save_host(const fs::path& directory, const Host& host) {
     }
 }
 
+// Tests read what they find there, so nothing of an earlier run may be left. The kernel's log is today's: lab-run has
+// it open.
+void empty_but_for_kernel_log(const fs::path& directory) {
+    for (const auto& entry : fs::directory_iterator(directory)) {
+        if (entry.path().filename() != "kernel.log") {
+            fs::remove_all(entry.path());
+        }
+    }
+}
+
 }  // namespace
 
 Container::Container(std::string name) : name_(std::move(name)) {
@@ -136,7 +146,6 @@ Host::Host(unsigned number, fs::path artefacts)
     must({"ip", "link", "set", "lo", "up"});
     fs::create_directories(run_dir());
     fs::create_directories(state_dir());
-    fs::remove(log());  // an earlier run's, when that failed: tests read it
 }
 
 Host::~Host() {
@@ -321,6 +330,7 @@ fs::path artefact_directory() {
 
 Lab::Lab(unsigned hosts) : artefacts_(artefact_directory()) {
     fs::create_directories(artefacts_);
+    empty_but_for_kernel_log(artefacts_);
     must({"ip", "link", "add", kUnderlay, "type", "bridge"});
     must({"ip", "link", "set", kUnderlay, "up"});
     for (unsigned i = 0; i < hosts; ++i) {
