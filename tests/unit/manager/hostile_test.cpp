@@ -123,7 +123,6 @@ class Hostile : public testing::Test {
         EXPECT_TRUE(started) << started.error().message();
         worker_.emplace(join("w1", "192.0.2.2"));
     }
-    ~Hostile() override { server_.stop(); }
 
     [[nodiscard]] std::shared_ptr<grpc::Channel> channel(const std::shared_ptr<grpc::ChannelCredentials>& how) const {
         grpc::ChannelArguments own_connection;
@@ -143,7 +142,7 @@ class Hostile : public testing::Test {
         return {.cluster = cluster_, .node = base::random_id<base::NodeId>(), .role = role};
     }
 
-    grpc::Status issue(const std::shared_ptr<grpc::Channel>& channel, v1::IssueCertificateRequest request,
+    grpc::Status issue(const std::shared_ptr<grpc::Channel>& channel, const v1::IssueCertificateRequest& request,
                        v1::IssueCertificateReply& reply) const {
         grpc::ClientContext context;
         context.set_deadline(std::chrono::system_clock::now() + 30s);
