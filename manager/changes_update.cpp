@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <optional>
 
 #include "manager/changes.h"
 #include "manager/key_history.h"
@@ -50,32 +49,29 @@ base::Result<store::Transaction> update_network(const Cluster& cluster, const ba
     if (*changed == before) {
         return store::Transaction{};
     }
-    auto keys = read_keys(network->keys.record);
+    keymgr::Asked asked{.state = read_keys(network->keys.record), .target = {}};
     auto history = network->history;
-    std::optional<base::Epoch> rotation;
     if (changed->cipher != before.cipher) {
         if (auto able = check_members(cluster, *network, changed->cipher); !able) {
             return base::fail_in(fmt::format("network '{}'", network->record().name()), std::move(able));
         }
         const auto settings = key_settings(cluster.settings(), *changed);
-        auto asked = keymgr::request(std::move(keys), keymgr::Reason::kParameters, settings, now);
-        keys = std::move(asked.state);
-        rotation = asked.target;
+        asked = keymgr::request(std::move(asked.state), keymgr::Reason::kParameters, settings, now);
         note_request(history, asked.target, keymgr::Reason::kParameters, by, now);
     }
     if (changed->key_rotation != before.key_rotation) {
-        keys.due.reset();  // drawn anew by the next step
+        asked.state.due.reset();  // drawn anew by the next step
     }
     auto record = network->record();
     set_encryption(record, *changed);
     // With a new revision: the members have to hear of the limits.
-    WARREN_TRY_ASSIGN(auto change, save_keys(*network, write_keys(keys, network->keys.record)));
+    WARREN_TRY_ASSIGN(auto change, save_keys(*network, write_keys(asked.state, network->keys.record)));
     change.compares.emplace_back(store::ModifiedAt{key::network(id), network->network.revision});
     change.compares.emplace_back(store::ModifiedAt{key::keys(id), network->keys.revision});
     change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
     change.puts.push_back({.key = key::history(id), .value = history.SerializeAsString()});
-    if (rotation) {
-        tell_request(cluster, change, id, {.reason = keymgr::Reason::kParameters, .by = by}, *rotation, now);
+    if (asked.target != base::Epoch{}) {
+        tell_request(cluster, change, id, {.reason = keymgr::Reason::kParameters, .by = by}, asked.target, now);
     }
     return change;
 }

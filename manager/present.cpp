@@ -168,7 +168,7 @@ v1::KeyNetwork present_keys(const KeySources& sources, const NetworkState& netwo
         row.set_installed_epoch(keymgr::installed_epoch(keys, member).value);
         row.set_reachable(member.connected);
         row.set_sending_epoch(sending.value);
-        row.set_since_unix_ms(unix_ms(sources.hub.last_seen(member.node)));
+        row.set_since_unix_ms(unix_ms(sources.hub.since(member.node)));
         const auto sent = sources.traffic.of(id_of<base::NetworkId>(record.id()), sending, member.id);
         row.set_packets_sent(sent.packets);
         row.set_bytes_sent(sent.bytes);

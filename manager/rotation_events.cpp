@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace warren::manager {
@@ -13,11 +14,12 @@ namespace {
 constexpr std::size_t kNamesShown = 8;
 
 std::string node_names(const Cluster& cluster, const std::vector<base::NodeId>& nodes) {
-    std::string names;
+    std::vector<std::string> names;
     for (std::size_t i = 0; i < nodes.size() && i < kNamesShown; ++i) {
-        names += (names.empty() ? "" : ", ") + cluster.node_name(nodes[i]);
+        names.push_back(cluster.node_name(nodes[i]));
     }
-    return nodes.size() > kNamesShown ? fmt::format("{} and {} more", names, nodes.size() - kNamesShown) : names;
+    const auto more = nodes.size() > kNamesShown ? fmt::format(" and {} more", nodes.size() - kNamesShown) : "";
+    return fmt::format("{}{}", fmt::join(names, ", "), more);
 }
 
 std::vector<base::NodeId> nodes_of(const NetworkState& network, const std::vector<base::MembershipId>& members) {
@@ -31,13 +33,14 @@ std::vector<base::NodeId> nodes_of(const NetworkState& network, const std::vecto
 }
 
 std::string reasons_of(const keymgr::KeyState& state, base::Epoch number) {
-    std::string text;
+    std::vector<std::string_view> names;
     for (const auto& epoch : state.epochs) {
-        for (const auto reason : epoch.number == number ? epoch.reasons : std::vector<keymgr::Reason>{}) {
-            text += (text.empty() ? "" : ", ") + std::string(keymgr::name(reason));
+        if (epoch.number == number) {
+            std::transform(epoch.reasons.begin(), epoch.reasons.end(), std::back_inserter(names),
+                           [](keymgr::Reason reason) { return keymgr::name(reason); });
         }
     }
-    return text;
+    return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::string request_text(const Cluster& cluster, const RotationRequest& request, base::Epoch target) {

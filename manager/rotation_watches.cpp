@@ -81,7 +81,7 @@ void RotationWatches::add_late(v1::RotationProgress& message, const NetworkState
         auto& late = *message.add_late();
         late.set_node(ledger_->cluster().node_name(node));
         late.set_reachable(hub_->reachable(node));
-        late.set_since_unix_ms(unix_ms(hub_->last_seen(node)));
+        late.set_since_unix_ms(unix_ms(hub_->since(node)));
         late.set_waited_for(!straggles);
         if (straggles) {
             message.add_stragglers(late.node());

@@ -235,9 +235,14 @@ bool SessionHub::reachable(const base::NodeId& node) const {
     return found != sessions_.end() && found->second.started;
 }
 
+base::Time SessionHub::since(const base::NodeId& node) const {
+    const auto session = sessions_.find(node);
+    return session == sessions_.end() ? last_seen(node) : session->second.opened;
+}
+
 base::Time SessionHub::last_seen(const base::NodeId& node) const {
     if (const auto session = sessions_.find(node); session != sessions_.end()) {
-        return session->second.opened;
+        return session->second.heard;
     }
     const auto found = last_seen_.find(node);
     return found == last_seen_.end() ? base::Time{} : found->second;

@@ -66,7 +66,8 @@ class SessionHub {
     void tell_acks();
 
     [[nodiscard]] bool reachable(const base::NodeId& node) const;
-    [[nodiscard]] base::Time last_seen(const base::NodeId& node) const;  // or since when reachable
+    [[nodiscard]] base::Time since(const base::NodeId& node) const;      // when it became reachable, or was last
+    [[nodiscard]] base::Time last_seen(const base::NodeId& node) const;  // when it was last heard of
     [[nodiscard]] bool anybody() const { return !sessions_.empty(); }
     [[nodiscard]] base::Revision acked(const base::NetworkId& network, const v1::MemberRecord& member) const;
     // The members as the rotation sees them, by `since`.

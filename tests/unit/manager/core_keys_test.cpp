@@ -179,6 +179,14 @@ TEST_F(CoreKeys, TheScheduleIsTheNetworksOwnAndSurvivesTheManager) {
     EXPECT_GT(keys().next_rotation_unix_ms(), due + std::chrono::milliseconds(1h).count());
 }
 
+TEST_F(CoreKeys, AnUpdateAnswersWithTheNetworkAsInspectShowsIt) {
+    (void)two_members();
+    const auto updated = update({"key-rotation=10h"});
+    ASSERT_TRUE(updated) << updated.error().message();
+    EXPECT_EQ(updated->member_nodes_size(), 2);
+    EXPECT_EQ(updated->endpoints_size(), 2);
+}
+
 TEST_F(CoreKeys, AnotherIntervalDrawsAnotherDeadline) {
     (void)own_session();
     ASSERT_TRUE(create("net1", {"encrypted", "key-rotation=1h"}));

@@ -11,6 +11,19 @@ using base::Code;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+TEST_F(CoreTest, LastSeenIsTheLastWordAndSinceIsWhenTheSessionBegan) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    now_ += 5s;
+    v1::FromAgent beat;
+    beat.mutable_heartbeat();
+    core_->session_message(m1.session, beat);
+    EXPECT_EQ(core_->node_list({})->nodes(0).last_seen_unix_ms(), unix_ms(now_));
+    const auto status = core_->key_status({});
+    EXPECT_EQ(status->networks(0).members(0).since_unix_ms(), unix_ms(kStart));
+}
+
 TEST_F(CoreTest, JoinWithAnotherSecretIsRefusedAndLeavesNothing) {
     const auto refused = issue("w1", "192.0.2.2", certs::random_token_secret());
     ASSERT_FALSE(refused);
