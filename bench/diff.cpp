@@ -6,11 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 
 #include "bench/measure.h"
+#include "tests/test_directory.h"
 #include "xfrm/engine.h"
 #include "xfrm/fake_kernel.h"
 
@@ -19,25 +19,8 @@ namespace {
 
 using xfrm::Network;
 
-class ScratchDirectory {
-  public:
-    ScratchDirectory() : path_("/dev/shm/warren-bench-" + base::random_id<base::BootId>().text()) {
-        std::filesystem::create_directory(path_);
-    }
-    ScratchDirectory(const ScratchDirectory&) = delete;
-    ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
-
 struct Host {
-    ScratchDirectory directory;
+    TestDirectory directory;
     xfrm::FakeKernel kernel;
     std::unique_ptr<xfrm::Engine> engine = must(xfrm::Engine::open({.run_dir = directory.path()}, kernel));
 

@@ -125,7 +125,7 @@ std::string roots_for_return(const v1::ClusterRecord& cluster, base::Time now) {
     std::string pem = cluster.roots_pem();
     for (const auto& former : cluster.former_roots()) {
         if (time_of(former.dropped()) + away_limit(cluster) >= now) {
-            pem = former.pem() + pem;
+            pem.insert(0, former.pem());
         }
     }
     return pem;

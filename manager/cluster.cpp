@@ -43,11 +43,25 @@ IdType id_in_key(std::string_view text) {
 
 }  // namespace
 
-const v1::MemberRecord* find_member(const v1::MembershipRecord& members, const base::NodeId& node) {
-    const auto& list = members.members();
-    const auto found =
-        std::find_if(list.begin(), list.end(), [&](const auto& m) { return id_of<base::NodeId>(m.node_id()) == node; });
-    return found == list.end() ? nullptr : &*found;
+MemberIndex MemberIndex::of(const v1::MembershipRecord& members) {
+    MemberIndex index;
+    for (int place = 0; place < members.members_size(); ++place) {
+        const auto& member = members.members(place);
+        index.by_node.emplace(id_of<base::NodeId>(member.node_id()), place);
+        index.by_membership.emplace(member.membership_id(), place);
+        index.newest = std::max(index.newest, base::Revision{member.since()});
+    }
+    return index;
+}
+
+const v1::MemberRecord* NetworkState::member(const base::NodeId& node) const {
+    const auto found = index.by_node.find(node);
+    return found == index.by_node.end() ? nullptr : &members.record.members(found->second);
+}
+
+const v1::MemberRecord* NetworkState::member(base::MembershipId id) const {
+    const auto found = index.by_membership.find(id);
+    return found == index.by_membership.end() ? nullptr : &members.record.members(found->second);
 }
 
 std::size_t NetworkState::endpoints_on(const base::NodeId& node) const {
@@ -97,9 +111,11 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
         return decode(key, value, network.record);
     }
     if (take_prefix(rest, key::kMembers)) {
-        auto& members = networks_[id_in_key<base::NetworkId>(rest)].members;
-        members.revision = revision;
-        return decode(key, value, members.record);
+        auto& network = networks_[id_in_key<base::NetworkId>(rest)];
+        network.members.revision = revision;
+        WARREN_TRY(decode(key, value, network.members.record));
+        network.index = MemberIndex::of(network.members.record);
+        return {};
     }
     if (take_prefix(rest, key::kKeys)) {
         auto& keys = networks_[id_in_key<base::NetworkId>(rest)].keys;

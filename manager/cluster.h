@@ -23,9 +23,6 @@ struct Stored {
     store::StoreRevision revision;
 };
 
-// Null: not a member.
-[[nodiscard]] const v1::MemberRecord* find_member(const v1::MembershipRecord& members, const base::NodeId& node);
-
 // Takes a node off a list of members or former members.
 template <typename Records>
 void erase_of_node(Records& records, const base::NodeId& node) {
@@ -34,18 +31,28 @@ void erase_of_node(Records& records, const base::NodeId& node) {
                   records.end());
 }
 
+// Finds the members of a record, which may be many, without going through them.
+struct MemberIndex {
+    std::map<base::NodeId, int> by_node;  // place in the record
+    std::map<base::MembershipId, int> by_membership;
+    base::Revision newest;  // `since` of the one that joined last
+
+    [[nodiscard]] static MemberIndex of(const v1::MembershipRecord& members);
+};
+
 struct NetworkState {
     Stored<v1::NetworkRecord> network;
     Stored<v1::MembershipRecord> members;
+    MemberIndex index;                // of `members`
     Stored<v1::KeyStateRecord> keys;  // revision 0 on plain networks
     v1::KeyHistoryRecord history;     // changes in the keys' transactions
     std::map<base::EndpointId, v1::StoredEndpoint> endpoints;
 
     [[nodiscard]] const v1::NetworkRecord& record() const { return network.record; }
     [[nodiscard]] base::Revision revision() const { return base::Revision{members.record.revision()}; }
-    [[nodiscard]] const v1::MemberRecord* member(const base::NodeId& node) const {
-        return find_member(members.record, node);
-    }
+    // Null: not a member.
+    [[nodiscard]] const v1::MemberRecord* member(const base::NodeId& node) const;
+    [[nodiscard]] const v1::MemberRecord* member(base::MembershipId id) const;
     [[nodiscard]] std::size_t endpoints_on(const base::NodeId& node) const;
 };
 

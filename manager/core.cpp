@@ -65,7 +65,7 @@ base::Time Core::run() {
     if (auto ticked = store_->tick(); !ticked) {
         kLog.error("the store: {}", ticked.error().message());
     }
-    hub_.close_silent(now - options_.heartbeat * kMissedHeartbeats, now);
+    hub_.close_silent(options_.heartbeat * kMissedHeartbeats, now);
     authority_.run(now);
     removals_.go_on(now);
     const auto next = rotations_.run(now);
@@ -197,17 +197,15 @@ void Core::note_refusal(Refusal kind, const std::string& by, const base::Error& 
 
 // One under an older membership of its own is late and says nothing; one under another node's is a lie.
 void Core::acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now) {
-    if (const auto* network = cluster().network(id_of<base::NetworkId>(applied.network_id()))) {
-        for (const auto& member : network->members.record.members()) {
-            const auto owner = id_of<base::NodeId>(member.node_id());
-            if (member.membership_id() == applied.membership_id() && owner != node) {
-                note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)),
-                             base::Error(base::Code::kDenied,
-                                         fmt::format("an acknowledgement for network {} in the name of node {}",
-                                                     network->record().name(), cluster().node_name(owner))));
-                return;
-            }
-        }
+    const auto* network = cluster().network(id_of<base::NetworkId>(applied.network_id()));
+    const auto* member = network == nullptr ? nullptr : network->member(base::MembershipId{applied.membership_id()});
+    if (member != nullptr && id_of<base::NodeId>(member->node_id()) != node) {
+        const auto owner = cluster().node_name(id_of<base::NodeId>(member->node_id()));
+        note_refusal(
+            Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)),
+            base::Error(base::Code::kDenied, fmt::format("an acknowledgement for network {} in the name of node {}",
+                                                         network->record().name(), owner)));
+        return;
     }
     hub_.acknowledge(node, applied, now);
 }

@@ -106,17 +106,16 @@ v1::NetworkDelta empty_delta(const NetworkState& network) {
 }
 
 void describe_members(const NetworkBefore& before, const NetworkState& after, NetworkChange& change) {
+    const auto known = MemberIndex::of(before.members);
     for (const auto& member : after.members.record.members()) {
-        const auto node = id_of<base::NodeId>(member.node_id());
-        const auto* old = find_member(before.members, node);
-        if (old == nullptr || old->membership_id() != member.membership_id()) {
+        if (!known.by_membership.contains(base::MembershipId{member.membership_id()})) {
             add_member(change.delta, member);
-            change.joined.push_back(node);
+            change.joined.push_back(id_of<base::NodeId>(member.node_id()));
         }
     }
     for (const auto& member : before.members.members()) {
         const auto node = id_of<base::NodeId>(member.node_id());
-        if (find_member(after.members.record, node) == nullptr) {
+        if (after.member(node) == nullptr) {
             change.delta.add_members_gone(member.node_id());
             change.left.push_back(node);
         }

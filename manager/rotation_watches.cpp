@@ -1,6 +1,7 @@
 #include "manager/rotation_watches.h"
 
 #include <algorithm>
+#include <set>
 
 #include "manager/key_record.h"
 
@@ -16,8 +17,8 @@ bool is_catching_up(const v1::RotationProgress& progress, base::Duration reporte
                        [](const v1::LateMember& late) { return late.reachable() && !late.waited_for(); });
 }
 
-bool contains(const std::vector<base::MembershipId>& members, base::MembershipId member) {
-    return std::find(members.begin(), members.end(), member) != members.end();
+std::set<base::MembershipId> set_of(const std::vector<base::MembershipId>& members) {
+    return {members.begin(), members.end()};
 }
 
 }  // namespace
@@ -71,10 +72,12 @@ v1::RotationProgress RotationWatches::progress_of(const Subject& subject, base::
 
 void RotationWatches::add_late(v1::RotationProgress& message, const NetworkState& network,
                                const keymgr::Progress& progress) const {
+    const auto stragglers = set_of(progress.stragglers);
+    const auto waiting_for = set_of(progress.waiting_for);
     for (const auto& record : network.members.record.members()) {
         const base::MembershipId member{record.membership_id()};
-        const bool straggles = contains(progress.stragglers, member);
-        if (!straggles && !contains(progress.waiting_for, member)) {
+        const bool straggles = stragglers.contains(member);
+        if (!straggles && !waiting_for.contains(member)) {
             continue;
         }
         const auto node = id_of<base::NodeId>(record.node_id());

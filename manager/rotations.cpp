@@ -16,6 +16,10 @@ namespace {
 constexpr base::Log kLog{"manager"};
 // A decision that can't be written (disk full) is tried again this much later.
 constexpr base::Duration kRetry = std::chrono::seconds(1);
+// Who follows a rotation hears of each step, and of what time alone changes so often.
+constexpr base::Duration kReportInterval = std::chrono::seconds(1);
+// So many members make the decisions on what their sessions bring a millisecond apart.
+constexpr int kMembersPerMillisecond = 50;
 
 void pass_fault_points(const keymgr::Decision& decision) {
     for (const auto& event : decision.events) {
@@ -105,11 +109,30 @@ RotationWatchId Rotations::watch(const base::NetworkId& network, base::Epoch tar
     return watches_.add(network, target, std::move(report), now);
 }
 
-std::optional<base::Time> Rotations::run(base::Time now) {
-    for (const auto& network : hub_->take_dirty()) {
-        mark(network);
+void Rotations::forget(const base::NetworkId& network) {
+    traffic_.forget(network);
+    stepped_.erase(network);
+}
+
+void Rotations::mark_dirty(base::Time now) {
+    for (const auto& id : hub_->take_dirty()) {
+        const auto* network = ledger_->cluster().network(id);
+        const auto stepped = stepped_.find(id);
+        if (network == nullptr || stepped == stepped_.end() || now < stepped->second) {  // the clock may go back
+            mark(id);
+            continue;
+        }
+        const auto at =
+            stepped->second + base::Duration(network->members.record.members_size() / kMembersPerMillisecond);
+        const auto due = due_.try_emplace(id, at).first;
+        due->second = std::min(due->second, at);
     }
+}
+
+std::optional<base::Time> Rotations::run(base::Time now) {
+    mark_dirty(now);
     // A step's own transaction marks its network again: go on until all is quiet.
+    bool stepped = false;
     for (bool worked = true; worked;) {
         worked = false;
         std::vector<base::NetworkId> ready;
@@ -123,11 +146,13 @@ std::optional<base::Time> Rotations::run(base::Time now) {
             step(network, now);
             worked = true;
         }
-        for (const auto& network : hub_->take_dirty()) {
-            mark(network);
-        }
+        mark_dirty(now);
+        stepped = stepped || worked;
     }
-    watches_.report(now);
+    if (stepped || now < reported_ || now - reported_ >= kReportInterval) {
+        reported_ = now;
+        watches_.report(now);
+    }
     const auto next =
         std::min_element(due_.begin(), due_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return next == due_.end() ? std::nullopt : std::optional(next->second);
@@ -138,6 +163,7 @@ void Rotations::step(const base::NetworkId& id, base::Time now) {
     if (network == nullptr || !network->record().encrypted()) {
         return;
     }
+    stepped_[id] = now;
     const auto dice = base::random_u64();
     keymgr::Decision decision;
     const auto written = ledger_->commit([&](const Cluster& cluster) -> base::Result<store::Transaction> {

@@ -51,7 +51,7 @@ class Rotations {
     void take_counters(const base::NodeId& node, const v1::KeyCounters& counters) {
         traffic_.take(ledger_->cluster(), node, counters);
     }
-    void forget(const base::NetworkId& network) { traffic_.forget(network); }
+    void forget(const base::NetworkId& network);
     [[nodiscard]] const KeyTraffic& traffic() const { return traffic_; }
     // With what is known of the traffic by now.
     [[nodiscard]] v1::KeyHistoryReply history(const base::NetworkId& id, const NetworkState& network) const;
@@ -64,6 +64,8 @@ class Rotations {
     // Something of this network changed.
     void mark(const base::NetworkId& network) { due_[network] = base::Time{}; }
     // Decides for every network that was marked or is due. The time of the next one.
+    // A decision costs time in proportion to the members, and each of them acknowledges each step: what the sessions
+    // bring is gathered for as long as a network is large, so that a rotation costs as much per member in any network.
     [[nodiscard]] std::optional<base::Time> run(base::Time now);
 
     [[nodiscard]] keymgr::Settings settings(const NetworkState& network) const;
@@ -73,9 +75,12 @@ class Rotations {
     SessionHub* hub_;
     const Vault* vault_;
     std::map<base::NetworkId, base::Time> due_;
+    std::map<base::NetworkId, base::Time> stepped_;  // when keymgr was last asked
+    base::Time reported_;
     RotationWatches watches_;
     KeyTraffic traffic_;
 
+    void mark_dirty(base::Time now);
     void step(const base::NetworkId& network, base::Time now);
     [[nodiscard]] base::Result<store::Transaction> write(const NetworkState& network, const keymgr::Decision& decision,
                                                          base::Time now, const std::string& by = {}) const;

@@ -7,6 +7,12 @@
 
 namespace warren::manager {
 
+namespace {
+
+constexpr int kLooksPerSilence = 15;
+
+}  // namespace
+
 SessionId SessionHub::open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now) {
     if (const auto older = sessions_.find(node); older != sessions_.end()) {
         older->second.sink->close(
@@ -60,7 +66,14 @@ void SessionHub::refuse(SessionId session, const base::Error& why, base::Time no
     }
 }
 
-void SessionHub::close_silent(base::Time oldest, base::Time now) {
+void SessionHub::close_silent(base::Duration silence, base::Time now) {
+    const auto since = now < looked_at_ ? silence : now - looked_at_;  // the clock may go back
+    if (since < silence / kLooksPerSilence && cluster_->removed().size() == nodes_gone_) {
+        return;
+    }
+    looked_at_ = now;
+    nodes_gone_ = cluster_->removed().size();
+    const auto oldest = now - silence;
     std::vector<base::NodeId> silent;
     for (auto& [node, session] : sessions_) {
         if (session.heard < oldest) {
@@ -142,6 +155,9 @@ void SessionHub::acknowledge(const base::NodeId& node, const v1::Applied& applie
         return;
     }
     base::fault_point(base::FaultPoint::kRotationAcknowledged);
+    if (network->index.newest <= before) {
+        return;  // nobody has joined since: most of all acknowledgements, of which a rotation brings one per member
+    }
     const auto by_since = members(*network, now);
     for (const auto& listener : keymgr::ack_listeners(by_since, member(id, *record, now), before)) {
         if (listener.node != node) {

@@ -47,8 +47,9 @@ class SessionHub {
     bool start(SessionId session, std::uint32_t heartbeat_ms, base::Time now);
     void close(SessionId session, base::Time now);
     void refuse(SessionId session, const base::Error& why, base::Time now);
-    // Ends the session of a node that has said nothing since `oldest`, and of one whose node is gone.
-    void close_silent(base::Time oldest, base::Time now);
+    // Ends the session of a node that has said nothing for so long, looking at all of them now and then, and at once
+    // that of a node which is gone.
+    void close_silent(base::Duration silence, base::Time now);
 
     // The node of a session that is still the current one of its node.
     [[nodiscard]] std::optional<base::NodeId> node_of(SessionId session) const;
@@ -99,6 +100,8 @@ class SessionHub {
     std::map<base::NetworkId, std::map<base::NodeId, Ack>> acks_;
     std::map<base::NodeId, std::map<base::NetworkId, keymgr::AckUpdate>> untold_acks_;
     std::set<base::NetworkId> dirty_;
+    base::Time looked_at_;        // all sessions, for silence
+    std::size_t nodes_gone_ = 0;  // from the cluster, when they were last looked at
 
     void end(const base::NodeId& node, base::Time now);
     void mark_networks_of(const base::NodeId& node);

@@ -19,7 +19,7 @@ bool status_says(const Host& host, const std::string& words) {
 // Whoever is cut off from the manager holds up no rotation, and goes on with the keys that it has until the straggler
 // limit. Then it has none in common with the others, and is told of as such.
 TEST(Straggler, TalksThroughARotationThatItMissesAndIsCutOffAtTheLimit) {
-    const auto lab = cluster_of(3, {"--straggler-limit", "30s"});
+    const auto lab = cluster_of(3, {"--straggler-limit", "15s"});
     auto& manager = lab->host(1);
     auto& straggler = lab->host(3);
     manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});

@@ -179,6 +179,34 @@ TEST_F(CoreKeys, TheScheduleIsTheNetworksOwnAndSurvivesTheManager) {
     EXPECT_GT(keys().next_rotation_unix_ms(), due + std::chrono::milliseconds(1h).count());
 }
 
+// What a decision costs grows with the members, and so does the number of acknowledgements.
+TEST_F(CoreKeys, ALargeNetworkGathersAcknowledgementsAndForgetsNone) {
+    constexpr int kWorkers = 60;
+    std::vector<Joined> members{own_session()};
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    for (int i = 0; i < kWorkers; ++i) {
+        const auto address = fmt::format("192.0.2.{}", i + 2);
+        members.push_back(begin_session(join(fmt::format("w{}", i), address), address));
+    }
+    for (const auto& member : members) {
+        ASSERT_EQ(connect(member, "net1", fmt::format("c{}", member.session)).error(), "");
+    }
+    std::vector<v1::RotationProgress> reports;
+    rotate(reports);
+    now_ += 1s;
+    (void)core_->run();
+    for (const auto& member : members) {
+        acknowledge(member);
+    }
+    EXPECT_EQ(keys().active_epoch(), 1U);
+    EXPECT_LT(reports.size(), 5U) << "one for each acknowledgement";
+    const auto next = core_->run();
+    EXPECT_LE(next, now_ + 2ms);
+    now_ = next;
+    (void)core_->run();
+    EXPECT_EQ(keys().active_epoch(), 2U);
+}
+
 TEST_F(CoreKeys, AnUpdateAnswersWithTheNetworkAsInspectShowsIt) {
     (void)two_members();
     const auto updated = update({"key-rotation=10h"});
