@@ -44,6 +44,7 @@ class FakeKernel final : public KernelPort {
     // ---- Faults ----
     // The operation that comes after `operations` more is refused with `sys_errno`.
     void refuse_after(std::size_t operations, int sys_errno) { faults_[applied_ + operations] = sys_errno; }
+    void refuse_no_more() { faults_.clear(); }
     // It is done, but its answer is lost.
     void lose_answer_after(std::size_t operations) { faults_[applied_ + operations] = 0; }
     // The process is killed in the midst of apply(): nothing after so many operations takes place; answers are lost.
