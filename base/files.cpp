@@ -90,20 +90,48 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view con
     return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
-Status overwrite_file(const std::filesystem::path& path) {
-    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd && errno == ENOENT) {
-        return {};
-    }
-    struct stat info {};
-    if (!fd || ::fstat(fd.get(), &info) != 0) {
+namespace {
+
+// Nothing where there is no file.
+Result<UniqueFd> open_to_overwrite(const std::filesystem::path& path) {
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd && errno != ENOENT) {
         return fail_errno(fmt::format("overwrite {}", path.native()), errno);
     }
-    WARREN_TRY(write_all(fd.get(), std::string(static_cast<std::size_t>(info.st_size), '\0'), path));
-    if (::fsync(fd.get()) != 0) {
+    return fd;
+}
+
+Status overwrite(int fd, const std::filesystem::path& path) {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) {
+        return fail_errno(fmt::format("overwrite {}", path.native()), errno);
+    }
+    WARREN_TRY(write_all(fd, std::string(static_cast<std::size_t>(info.st_size), '\0'), path));
+    if (::fsync(fd) != 0) {
         return fail_errno(fmt::format("sync {}", path.native()), errno);
     }
     return {};
+}
+
+}  // namespace
+
+Status overwrite_file(const std::filesystem::path& path) {
+    WARREN_TRY_ASSIGN(const UniqueFd fd, open_to_overwrite(path));
+    return fd ? overwrite(fd.get(), path) : Status();
+}
+
+Status replace_secret_file(const std::filesystem::path& path, std::string_view content) {
+    WARREN_TRY_ASSIGN(const UniqueFd before, open_to_overwrite(path));
+    WARREN_TRY(write_file_atomic(path, content, 0600));
+    return before ? overwrite(before.get(), path) : Status();
+}
+
+Status wipe_file(const std::filesystem::path& path) {
+    WARREN_TRY(overwrite_file(path));
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+        return fail_errno(fmt::format("remove {}", path.native()), errno);
+    }
+    return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 Status make_directory(const std::filesystem::path& path, mode_t mode) {

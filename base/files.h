@@ -21,6 +21,12 @@ namespace warren::base {
 // Writes zeros over the whole file and waits until they are on the disk; nothing where there is no file.
 [[nodiscard]] Status overwrite_file(const std::filesystem::path& path);
 
+// The same as write_file_atomic(); what was there before is overwritten once the new content is in its place.
+[[nodiscard]] Status replace_secret_file(const std::filesystem::path& path, std::string_view content);
+
+// Overwrites the file and removes it, for good even if the machine dies; nothing where there is none.
+[[nodiscard]] Status wipe_file(const std::filesystem::path& path);
+
 // Makes the directory (and its parents, 0755) with exactly `mode`; an existing one must be a directory of ours and gets
 // the mode.
 [[nodiscard]] Status make_directory(const std::filesystem::path& path, mode_t mode);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -11,6 +12,7 @@
 #include "base/fault_point.h"
 #include "base/log.h"
 #include "certs/grpc_credentials.h"
+#include "certs/secure_heap.h"
 #include "certs/tls_policy.h"
 #include "cmd/daemon.h"
 
@@ -25,6 +27,7 @@ constexpr int kUsage = 2;
 struct Arguments {
     warren::cmd::DaemonOptions daemon;
     std::string log_level = "info";
+    bool core_dumps = false;
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -34,6 +37,8 @@ void declare(CLI::App& app, Arguments& arguments) {
     app.add_option("--run-dir", arguments.daemon.run_dir, "What does not: API socket, namespaces, the record of SAs")
         ->capture_default_str();
     app.add_option("--log-level", arguments.log_level, "debug, info, warn or error")->capture_default_str();
+    app.add_flag("--core-dumps", arguments.core_dumps,
+                 "Let a crash dump core. For developers: keys are in it, whatever is done to keep them out");
     app.set_version_flag("--version", WARREN_VERSION);
 }
 
@@ -72,6 +77,16 @@ void raise_file_limit() {
     }
 }
 
+// Secrets have pages of their own that no dump has (base/secret.h). But gRPC, protobuf, OpenSSL and the kernel's
+// messages have copies for a while, so the whole process makes none, and no other user may look into it.
+warren::base::Status keep_out_of_core_dumps() {
+    constexpr rlimit kNone{.rlim_cur = 0, .rlim_max = 0};
+    if (::setrlimit(RLIMIT_CORE, &kNone) != 0 || ::prctl(PR_SET_DUMPABLE, 0) != 0) {
+        return warren::base::fail_errno("core dumps can't be turned off", errno);
+    }
+    return {};
+}
+
 int run(Arguments& arguments) {
     const auto level = warren::base::parse_log_level(arguments.log_level);
     if (!level) {
@@ -85,9 +100,13 @@ int run(Arguments& arguments) {
     if (::geteuid() != 0) {
         return fail({warren::base::Code::kDenied, "must run as root: it makes network devices and IPsec SAs"});
     }
-    // No core dump and no ptrace by other users: the process holds keys.
-    ::prctl(PR_SET_DUMPABLE, 0);
     warren::base::start_logging(*level);
+    if (arguments.core_dumps) {
+        kLog.warn("--core-dumps: a crash will write keys to the disk");
+    } else if (auto kept = keep_out_of_core_dumps(); !kept) {
+        return fail(kept.error());
+    }
+    warren::certs::use_secure_heap();
     raise_file_limit();
     warren::certs::adopt_grpc_log();
     if (auto tls = warren::certs::require_tls13(); !tls) {

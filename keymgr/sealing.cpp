@@ -100,6 +100,16 @@ base::Result<KeyEncryptionKey> KeyEncryptionKey::from(base::Secret<32> bytes) {
     return KeyEncryptionKey(std::move(bytes), id);
 }
 
+base::Result<KeyEncryptionKey> KeyEncryptionKey::random() {
+    base::Secret<32> bytes;
+    base::random_bytes(bytes.reveal_mutable());
+    return from(std::move(bytes));
+}
+
+bool sealed_under(const KeyEncryptionKey& kek, std::string_view sealed) {
+    return sealed.size() >= kOverhead && std::ranges::equal(as_bytes(sealed).subspan(1, kIdLength), kek.id());
+}
+
 base::Result<std::string> seal(const KeyEncryptionKey& kek, std::span<const std::uint8_t> plaintext,
                                std::string_view context) {
     if (plaintext.size() > kMaxPlaintext) {
@@ -173,13 +183,16 @@ base::Result<KeyEncryptionKey> create_kek(const std::filesystem::path& path) {
     if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
         return fail(Code::kConflict, "key-encryption key: {} exists: it is never replaced", path.native());
     }
-    base::Secret<32> bytes;
-    base::random_bytes(bytes.reveal_mutable());
-    const std::string_view raw(reinterpret_cast<const char*>(bytes.reveal().data()), bytes.size());
-    if (auto written = base::write_file_atomic(path, raw, 0600); !written) {
-        return base::fail_in("key-encryption key", std::move(written));
-    }
-    return KeyEncryptionKey::from(std::move(bytes));
+    WARREN_TRY_ASSIGN(auto kek, KeyEncryptionKey::random());
+    WARREN_TRY(save_kek(path, kek));
+    return kek;
+}
+
+base::Status save_kek(const std::filesystem::path& path, const KeyEncryptionKey& kek) {
+    const auto bytes = kek.reveal();
+    auto written =
+        base::replace_secret_file(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    return written ? base::Status() : base::Status(base::fail_in("key-encryption key", std::move(written)));
 }
 
 base::Result<KeyEncryptionKey> load_or_create_kek(const std::filesystem::path& path, bool something_sealed) {

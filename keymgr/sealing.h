@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -24,6 +23,10 @@ class KeyEncryptionKey {
     // Fails only if the library does.
     [[nodiscard]] static base::Result<KeyEncryptionKey> from(base::Secret<32> bytes);
 
+    [[nodiscard]] static base::Result<KeyEncryptionKey> random();
+
+    // Another one with the same bytes, and so the same id.
+    [[nodiscard]] KeyEncryptionKey clone() const { return {bytes_.clone(), id_}; }
     [[nodiscard]] const Id& id() const { return id_; }  // says which key, tells nothing about it
     [[nodiscard]] std::span<const std::uint8_t, 32> reveal() const { return bytes_.reveal(); }
 
@@ -35,24 +38,7 @@ class KeyEncryptionKey {
 };
 
 // Plaintext of any length that wipes itself. Can be moved, not copied.
-class Unsealed {
-  public:
-    explicit Unsealed(std::size_t size) : bytes_(size) {}
-    Unsealed(Unsealed&&) noexcept = default;
-    Unsealed& operator=(Unsealed&& other) noexcept {
-        std::swap(bytes_, other.bytes_);
-        return *this;
-    }
-    Unsealed(const Unsealed&) = delete;
-    Unsealed& operator=(const Unsealed&) = delete;
-    ~Unsealed() { base::wipe(bytes_); }
-
-    [[nodiscard]] std::span<const std::uint8_t> reveal() const { return bytes_; }
-    [[nodiscard]] std::span<std::uint8_t> reveal_mutable() { return bytes_; }
-
-  private:
-    std::vector<std::uint8_t> bytes_;
-};
+using Unsealed = base::SecretBytes;
 
 // Sealed bytes: version 1, id of the key (8 bytes), nonce (12, random), ciphertext, tag (16). `context` says what this
 // is and whose ("epoch secret|<network id>|<epoch>"): sealed bytes open in the same context only, so a record of the
@@ -64,6 +50,9 @@ class Unsealed {
 // sealed for another context.
 [[nodiscard]] base::Result<Unsealed> open(const KeyEncryptionKey& kek, std::string_view sealed,
                                           std::string_view context);
+
+// Whether it was this key that sealed these bytes, as far as they say.
+[[nodiscard]] bool sealed_under(const KeyEncryptionKey& kek, std::string_view sealed);
 
 // The same for a secret of known length; another length is kInternal.
 template <std::size_t N>
@@ -86,6 +75,9 @@ template <std::size_t N>
 
 // Makes the key and its file, for a store that has nothing sealed yet. kConflict when the file exists.
 [[nodiscard]] base::Result<KeyEncryptionKey> create_kek(const std::filesystem::path& path);
+
+// Writes the key to `path`, whole or not at all, in place of what is there; that is overwritten.
+[[nodiscard]] base::Status save_kek(const std::filesystem::path& path, const KeyEncryptionKey& kek);
 
 // What a manager calls at its start: loads the key; without a file makes one if nothing is sealed yet, and fails
 // (kPrecondition) if something is, because a new key could not open it.

@@ -88,7 +88,7 @@ void put_aead(netlink::Message& message, keymgr::Cipher cipher, std::span<const 
     std::copy(algorithm.kernel.begin(), algorithm.kernel.end(), head.alg_name);
     head.alg_key_len = static_cast<unsigned>(key.size() * 8);
     head.alg_icv_len = algorithm.icv_bits;
-    base::Secret<sizeof head + sizeof(keymgr::SaKey::bytes)> wire;
+    base::Secret<sizeof head + decltype(keymgr::SaKey::bytes)::size()> wire;
     const std::span<std::uint8_t> out = wire.reveal_mutable();
     std::memcpy(out.data(), &head, sizeof head);
     std::copy(key.begin(), key.end(), out.subspan(sizeof head).begin());

@@ -60,6 +60,26 @@ TEST_F(Files, DirectoryGetsItsMode) {
     EXPECT_EQ(mode(directory_ / "a" / "state"), 0700U);
 }
 
+// A second name shows what is left of a file that lost its first.
+TEST_F(Files, WhatWasSecretIsOverwrittenBeforeItIsForgotten) {
+    const auto path = directory_ / "key";
+    for (const bool replaced : {true, false}) {
+        const auto left = directory_ / (replaced ? "replaced" : "wiped");
+        ASSERT_TRUE(replace_secret_file(path, "secret"));
+        std::filesystem::create_hard_link(path, left);
+        if (replaced) {
+            ASSERT_TRUE(replace_secret_file(path, "another"));
+            EXPECT_EQ(read_file(path), "another");
+            EXPECT_EQ(mode(path), 0600U);
+        } else {
+            ASSERT_TRUE(wipe_file(path));
+            EXPECT_FALSE(std::filesystem::exists(path));
+        }
+        EXPECT_EQ(read_file(left), std::string(6, '\0'));
+    }
+    EXPECT_TRUE(wipe_file(path)) << "again is no error";
+}
+
 TEST_F(Files, LockIsExclusiveUntilItGoes) {
     {
         const auto first = lock_file(directory_ / "lock");

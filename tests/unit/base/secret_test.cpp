@@ -3,9 +3,15 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace warren::base {
 namespace {
@@ -26,10 +32,62 @@ TEST(Secret, IsWipedWhenMovedFrom) {
 }
 
 TEST(Secret, IsWipedWhenItGoes) {
-    alignas(Key) std::array<std::byte, sizeof(Key)> memory{};
-    auto* key = new (memory.data()) Key{std::span<const std::uint8_t, 4>(kTestVector)};
-    key->~Key();
-    EXPECT_EQ(memory, (std::array<std::byte, sizeof(Key)>{}));
+    std::span<const std::uint8_t> memory;  // of a pool that is never given back
+    {
+        const Key key{std::span<const std::uint8_t, 4>(kTestVector)};
+        memory = key.reveal();
+        ASSERT_EQ(memory[3], 4);
+    }
+    EXPECT_TRUE(std::ranges::all_of(memory, [](auto byte) { return byte == 0; }));
+}
+
+// Flags of the mapping that holds the address, as the kernel names them.
+std::string flags_of(const void* address) {
+    std::ifstream maps("/proc/self/smaps");
+    const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+    bool inside = false;
+    for (std::string line; std::getline(maps, line);) {
+        std::uintptr_t begin = 0;
+        std::uintptr_t end = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            inside = begin <= wanted && wanted < end;
+        } else if (inside && line.starts_with("VmFlags:")) {
+            return line + " ";
+        }
+    }
+    return "";
+}
+
+TEST(Secret, OfAnySizeIsLeftOutOfCoreDumps) {
+    const Key small{std::span<const std::uint8_t, 4>(kTestVector)};
+    for (const std::size_t size : {1U, 33U, 4096U, 4097U, 1U << 20U}) {
+        const SecretBytes bytes(size);
+        EXPECT_NE(flags_of(bytes.reveal().data()).find(" dd "), std::string::npos) << size;
+    }
+    EXPECT_NE(flags_of(small.reveal().data()).find(" dd "), std::string::npos);
+    EXPECT_EQ(flags_of(&small).find(" dd "), std::string::npos) << "the test sees no difference";
+}
+
+TEST(Secret, PiecesDoNotOverlap) {
+    std::vector<SecretBytes> pieces;
+    for (std::size_t i = 0; i < 3000; ++i) {
+        const std::size_t size = 1 + i % 200;
+        pieces.emplace_back(std::vector<std::uint8_t>(size, static_cast<std::uint8_t>(i)));
+    }
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+        for (const auto byte : pieces[i].reveal()) {
+            ASSERT_EQ(byte, static_cast<std::uint8_t>(i));
+        }
+    }
+}
+
+TEST(Secret, IsZerosWhenNew) {
+    { SecretBytes used(std::vector<std::uint8_t>(64, 0xff)); }
+    const SecretBytes fresh(64);
+    EXPECT_TRUE(std::ranges::all_of(fresh.reveal(), [](auto byte) { return byte == 0; }));
+    Key key;
+    key.reveal_mutable()[2] = 7;
+    EXPECT_EQ(key.reveal()[2], 7);
 }
 
 }  // namespace
