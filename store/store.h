@@ -161,7 +161,8 @@ class Store {
     // kCompacted when `from` is older than what is kept.
     [[nodiscard]] virtual base::Result<std::unique_ptr<Watch>> watch(std::string_view prefix, StoreRevision from) = 0;
 
-    // Forgets the events before `revision`; values stay. kInvalid for a revision that is not there yet.
+    // Forgets the events before `revision`; values stay. kInvalid for a revision that is not there yet. What was
+    // forgotten or replaced is in none of the store's files afterwards.
     [[nodiscard]] virtual base::Status compact(StoreRevision revision) = 0;
 
     // A lease lasts at least `ttl` from its last keep_alive on; when it ends, or is revoked, the keys put with it are

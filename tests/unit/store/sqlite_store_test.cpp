@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "tests/unit/store/faulty_disk.h"
 #include "tests/unit/store/sqlite_fixture.h"
 
@@ -122,6 +125,31 @@ TEST_F(Sqlite, FullStoreRefusesAndGoesOn) {
     EXPECT_EQ(put(*store, "k", large).value, kept.revision.value + 2);
     store.reset();
     EXPECT_THAT(listed(*open(), "last"), ElementsAre("last=" + std::to_string(stored - 1)));
+}
+
+TEST_F(Sqlite, WhatWasReplacedIsInNoFileAfterCompaction) {
+    const std::string old(10'000, 'Q');  // several pages
+    const auto files_with_old = [&] {
+        std::string names;
+        for (const auto& entry : std::filesystem::directory_iterator(file().parent_path())) {
+            std::ifstream in(entry.path(), std::ios::binary);
+            const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+            names +=
+                content.find("QQQQQQQQQQQQQQQQ") == std::string::npos ? "" : entry.path().filename().string() + " ";
+        }
+        return names;
+    };
+    const auto store = open();
+    put(*store, "small", "Q-QQQQQQQQQQQQQQQQ");
+    put(*store, "large", old);
+    put(*store, "gone", old);
+    put(*store, "small", "new");
+    put(*store, "large", "new");
+    const auto last = must(store->commit({.deletes = {"gone"}})).revision;
+    EXPECT_NE(files_with_old(), "");
+    must(store->compact(last));
+    EXPECT_EQ(files_with_old(), "");
+    EXPECT_THAT(listed(*store), ElementsAre("large=new", "small=new"));
 }
 
 TEST_F(Sqlite, EveryChangeIsOnTheDiskBeforeItsCallReturns) {
