@@ -33,6 +33,7 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
                .directory = options_.certificates,
                .now = options_.now,
                .send = [this](v1::FromAgent message) { session_->send(std::move(message)); },
+               .changed = options_.certificates_changed,
                .renew_own = options_.renew_own}),
       session_timer_(loop),
       tick_timer_(loop),

@@ -32,6 +32,8 @@ struct Membership {
 struct AgentOptions {
     std::string version;
     std::filesystem::path certificates;  // the directory of the identity's files
+    // Called when they have changed; null: nobody wants to know.
+    std::function<base::Status()> certificates_changed;
     // A manager in the same process, see IdentityKeeper::Links.
     std::function<base::Result<v1::ReadmitReply>(const std::string& request_pem)> renew_own;
     base::Clock now = base::system_now;
@@ -59,6 +61,10 @@ class Agent {
     [[nodiscard]] const Membership* membership() const { return membership_ ? &*membership_ : nullptr; }
     // The same cannot be yet: until enter() works, status() says of which cluster this node is and what it waits for.
     void await_entry(const Membership& membership, const base::Error& why);
+    // The same while the identity can't be read: `problem` says why, and what to do.
+    void await_entry(const v1::NodeConfig& config, std::string problem);
+    // Where the identity's files are from now on, if not where they were.
+    void keep_certificates_in(std::filesystem::path directory) { keeper_.move_to(std::move(directory)); }
     // The opposite: ends the session and takes down all that is ours in the kernel. From now on this node belongs to no
     // cluster, whatever the error says is left.
     [[nodiscard]] base::Status leave();

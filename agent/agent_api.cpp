@@ -72,8 +72,7 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
     return wire;
 }
 
-v1::ClusterInfoReply describe(const Membership& membership) {
-    const auto& config = membership.config;
+v1::ClusterInfoReply describe(const v1::NodeConfig& config) {
     v1::ClusterInfoReply reply;
     reply.set_cluster_id(config.cluster_id());
     reply.set_cluster_name(config.cluster_name());
@@ -83,6 +82,11 @@ v1::ClusterInfoReply describe(const Membership& membership) {
     *reply.mutable_managers() = config.managers();
     reply.set_data_address(config.data_address());
     reply.set_advertise_address(config.advertise_address());
+    return reply;
+}
+
+v1::ClusterInfoReply describe(const Membership& membership) {
+    auto reply = describe(membership.config);
     const auto& root = membership.identity.roots().certificates().front();
     reply.set_root_fingerprint(base::to_hex(root.fingerprint));
     reply.set_root_expires_unix_ms(proto::unix_ms(root.not_after));
@@ -269,6 +273,10 @@ void Agent::await_entry(const Membership& membership, const base::Error& why) {
         Entry{.cluster = describe(membership),
               .problem = fmt::format("{}; this node waits for it, and what it had in the kernel stays as it is",
                                      why.message())};
+}
+
+void Agent::await_entry(const v1::NodeConfig& config, std::string problem) {
+    awaited_entry_ = Entry{.cluster = describe(config), .problem = std::move(problem)};
 }
 
 base::Status Agent::leave() {

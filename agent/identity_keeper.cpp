@@ -134,9 +134,17 @@ base::Status IdentityKeeper::replace(NewCertificate certificate) {
     *identity_ = std::move(identity);
     ++generation_;
     failure_.reset();
+    if (auto told = tell_changed(); !told) {
+        // It is in use all the same, and the one before is still good after a restart.
+        kLog.error("the new certificate is not kept: {}", told.error().message());
+    }
     kLog.info("new certificate {} in use, valid until {}", identity_->leaf().serial,
               base::format_utc(identity_->leaf().not_after));
     return {};
+}
+
+base::Status IdentityKeeper::tell_changed() const {
+    return links_.changed ? links_.changed() : base::Status();
 }
 
 void IdentityKeeper::take_trust(const v1::Trust& trust) {
@@ -149,7 +157,11 @@ void IdentityKeeper::take_trust(const v1::Trust& trust) {
     // Roots that do not vouch for the present certificate come again with the next one.
     if (roots->hash() != identity_->roots().hash() && identity_->trust(*std::move(roots))) {
         ++generation_;
-        if (auto saved = certs::save_identity(links_.directory, *identity_); !saved) {
+        auto saved = certs::save_identity(links_.directory, *identity_);
+        if (saved) {
+            saved = tell_changed();
+        }
+        if (!saved) {
             failed(saved.error());
             return;
         }

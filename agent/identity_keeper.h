@@ -32,6 +32,8 @@ class IdentityKeeper {
         std::filesystem::path directory;  // of the identity's files
         base::Clock now;
         std::function<void(v1::FromAgent)> send;  // over the session; called only between its begin and its end
+        // Called when the files have changed, which they have for good only if this does not fail; may be null.
+        std::function<base::Status()> changed;
         // A manager in this very process, which can issue without a session; null where there is none.
         std::function<base::Result<v1::ReadmitReply>(const std::string& request_pem)> renew_own;
     };
@@ -39,6 +41,8 @@ class IdentityKeeper {
 
     // `identity` is the agent's; the keeper replaces it in place.
     void enter(certs::NodeIdentity& identity, std::string manager);
+    // The files are there from now on.
+    void move_to(std::filesystem::path directory) { links_.directory = std::move(directory); }
     // The node is in no cluster any more.
     void leave();
     // Counts the replacements: who has made TLS credentials of the identity makes new ones.
@@ -96,6 +100,7 @@ class IdentityKeeper {
     void failed(const base::Error& why);
     void answer_waiting(const base::Status& outcome);
     base::Status replace(NewCertificate certificate);
+    [[nodiscard]] base::Status tell_changed() const;
     void confirm();
     [[nodiscard]] base::Result<NewCertificate> ask_own_manager() const;
 };

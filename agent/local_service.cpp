@@ -55,6 +55,26 @@ grpc::ServerUnaryReactor* LocalService::ClusterLeave(grpc::CallbackServerContext
     return posted(context, reply, [this, request](auto respond) { entry_.leave(*request, std::move(respond)); });
 }
 
+grpc::ServerUnaryReactor* LocalService::ClusterLock(grpc::CallbackServerContext* context,
+                                                    const v1::ClusterLockRequest* request,
+                                                    v1::ClusterLockReply* reply) {
+    log_change(*context, "cluster lock");
+    return posted(context, reply, [this, request](auto respond) { respond(entry_.lock(*request)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::ClusterUnlock(grpc::CallbackServerContext* context,
+                                                      const v1::ClusterUnlockRequest* request,
+                                                      v1::ClusterUnlockReply* reply) {
+    log_change(*context, "cluster unlock");
+    return posted(context, reply, [this, request](auto respond) { respond(entry_.unlock(*request)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::KekRotate(grpc::CallbackServerContext* context,
+                                                  const v1::KekRotateRequest* /*request*/, v1::KekRotateReply* reply) {
+    log_change(*context, "cluster kek rotate");
+    return posted(context, reply, [this](auto respond) { respond(entry_.rotate_kek()); });
+}
+
 grpc::ServerUnaryReactor* LocalService::ClusterInfo(grpc::CallbackServerContext* context,
                                                     const v1::ClusterInfoRequest* /*request*/,
                                                     v1::ClusterInfoReply* reply) {

@@ -14,6 +14,9 @@ struct ClusterEntry {
     std::function<void(v1::ClusterInitRequest, Respond<v1::ClusterInfoReply>)> init;
     std::function<void(v1::ClusterJoinRequest, Respond<v1::ClusterInfoReply>)> join;
     std::function<void(v1::ClusterLeaveRequest, Respond<v1::ClusterLeaveReply>)> leave;
+    std::function<base::Result<v1::ClusterLockReply>(const v1::ClusterLockRequest&)> lock;
+    std::function<base::Result<v1::ClusterUnlockReply>(const v1::ClusterUnlockRequest&)> unlock;
+    std::function<base::Result<v1::KekRotateReply>()> rotate_kek;
     std::function<void(v1::StatusReply&)> add_status;  // what a manager on this node has to tell
 };
 
@@ -33,6 +36,13 @@ class LocalService final : public v1::Local::CallbackService {
                                           v1::ClusterInfoReply* reply) override;
     grpc::ServerUnaryReactor* ClusterLeave(grpc::CallbackServerContext* context, const v1::ClusterLeaveRequest* request,
                                            v1::ClusterLeaveReply* reply) override;
+    grpc::ServerUnaryReactor* ClusterLock(grpc::CallbackServerContext* context, const v1::ClusterLockRequest* request,
+                                          v1::ClusterLockReply* reply) override;
+    grpc::ServerUnaryReactor* ClusterUnlock(grpc::CallbackServerContext* context,
+                                            const v1::ClusterUnlockRequest* request,
+                                            v1::ClusterUnlockReply* reply) override;
+    grpc::ServerUnaryReactor* KekRotate(grpc::CallbackServerContext* context, const v1::KekRotateRequest* request,
+                                        v1::KekRotateReply* reply) override;
     grpc::ServerUnaryReactor* ClusterInfo(grpc::CallbackServerContext* context, const v1::ClusterInfoRequest* request,
                                           v1::ClusterInfoReply* reply) override;
     grpc::ServerUnaryReactor* NetworkConnect(grpc::CallbackServerContext* context,

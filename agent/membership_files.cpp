@@ -63,18 +63,23 @@ base::Result<std::optional<Membership>> MembershipFiles::load() const {
     if (!std::filesystem::exists(directory())) {
         return std::optional<Membership>();
     }
-    WARREN_TRY_ASSIGN(auto identity, certs::load_identity(certificates()));
+    WARREN_TRY_ASSIGN(auto identity,
+                      certs::load_identity(open_certificates_.empty() ? certificates() : open_certificates_));
     if (!identity) {
         return fail(Code::kInternal, "{}: has no certificate; put back its files, or move it away to leave the cluster",
                     directory().native());
     }
-    WARREN_TRY_ASSIGN(auto config, read_config(directory() / kConfigFile));
+    WARREN_TRY_ASSIGN(auto config, load_config());
     if (config.node_id() != identity->identity().node.text() ||
         config.cluster_id() != identity->identity().cluster.text()) {
         return fail(Code::kInternal, "{} and the certificate beside it are of different nodes: put back the right ones",
                     (directory() / kConfigFile).native());
     }
     return Membership{.identity = *std::move(identity), .config = std::move(config)};
+}
+
+base::Result<v1::NodeConfig> MembershipFiles::load_config() const {
+    return read_config(directory() / kConfigFile);
 }
 
 base::Status MembershipFiles::prepare() const {
@@ -87,7 +92,9 @@ base::Status MembershipFiles::prepare() const {
 }
 
 base::Status MembershipFiles::discard() const {
-    for (const auto& secret : {staging() / "certs" / "node.pem", staging() / "manager" / "kek"}) {
+    const auto manager = staging() / "manager";
+    for (const auto& secret :
+         {staging() / "certs" / "node.pem", manager / "kek", manager / "kek.next", manager / "locked"}) {
         WARREN_TRY(base::overwrite_file(secret));
     }
     return remove_tree(staging());

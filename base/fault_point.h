@@ -34,6 +34,14 @@ enum class FaultPoint : std::uint8_t {
     kRotationAcknowledged,
     kRotationActivated,
     kRotationRetired,
+    kLockSealed,
+    kLockWiped,
+    kUnlockOpened,
+    kUnlockWritten,
+    kUnlockDropped,
+    kKekWritten,
+    kKekResealed,
+    kKekReplaced,
 };
 
 struct FaultPointName {
@@ -65,6 +73,14 @@ inline constexpr std::array kFaultPoints = {
     FaultPointName{FaultPoint::kRotationAcknowledged, "rotation.acknowledged"},  // manager: by one, in memory only
     FaultPointName{FaultPoint::kRotationActivated, "rotation.activated"},        // manager: in the store
     FaultPointName{FaultPoint::kRotationRetired, "rotation.retired"},            // manager: in the store
+    FaultPointName{FaultPoint::kLockSealed, "lock.sealed"},        // manager: keys are sealed, and there in clear, too
+    FaultPointName{FaultPoint::kLockWiped, "lock.wiped"},          // manager: only sealed
+    FaultPointName{FaultPoint::kUnlockOpened, "unlock.opened"},    // manager: its own identity is open, in memory
+    FaultPointName{FaultPoint::kUnlockWritten, "unlock.written"},  // manager: for good: keys are there in clear, too
+    FaultPointName{FaultPoint::kUnlockDropped, "unlock.dropped"},  // manager: for good: only in clear
+    FaultPointName{FaultPoint::kKekWritten, "kek.written"},        // manager: the new key is there beside the old one
+    FaultPointName{FaultPoint::kKekResealed, "kek.resealed"},      // manager: a transaction has sealed under it
+    FaultPointName{FaultPoint::kKekReplaced, "kek.replaced"},      // manager: the old key is gone
 };
 
 // What the daemon's environment says in WARREN_FAULT; null: nothing.

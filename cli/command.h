@@ -30,6 +30,16 @@ struct ClusterInfo {
 struct ClusterLeave {
     v1::ClusterLeaveRequest request;
 };
+struct ClusterLock {
+    bool quiet = false;  // the key alone
+};
+struct ClusterUnlock {
+    std::string key_file;  // empty: asked for, or read from standard input
+    bool permanently = false;
+};
+struct KekRotate {
+    v1::KekRotateRequest request;
+};
 struct TokenShow {
     v1::TokenShowRequest request;
     bool quiet = false;  // the token alone
@@ -127,11 +137,11 @@ struct Status {
     v1::StatusRequest request;
 };
 
-using Command =
-    std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, TokenShow, TokenRotate,
-                 CertIssue, CertList, CertRevoke, NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList,
-                 NetworkInspect, NetworkUpdate, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
-                 KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
+using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, ClusterLock,
+                             ClusterUnlock, KekRotate, TokenShow, TokenRotate, CertIssue, CertList, CertRevoke,
+                             NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList, NetworkInspect,
+                             NetworkUpdate, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
+                             KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -61,6 +61,31 @@ void declare_token(Syntax& syntax, Value& value) {
         });
 }
 
+void add_lock_commands(CLI::App& group, Command& chosen) {
+    add_command<ClusterLock>(
+        group, chosen,
+        {"lock", "Seal this manager's keys on its disk under a key that is shown now", "warren cluster lock"},
+        [](Syntax& syntax, ClusterLock& value) {
+            syntax.flag(
+                "-q,--quiet", [&] { value.quiet = true; }, "the key alone");
+        });
+    add_command<ClusterUnlock>(group, chosen,
+                               {"unlock", "Let this manager work, after it has started locked",
+                                "warren cluster unlock --unlock-key-file /run/credentials/warren"},
+                               [](Syntax& syntax, ClusterUnlock& value) {
+                                   syntax.text("--unlock-key-file", "FILE", value.key_file,
+                                               "with the key (asked for, or read from standard input)");
+                                   syntax.flag(
+                                       "--permanently", [&] { value.permanently = true; },
+                                       "and remove the lock: the keys are on the disk in clear again");
+                               });
+    CLI::App& kek = add_group(
+        group, {"kek", "The key that seals this manager's secrets in its store", "warren cluster kek rotate"});
+    add_command<KekRotate>(kek, chosen,
+                           {"rotate", "Replace it, and seal every secret anew", "warren cluster kek rotate"},
+                           [](Syntax& /*syntax*/, KekRotate& /*value*/) {});
+}
+
 }  // namespace
 
 void add_cluster_commands(CLI::App& root, Command& chosen) {
@@ -82,6 +107,7 @@ void add_cluster_commands(CLI::App& root, Command& chosen) {
                 "--force", [&] { value.request.set_force(true); },
                 "with endpoints on it, without a manager that can be reached, or as the last manager");
         });
+    add_lock_commands(group, chosen);
 }
 
 void add_token_commands(CLI::App& root, Command& chosen) {

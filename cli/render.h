@@ -16,6 +16,10 @@ namespace warren::cli {
 [[nodiscard]] std::string render_initialised(const v1::ClusterInfoReply& reply, std::string_view join_command);
 [[nodiscard]] std::string render_joined(const v1::ClusterInfoReply& reply);
 [[nodiscard]] std::string render_left(const v1::ClusterLeaveReply& reply);
+[[nodiscard]] std::string render_unlock_key(const v1::ClusterLockReply& offer);
+[[nodiscard]] std::string render_locked();
+[[nodiscard]] std::string render_unlocked(const v1::ClusterUnlockReply& reply, bool permanently);
+[[nodiscard]] std::string render_kek_rotated(const v1::KekRotateReply& reply);
 [[nodiscard]] std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view);
 [[nodiscard]] std::string render_token(const v1::TokenShowReply& reply, bool quiet, const View& view);
 [[nodiscard]] std::string render_nodes(const v1::NodeListReply& reply, bool quiet, const View& view);

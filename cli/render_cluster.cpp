@@ -47,6 +47,31 @@ std::string render_left(const v1::ClusterLeaveReply& reply) {
     return text;
 }
 
+std::string render_unlock_key(const v1::ClusterLockReply& offer) {
+    return "After each start this manager waits for its key. It is not on the disk, and it is shown only now:\n\n    " +
+           printable(offer.unlock_key()) +
+           "\n\nKeep it where you keep such things: without it the cluster can't be managed any more. To unlock:\n\n"
+           "    warren cluster unlock\n\n";
+}
+
+std::string render_locked() {
+    return "Locked: from now on the keys of this manager are on its disk only sealed. It goes on working until it "
+           "stops.\n";
+}
+
+std::string render_unlocked(const v1::ClusterUnlockReply& reply, bool permanently) {
+    if (permanently) {
+        return "The lock is removed: the keys of this manager are on its disk in clear.\n";
+    }
+    return reply.was_locked() ? "Unlocked: this manager is at work.\n"
+                              : "This is the key; the manager was unlocked already.\n";
+}
+
+std::string render_kek_rotated(const v1::KekRotateReply& reply) {
+    return fmt::format("A new key-encryption key is in use: {} sealed anew, the old key is deleted.\n",
+                       count_of(reply.records(), "secret is", "secrets are"));
+}
+
 std::string render_cluster(const v1::ClusterInfoReply& reply, const View& view) {
     Block block;
     block.line("Cluster", reply.cluster_name());

@@ -64,6 +64,10 @@ std::string node_block(const v1::StatusReply& reply, const View& view) {
         add_certificate(block, cluster.certificate_expires_unix_ms(), view);
         block.line("Underlay", underlay_cell(reply));
     }
+    if (!reply.lock().empty() && reply.lock() != "off") {
+        block.line("Lock", reply.lock() == "locked" ? Cell("locked", Tone::kBad)
+                                                    : Cell("unlocked; the disk has this manager's keys only sealed"));
+    }
     add_ciphers(block, "Encryption", reply.ciphers(), reply.esp_problem());
     block.line("Segmentation", reply.segmentation());
     return block.text(view);

@@ -10,6 +10,7 @@
 #include "cli/connection.h"
 #include "cli/events.h"
 #include "cli/json.h"
+#include "cli/lock.h"
 #include "cli/remove_node.h"
 #include "cli/render.h"
 #include "cli/rotate.h"
@@ -55,6 +56,13 @@ class Runner {
         return show(&Local::ClusterInfo, command.request, viewed(render_cluster, terminal_.view));
     }
     Exit operator()(const ClusterLeave& command) { return show(&Local::ClusterLeave, command.request, render_left); }
+    Exit operator()(const ClusterLock& command) {
+        return lock_cluster(lock_calls(), command, invocation_.format, terminal_);
+    }
+    Exit operator()(const ClusterUnlock& command) {
+        return unlock_cluster(lock_calls(), command, invocation_.format, terminal_);
+    }
+    Exit operator()(const KekRotate& command) { return show(&Local::KekRotate, command.request, render_kek_rotated); }
     Exit operator()(const TokenShow& command) {
         return show(&Control::TokenShow, command.request,
                     [&](const auto& reply) { return render_token(reply, command.quiet, terminal_.view); });
@@ -179,6 +187,11 @@ class Runner {
 
   private:
     [[nodiscard]] bool json() const { return invocation_.format == Format::kJson; }
+
+    LockCalls lock_calls() {
+        return {.lock = [this](const v1::ClusterLockRequest& q) { return call(&Local::ClusterLock, q, kLimit); },
+                .unlock = [this](const v1::ClusterUnlockRequest& q) { return call(&Local::ClusterUnlock, q, kLimit); }};
+    }
 
     base::Status connect() {
         if (!connection_) {

@@ -50,6 +50,13 @@ base::Result<v1::ClusterSettings> settings_of(const v1::ClusterInitRequest& requ
 
 }  // namespace
 
+Daemon::Daemon(const DaemonOptions& options)
+    : files_(options.state_dir),
+      shortest_leaf_(options.shortest_leaf),
+      unlock_key_file_(options.unlock_key_file),
+      keyring_({.manager = files_.manager_directory(), .certificates = files_.certificates(), .run = options.run_dir}) {
+}
+
 base::Result<std::unique_ptr<Daemon>> Daemon::start(const DaemonOptions& options) {
     std::unique_ptr<Daemon> daemon(new Daemon(options));
     WARREN_TRY(daemon->open(options));
@@ -64,6 +71,9 @@ Daemon::~Daemon() {
     socket_.reset();
     agent_.reset();
     manager_.stop();
+    if (auto closed = keyring_.close(); !closed) {
+        kLog.error("{}", closed.error().message());
+    }
 }
 
 base::Status Daemon::open(const DaemonOptions& options) {
@@ -75,6 +85,7 @@ base::Status Daemon::open(const DaemonOptions& options) {
         loop_, std::move(fabric), facts,
         agent::AgentOptions{.version = WARREN_VERSION,
                             .certificates = files_.certificates(),
+                            .certificates_changed = [this] { return keyring_.keep_identity(); },
                             .renew_own = [this](const std::string& pem) { return manager_.renew_own(pem); }});
     local_service_ = std::make_unique<agent::LocalService>(
         loop_, *agent_,
@@ -85,7 +96,10 @@ base::Status Daemon::open(const DaemonOptions& options) {
                         agent::Respond<v1::ClusterInfoReply> respond) { join(std::move(request), std::move(respond)); },
             .leave = [this](const v1::ClusterLeaveRequest& request,
                             agent::Respond<v1::ClusterLeaveReply> respond) { leave(request, std::move(respond)); },
-            .add_status = [this](v1::StatusReply& status) { manager_.add_counters(status); }});
+            .lock = [this](const v1::ClusterLockRequest& request) { return lock(request); },
+            .unlock = [this](const v1::ClusterUnlockRequest& request) { return unlock(request); },
+            .rotate_kek = [this] { return rotate_kek(); },
+            .add_status = [this](v1::StatusReply& status) { add_status(status); }});
     WARREN_TRY_ASSIGN(socket_, agent::LocalSocket::open(loop_, options.run_dir / "warren.sock",
                                                         {local_service_.get(), &manager_.local_control()}));
     const auto who = [socket = socket_.get()](const std::string& peer) {
@@ -107,14 +121,15 @@ void Daemon::test_segmentation(agent::HostFacts facts) {
 }
 
 base::Status Daemon::resume() {
+    if (std::filesystem::exists(files_.manager_directory())) {
+        return resume_manager();
+    }
     WARREN_TRY_ASSIGN(auto membership, files_.load());
     if (!membership) {
         discard();
+        WARREN_TRY(keyring_.close());
         kLog.info("this host is in no cluster yet: warren cluster init, or warren cluster join");
         return {};
-    }
-    if (std::filesystem::exists(files_.manager_directory())) {
-        WARREN_TRY(start_manager(*membership));
     }
     enter_when_possible(std::make_shared<agent::Membership>(*std::move(membership)));
     return {};
@@ -140,13 +155,23 @@ void Daemon::enter_when_possible(std::shared_ptr<agent::Membership> membership) 
 }
 
 base::Status Daemon::start_manager(const agent::Membership& membership) {
-    const auto directory = files_.manager_directory();
-    WARREN_TRY_ASSIGN(auto kek, keymgr::load_kek(directory / "kek"));
-    WARREN_TRY_ASSIGN(auto store, store::SqliteStore::open(directory / "store.db", {}));
+    WARREN_TRY_ASSIGN(auto store, store::SqliteStore::open(files_.manager_directory() / "store.db", {}));
     WARREN_TRY_ASSIGN(const auto listen,
                       base::parse_socket_address("listen", membership.config.listen(), kManagerPort));
-    return manager_.start(std::move(store), manager::Vault(std::move(kek)), membership.identity,
-                          {.listen = listen, .certificates = files_.certificates(), .shortest_leaf = shortest_leaf_});
+    manager::Vault vault(keyring_.kek().clone());
+    if (keyring_.next_kek()) {
+        vault.change_to(keyring_.next_kek()->clone());
+    }
+    WARREN_TRY(manager_.start(std::move(store), std::move(vault), membership.identity,
+                              {.listen = listen, .certificates = keyring_.watched(), .shortest_leaf = shortest_leaf_}));
+    manager_.set_absence({});
+    if (keyring_.next_kek()) {
+        kLog.info("a change of the key-encryption key was interrupted: going on");
+        if (auto changed = change_kek(); !changed) {
+            kLog.error("{}; 'warren cluster kek rotate' tries it again", changed.error().message());
+        }
+    }
+    return {};
 }
 
 base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& request) {
@@ -158,7 +183,11 @@ base::Result<v1::ClusterInfoReply> Daemon::init(const v1::ClusterInitRequest& re
         return base::fail_with(std::move(membership));
     }
     WARREN_TRY(files_.commit(*membership));
-    if (auto started = start_manager(*membership); !started) {
+    auto started = keyring_.open();
+    if (started) {
+        started = start_manager(*membership);
+    }
+    if (!started) {
         if (auto undone = files_.wipe(); !undone) {
             kLog.error("{}", undone.error().message());
         }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -12,14 +13,19 @@
 #include "agent/local_service.h"
 #include "agent/local_socket.h"
 #include "agent/membership_files.h"
+#include "manager/keyring.h"
 #include "manager/server.h"
 
 namespace warren::cmd {
+
+inline constexpr std::string_view kLocked =
+    "this manager is locked, its keys are on the disk only sealed: unlock it with 'warren cluster unlock'";
 
 struct DaemonOptions {
     std::filesystem::path state_dir = "/var/lib/warren";
     std::filesystem::path run_dir = "/run/warren";
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
+    std::filesystem::path unlock_key_file;                        // empty: a manager that is locked waits for its key
 };
 
 // `warrend`: an agent, its local API, and, on a manager's node, a manager.
@@ -40,6 +46,8 @@ class Daemon {
     asio::io_context loop_{1};
     agent::MembershipFiles files_;
     base::Duration shortest_leaf_;
+    std::filesystem::path unlock_key_file_;
+    manager::Keyring keyring_;
     manager::Server manager_;
     std::unique_ptr<agent::Agent> agent_;
     std::unique_ptr<agent::LocalService> local_service_;
@@ -49,12 +57,22 @@ class Daemon {
     std::string busy_with_;  // "joining" or "leaving"; empty: neither
     std::string entry_problem_;
 
-    explicit Daemon(const DaemonOptions& options) : files_(options.state_dir), shortest_leaf_(options.shortest_leaf) {}
+    explicit Daemon(const DaemonOptions& options);
     [[nodiscard]] base::Status open(const DaemonOptions& options);
     [[nodiscard]] base::Status resume();
     void enter_when_possible(std::shared_ptr<agent::Membership> membership);
     void test_segmentation(agent::HostFacts facts);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
+    void use_keys();
+    [[nodiscard]] base::Status resume_manager();
+    void wait_for_unlock(const v1::NodeConfig& config, const std::string& why);
+    [[nodiscard]] base::Status begin_work();
+    [[nodiscard]] base::Status check_manager() const;
+    [[nodiscard]] base::Result<v1::ClusterLockReply> lock(const v1::ClusterLockRequest& request);
+    [[nodiscard]] base::Result<v1::ClusterUnlockReply> unlock(const v1::ClusterUnlockRequest& request);
+    [[nodiscard]] base::Result<v1::KekRotateReply> rotate_kek();
+    [[nodiscard]] base::Result<std::uint32_t> change_kek();
+    void add_status(v1::StatusReply& status) const;
     [[nodiscard]] base::Result<v1::ClusterInfoReply> init(const v1::ClusterInitRequest& request);
     void discard();
     [[nodiscard]] base::Result<agent::Membership> found(const v1::ClusterInitRequest& request);

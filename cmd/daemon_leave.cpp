@@ -21,6 +21,15 @@ void Daemon::leave(const v1::ClusterLeaveRequest& request, agent::Respond<v1::Cl
         respond(base::fail_with(std::move(idle)));
         return;
     }
+    if (keyring_.state() == manager::Keyring::State::kLocked) {
+        auto config = files_.load_config();
+        if (config && !request.force()) {
+            config = fail(Code::kPrecondition, "{}", kLocked);
+        }
+        respond(config ? finish_leaving(*config, {}, true)
+                       : base::Result<v1::ClusterLeaveReply>(base::fail_with(std::move(config))));
+        return;
+    }
     auto loaded = files_.load();
     if (!loaded || !*loaded) {
         respond(loaded ? fail(Code::kPrecondition, "this host is in no cluster") : base::fail_with(std::move(loaded)));
@@ -65,7 +74,7 @@ base::Result<v1::ClusterLeaveReply> Daemon::finish_leaving(const v1::NodeConfig&
             "the keys that this node knew",
             announced.error().message(), config.node_name()));
     }
-    if (manager_.running()) {
+    if (manager_.running() || keyring_.state() == manager::Keyring::State::kLocked) {
         reply.add_remaining(
             "the cluster ends with this manager: run warren cluster leave --force on each of its other nodes");
     }
@@ -83,7 +92,12 @@ base::Status Daemon::wipe_membership(v1::ClusterLeaveReply& reply) {
                                         left.error().message()));
     }
     manager_.stop();
-    return files_.wipe();
+    manager_.set_absence({});
+    WARREN_TRY(keyring_.close());
+    WARREN_TRY(files_.wipe());
+    keyring_.reset();
+    use_keys();
+    return {};
 }
 
 }  // namespace warren::cmd

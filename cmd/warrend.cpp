@@ -37,6 +37,8 @@ void declare(CLI::App& app, Arguments& arguments) {
     app.add_option("--run-dir", arguments.daemon.run_dir, "What does not: API socket, namespaces, the record of SAs")
         ->capture_default_str();
     app.add_option("--log-level", arguments.log_level, "debug, info, warn or error")->capture_default_str();
+    app.add_option("--unlock-key-file", arguments.daemon.unlock_key_file,
+                   "Unlocks a manager that is locked; a file that only its owner may read");
     app.add_flag("--core-dumps", arguments.core_dumps,
                  "Let a crash dump core. For developers: keys are in it, whatever is done to keep them out");
     app.set_version_flag("--version", WARREN_VERSION);

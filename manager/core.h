@@ -86,6 +86,10 @@ class Core {
     [[nodiscard]] base::Result<v1::KeyAbortReply> key_abort(const v1::KeyAbortRequest& request);
     [[nodiscard]] base::Result<v1::KeyHistoryReply> key_history(const v1::KeyHistoryRequest& request);
 
+    // Seals everything under `next`; how many secrets that were. Whatever it is interrupted by, the next call goes on,
+    // in a vault that has both keys.
+    [[nodiscard]] base::Result<std::uint32_t> change_kek(keymgr::KeyEncryptionKey next);
+
     // Reports what the log of events has, and with follow what comes, until the watch is ended.
     [[nodiscard]] base::Result<EventWatchId> events(const v1::EventsRequest& request, EventFeed::Report report) {
         return events_.open(request, std::move(report), options_.now());

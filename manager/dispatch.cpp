@@ -58,6 +58,9 @@ std::optional<certs::Identity> Dispatch::identity_of(const grpc::CallbackServerC
 base::Result<std::shared_ptr<const Dispatch::Target>> Dispatch::admit(const grpc::CallbackServerContext& context,
                                                                       const std::string& method, Access access) const {
     auto current = target();
+    if (const auto absence = std::atomic_load(&absence_); !current && !absence->empty()) {
+        return fail(Code::kPrecondition, "{}", *absence);
+    }
     if (!current) {
         return fail(
             Code::kPrecondition,

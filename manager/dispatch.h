@@ -43,6 +43,11 @@ class Dispatch {
     void set(std::shared_ptr<const Target> target) { std::atomic_store(&target_, std::move(target)); }
     [[nodiscard]] std::shared_ptr<const Target> target() const { return std::atomic_load(&target_); }
 
+    // What calls are told while there is no target; empty: that this host has no manager.
+    void set_absence(std::string why) {
+        std::atomic_store(&absence_, std::make_shared<const std::string>(std::move(why)));
+    }
+
     // The target, if the caller may call the method on it; a caller who may not is noted in the log of events.
     [[nodiscard]] base::Result<std::shared_ptr<const Target>> admit(const grpc::CallbackServerContext& context,
                                                                     const std::string& method, Access access) const;
@@ -86,6 +91,7 @@ class Dispatch {
 
   private:
     std::shared_ptr<const Target> target_;
+    std::shared_ptr<const std::string> absence_ = std::make_shared<const std::string>();
 };
 
 }  // namespace warren::manager

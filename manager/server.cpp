@@ -51,6 +51,17 @@ struct Server::Impl {
         });
     }
 
+    // Calls the core on its thread and waits for the answer.
+    template <typename Reply>
+    base::Result<Reply> ask(const std::function<base::Result<Reply>(Core&)>& call) {
+        if (!thread.joinable()) {
+            return base::fail(base::Code::kPrecondition, "no manager runs on this host");
+        }
+        std::promise<base::Result<Reply>> promise;
+        asio::post(loop, [this, &promise, &call] { promise.set_value(call(*core)); });
+        return promise.get_future().get();
+    }
+
     base::Status listen(const certs::NodeIdentity& identity, const ServerOptions& options) {
         const auto& address = options.listen;
         WARREN_TRY_ASSIGN(auto credentials, certs::server_credentials(identity, options.certificates));
@@ -109,14 +120,11 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
 }
 
 base::Result<v1::ReadmitReply> Server::renew_own(const std::string& request_pem) {
-    if (!impl_->thread.joinable()) {
-        return base::fail(base::Code::kPrecondition, "no manager runs on this host");
-    }
-    const auto promise = std::make_shared<std::promise<base::Result<v1::ReadmitReply>>>();
-    auto answer = promise->get_future();
-    asio::post(impl_->loop,
-               [impl = impl_.get(), promise, request_pem] { promise->set_value(impl->core->renew_own(request_pem)); });
-    return answer.get();
+    return impl_->ask<v1::ReadmitReply>([&request_pem](Core& core) { return core.renew_own(request_pem); });
+}
+
+base::Result<std::uint32_t> Server::change_kek(const keymgr::KeyEncryptionKey& next) {
+    return impl_->ask<std::uint32_t>([&next](Core& core) { return core.change_kek(next.clone()); });
 }
 
 void Server::stop() {
@@ -155,6 +163,10 @@ void Server::add_counters(v1::StatusReply& status) const {
             counter.set_meaning(std::string(count.meaning));
         }
     }
+}
+
+void Server::set_absence(std::string why) {
+    impl_->dispatch.set_absence(std::move(why));
 }
 
 grpc::Service& Server::local_control() {

@@ -21,7 +21,7 @@ namespace warren::manager {
 
 struct ServerOptions {
     base::SocketAddress listen;
-    std::filesystem::path certificates;  // the directory of this node's identity, whose files may be renewed meanwhile
+    std::filesystem::path certificates;  // the directory of this node's identity, whose files may change meanwhile
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
     base::Duration heartbeat = std::chrono::seconds(5);
 };
@@ -44,8 +44,12 @@ class Server {
                                      const certs::NodeIdentity& identity, ServerOptions options);
     // A certificate for this manager's own node. Waits for the manager's thread; not to be called on it.
     [[nodiscard]] base::Result<v1::ReadmitReply> renew_own(const std::string& request_pem);
+    // Seals all that the store has sealed under `next`, see Core::change_kek(). Waits as renew_own() does.
+    [[nodiscard]] base::Result<std::uint32_t> change_kek(const keymgr::KeyEncryptionKey& next);
     void stop();
     [[nodiscard]] bool running() const;
+    // What calls are answered with while no manager runs; empty: that this host has none.
+    void set_absence(std::string why);
 
     // Who was refused so far, as counters that are not zero.
     void add_counters(v1::StatusReply& status) const;

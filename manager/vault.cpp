@@ -18,6 +18,16 @@ std::string authority_context(const base::ClusterId& cluster) {
 
 }  // namespace
 
+void Vault::change_to(keymgr::KeyEncryptionKey next) {
+    if (next.id() != kek_.id()) {
+        former_ = std::exchange(kek_, std::move(next));
+    }
+}
+
+const keymgr::KeyEncryptionKey& Vault::key_of(std::string_view sealed) const {
+    return former_ && keymgr::sealed_under(*former_, sealed) ? *former_ : kek_;
+}
+
 base::Result<std::string> Vault::seal_epoch(const base::NetworkId& network, base::Epoch epoch,
                                             const keymgr::EpochSecret& secret) const {
     return keymgr::seal(kek_, secret.reveal(), epoch_context(network, epoch));
@@ -25,7 +35,7 @@ base::Result<std::string> Vault::seal_epoch(const base::NetworkId& network, base
 
 base::Result<keymgr::EpochSecret> Vault::open_epoch(const base::NetworkId& network, base::Epoch epoch,
                                                     std::string_view sealed) const {
-    return keymgr::open_secret<keymgr::EpochSecret::size()>(kek_, sealed, epoch_context(network, epoch));
+    return keymgr::open_secret<keymgr::EpochSecret::size()>(key_of(sealed), sealed, epoch_context(network, epoch));
 }
 
 base::Result<std::string> Vault::seal_token(const base::ClusterId& cluster, certs::Role role,
@@ -35,7 +45,7 @@ base::Result<std::string> Vault::seal_token(const base::ClusterId& cluster, cert
 
 base::Result<certs::TokenSecret> Vault::open_token(const base::ClusterId& cluster, certs::Role role,
                                                    std::string_view sealed) const {
-    return keymgr::open_secret<certs::TokenSecret::size()>(kek_, sealed, token_context(cluster, role));
+    return keymgr::open_secret<certs::TokenSecret::size()>(key_of(sealed), sealed, token_context(cluster, role));
 }
 
 base::Result<std::string> Vault::seal_authority(const base::ClusterId& cluster, const certs::PrivateKey& key) const {
@@ -44,7 +54,7 @@ base::Result<std::string> Vault::seal_authority(const base::ClusterId& cluster, 
 }
 
 base::Result<certs::PrivateKey> Vault::open_authority(const base::ClusterId& cluster, std::string_view sealed) const {
-    WARREN_TRY_ASSIGN(const auto der, keymgr::open(kek_, sealed, authority_context(cluster)));
+    WARREN_TRY_ASSIGN(const auto der, keymgr::open(key_of(sealed), sealed, authority_context(cluster)));
     return certs::PrivateKey::from_der("the cluster's CA key", der.reveal(), certs::KeyRule::kAuthority);
 }
 

@@ -42,6 +42,10 @@ struct FakeLocal final : v1::Local::Service {
     Answer<v1::NetworkConnectRequest, v1::NetworkConnectReply> connect;
     Answer<v1::NetworkDisconnectRequest, v1::NetworkDisconnectReply> disconnect;
     Answer<v1::StatusRequest, v1::StatusReply> status;
+    std::vector<v1::ClusterLockRequest> lock_asked;
+    std::function<grpc::Status(const v1::ClusterLockRequest&, v1::ClusterLockReply&)> lock;
+    Answer<v1::ClusterUnlockRequest, v1::ClusterUnlockReply> unlock;
+    Answer<v1::KekRotateRequest, v1::KekRotateReply> rotate_kek;
 
     using Context = grpc::ServerContext;
     grpc::Status ClusterInit(Context* /*c*/, const v1::ClusterInitRequest* q, v1::ClusterInfoReply* r) override {
@@ -55,6 +59,16 @@ struct FakeLocal final : v1::Local::Service {
     }
     grpc::Status ClusterLeave(Context* /*c*/, const v1::ClusterLeaveRequest* q, v1::ClusterLeaveReply* r) override {
         return leave(q, r);
+    }
+    grpc::Status ClusterLock(Context* /*c*/, const v1::ClusterLockRequest* q, v1::ClusterLockReply* r) override {
+        lock_asked.push_back(*q);
+        return lock(*q, *r);
+    }
+    grpc::Status ClusterUnlock(Context* /*c*/, const v1::ClusterUnlockRequest* q, v1::ClusterUnlockReply* r) override {
+        return unlock(q, r);
+    }
+    grpc::Status KekRotate(Context* /*c*/, const v1::KekRotateRequest* q, v1::KekRotateReply* r) override {
+        return rotate_kek(q, r);
     }
     grpc::Status NetworkConnect(Context* /*c*/, const v1::NetworkConnectRequest* q,
                                 v1::NetworkConnectReply* r) override {
