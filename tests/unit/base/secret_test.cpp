@@ -28,7 +28,9 @@ TEST(Secret, IsWipedWhenMovedFrom) {
     Key key(bytes);
     const Key taken = std::move(key);
     EXPECT_TRUE(taken == Key(bytes));
-    EXPECT_TRUE(key == Key());  // NOLINT(bugprone-use-after-move): that nothing is left is the point
+    EXPECT_TRUE(
+        key ==
+        Key());  // NOLINT(bugprone-use-after-move,clang-analyzer-cplusplus.Move): that nothing is left is the point
 }
 
 TEST(Secret, IsWipedWhenItGoes) {

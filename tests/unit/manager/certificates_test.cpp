@@ -11,7 +11,6 @@
 namespace warren::manager {
 namespace {
 
-using base::Code;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 

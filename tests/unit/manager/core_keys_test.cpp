@@ -5,7 +5,6 @@ namespace warren::manager {
 namespace {
 
 using base::Code;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 class CoreKeys : public CoreTest {
