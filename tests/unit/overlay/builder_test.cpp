@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "netlink/address.h"
@@ -15,7 +16,6 @@
 namespace warren::overlay {
 namespace {
 
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -23,11 +23,9 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-std::vector<std::string> names_of(std::vector<netlink::Link> links) {
-    std::vector<std::string> out;
-    for (const auto& link : links) {
-        out.push_back(link.name);
-    }
+std::vector<std::string> names_of(const std::vector<netlink::Link>& links) {
+    std::vector<std::string> out(links.size());
+    std::transform(links.begin(), links.end(), out.begin(), [](const auto& link) { return link.name; });
     return out;
 }
 

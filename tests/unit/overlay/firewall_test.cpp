@@ -14,7 +14,6 @@ namespace warren::overlay {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr std::uint16_t kPort = 10001;
 constexpr std::uint16_t kOther = 20000;
