@@ -11,15 +11,14 @@
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
-#include <atomic>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
-#include "base/token_bucket.h"
 #include "certs/authority.h"
+#include "certs/handshakes.h"
+#include "certs/limited_lines.h"
 #include "certs/tls_policy.h"
 
 namespace warren::certs {
@@ -31,29 +30,6 @@ namespace tls = grpc::experimental;
 constexpr base::Log kLog{"certs"};
 constexpr base::Log kGrpcLog{"grpc"};
 constexpr unsigned kLookAtFiles = 1;  // seconds: gRPC counts whole ones
-constexpr base::Rate kLines{.burst = 20, .refill = std::chrono::seconds(1)};
-constexpr std::string_view kFailedHandshake = "Handshake failed";
-
-std::atomic<std::uint64_t> handshakes_failed{0};
-
-// What gRPC says, so that a stranger who knocks on the port can't fill the disk.
-class LimitedLines {
-  public:
-    void say(std::string_view text) {
-        const std::lock_guard guard(mutex_);
-        if (lines_.take(kLines, base::system_now())) {
-            ++unsaid_;
-            return;
-        }
-        const auto unsaid = std::exchange(unsaid_, 0);
-        kGrpcLog.info("{}{}", text, unsaid == 0 ? "" : fmt::format(" (and {} more lines)", unsaid));
-    }
-
-  private:
-    std::mutex mutex_;
-    base::TokenBucket lines_;
-    std::uint64_t unsaid_ = 0;
-};
 
 // What the other end must be, beyond a certificate that chains to the roots.
 struct PeerRule {
@@ -98,12 +74,18 @@ class PeerVerifier {
             return 1;  // a client without a certificate
         }
         if (const auto checked = check_peer(rule, pem == nullptr ? "" : pem); !checked) {
-            ++handshakes_failed;
-            kLog.info("handshake refused: {}", checked.error().message());
+            refused(rule, checked.error());
             *status = GRPC_STATUS_UNAUTHENTICATED;
             *details = gpr_strdup(checked.error().message().c_str());
         }
         return 1;
+    }
+    static void refused(const PeerRule& rule, const base::Error& why) {
+        static LimitedLines lines;
+        lines.say(kLog, fmt::format("handshake refused: {}", why.message()));
+        if (!rule.must_be_manager) {  // this end is the server
+            note_failed_handshake();
+        }
     }
     static void cancel(void* /*self*/, grpc_tls_custom_verification_check_request* /*request*/) noexcept {}
     static void destroy(void* self) noexcept { delete static_cast<PeerVerifier*>(self); }
@@ -201,19 +183,14 @@ base::Result<std::optional<Identity>> peer_identity(const grpc::AuthContext& con
     return leaf->identity;
 }
 
-std::uint64_t failed_handshakes() {
-    return handshakes_failed;
-}
-
 void adopt_grpc_log() {
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     gpr_set_log_function([](gpr_log_func_args* line) {
         static LimitedLines lines;
         const std::string_view text(line->message);
-        handshakes_failed += text.starts_with(kFailedHandshake) ? 1 : 0;
         // Clients name the address that they call, certificates never do: said on every connection, and meaningless.
         if (!text.starts_with("No match found for server name")) {
-            lines.say(text);
+            lines.say(kGrpcLog, text);
         }
     });
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -44,10 +43,6 @@ namespace warren::certs {
 // Who is at the other end of a call: nothing without a client certificate (also on a local socket), else what the
 // certificate says, which the handshake has verified. kDenied when the certificate is not one of ours.
 [[nodiscard]] base::Result<std::optional<Identity>> peer_identity(const grpc::AuthContext& context);
-
-// TLS handshakes that failed in this process, as far as gRPC says so: certificates of others or out of their time,
-// older versions of TLS, no TLS at all. Those of clients of this process count, too. Any thread.
-[[nodiscard]] std::uint64_t failed_handshakes();
 
 // Sends gRPC's own log lines to ours instead of raw to stderr: its errors (a refused handshake, a port in use) as info,
 // because the calls concerned fail with an error of their own; everything below is dropped. A flood of them becomes a

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include "certs/handle.h"
+#include "certs/handshakes.h"
 
 namespace warren::certs {
 
@@ -35,6 +36,7 @@ base::Status check_policy() {
 }
 
 base::Status load_policy() {
+    WARREN_TRY(watch_handshakes());
     // The system's configuration first: loaded later it would replace ours.
     if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, nullptr) != 1) {
         return openssl_failure("TLS policy: load the system's OpenSSL configuration");

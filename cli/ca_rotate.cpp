@@ -51,6 +51,9 @@ base::Result<v1::CaShowReply> follow(const CaCalls& calls, v1::CaShowReply lates
     const InterruptWatch watch;
     std::string last;
     std::optional<SteadyTime> absent;
+    if (format == Format::kTable && !latest.operators().empty()) {
+        terminal.out << printable(operators_line(latest)) << '\n' << std::flush;
+    }
     show_line(terminal, format, printable(authority_line(latest)), last);
     while (latest.phase() != "idle") {
         if (watch.interrupted()) {

@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "certs/grpc_credentials.h"
 #include "certs/node_identity.h"
+#include "proto/bootstrap.grpc.pb.h"
 #include "proto/status.h"
 
 namespace warren::cli {
@@ -83,6 +84,40 @@ base::Result<std::shared_ptr<grpc::Channel>> remote_channel(const Destination& d
     return grpc::CreateChannel(destination.manager, credentials);
 }
 
+// Whether a manager of the certificate's own cluster answers who shows no certificate: then it is the certificate that
+// it does not take, and no handshake says so.
+bool is_certificate_refused(const Destination& destination) {
+    const auto identity = certs::load_identity(destination.certificates);
+    if (!identity || !*identity) {
+        return false;
+    }
+    const auto credentials = certs::joiner_credentials((*identity)->roots(), (*identity)->identity().cluster);
+    if (!credentials) {
+        return false;
+    }
+    constexpr std::chrono::seconds kPatience{5};
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    v1::GetRootsReply reply;
+    return v1::Bootstrap::NewStub(grpc::CreateChannel(destination.manager, *credentials))
+        ->GetRoots(&context, {}, &reply)
+        .ok();
+}
+
+base::Error no_manager(const Destination& destination, const std::string& message) {
+    if (is_certificate_refused(destination)) {
+        return {
+            base::Code::kPrecondition,
+            fmt::format("the manager at {} does not take the certificate in {}: the cluster has moved to another CA "
+                        "since, or the clocks differ; have a new one made on a manager: warren cert issue --role "
+                        "operator NAME --out DIR",
+                        destination.manager, destination.certificates)};
+    }
+    return {base::Code::kUnavailable,
+            fmt::format("cannot reach a manager at {}: {}; does one run there, and is {} of its cluster?",
+                        destination.manager, proto::plain_reason(message), destination.certificates)};
+}
+
 }  // namespace
 
 Connection::Connection(const Destination& destination, const std::shared_ptr<grpc::Channel>& channel)
@@ -112,9 +147,7 @@ base::Error Connection::failure(const grpc::Status& status) const {
     switch (status.error_code()) {
         case grpc::StatusCode::UNAVAILABLE:
             if (destination_.socket.empty()) {
-                return {base::Code::kUnavailable,
-                        fmt::format("cannot reach a manager at {}: {}; does one run there, and is {} of its cluster?",
-                                    destination_.manager, proto::plain_reason(message), destination_.certificates)};
+                return no_manager(destination_, message);
             }
             return {base::Code::kUnavailable,
                     fmt::format("lost the connection to warrend at {} ({}); see its log (journalctl -u warrend)",

@@ -32,6 +32,21 @@ std::string authority_line(const v1::CaShowReply& reply) {
     return reply.waiting().empty() ? line : line + ", waiting for " + names_of(reply.waiting());
 }
 
+std::string operators_line(const v1::CaShowReply& reply) {
+    if (reply.operators().empty()) {
+        return "";
+    }
+    std::string names;
+    for (const auto& certificate : reply.operators()) {
+        names += (names.empty() ? "" : ", ") + certificate.name();
+    }
+    return fmt::format("operators {}: {}; for each: warren cert issue --role operator NAME --out DIR",
+                       reply.phase() == "idle"
+                           ? "who are refused until they have new certificates"
+                           : "who need new certificates before the old root is dropped, which does not wait for them",
+                       names);
+}
+
 std::string render_authority(const v1::CaShowReply& reply, const View& view) {
     Table table({"ROOT", "STATE", "EXPIRES", "SHA-256"});
     for (const auto& root : reply.roots()) {
@@ -46,6 +61,9 @@ std::string render_authority(const v1::CaShowReply& reply, const View& view) {
     out += "\n";
     if (!reply.left().empty()) {
         out += printable("not moved, let in again when they come back: " + names_of(reply.left())) + "\n";
+    }
+    if (!reply.operators().empty()) {
+        out += printable(operators_line(reply)) + "\n";
     }
     return out;
 }

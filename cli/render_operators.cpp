@@ -12,11 +12,11 @@ Tone state_tone(const std::string& state) {
 }  // namespace
 
 std::string render_certificates(const v1::CertListReply& reply, const View& view) {
-    Table table({"ID", "NAME", "ROLE", "STATE", "ISSUED", "EXPIRES"});
+    Table table({"ID", "NAME", "ROLE", "STATE", "CA", "ISSUED", "EXPIRES"});
     for (const v1::OperatorCertificate& certificate : reply.certificates()) {
         table.row({short_id(certificate.id()), certificate.name(), certificate.role(),
-                   Cell(certificate.state(), state_tone(certificate.state())), age(certificate.issued_unix_ms(), view),
-                   expiry(certificate.expires_unix_ms(), view)});
+                   Cell(certificate.state(), state_tone(certificate.state())), certificate.ca(),
+                   age(certificate.issued_unix_ms(), view), expiry(certificate.expires_unix_ms(), view)});
     }
     return table.text(view);
 }

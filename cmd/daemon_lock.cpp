@@ -79,7 +79,9 @@ base::Status Daemon::begin_work() {
     if (!membership) {
         return fail(Code::kInternal, "{} is gone", files_.directory().native());
     }
-    WARREN_TRY(start_manager(*membership));
+    if (auto started = start_manager(*membership); !started) {
+        return base::fail_in(files_.directory().native(), std::move(started));
+    }
     enter_when_possible(std::make_shared<agent::Membership>(*std::move(membership)));
     return {};
 }

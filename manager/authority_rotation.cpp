@@ -1,5 +1,6 @@
 #include "manager/authority_rotation.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/fault_point.h"
@@ -19,6 +20,8 @@ using base::Code;
 using base::fail;
 
 constexpr base::Log kLog{"manager"};
+// A node that has a session has asked for a certificate several times by then.
+constexpr base::Duration kLeastForConnected = std::chrono::minutes(1);
 
 std::string raw_hash(const certs::Roots& roots) {
     const auto hash = roots.hash();
@@ -62,6 +65,7 @@ base::Result<v1::ClusterRecord> begin(const v1::ClusterRecord& before, const cer
     record.set_roots_pem(before.ca_roots_pem() + next.roots_pem);
     record.set_ca_generation(before.ca_generation() + 1);
     record.mutable_ca_rotation()->set_started(unix_ms(now));
+    record.mutable_ca_rotation()->set_from(key_id(before.ca_certificate_pem()));
     WARREN_TRY(certs::Roots::parse("--external-root", record.roots_pem()));
     return record;
 }
@@ -114,6 +118,30 @@ void add_roots(v1::CaShowReply& reply, const std::string& pem, const std::string
 
 }  // namespace
 
+AuthorityState state_of_authority(const v1::ClusterRecord& cluster, const std::string& key_id) {
+    if (key_id == issuing_key(cluster)) {
+        return AuthorityState::kIssuing;
+    }
+    return cluster.has_ca_rotation() && key_id == cluster.ca_rotation().from() ? AuthorityState::kTrusted
+                                                                               : AuthorityState::kDropped;
+}
+
+std::string_view name(AuthorityState state) {
+    switch (state) {
+        case AuthorityState::kIssuing:
+            return "issuing";
+        case AuthorityState::kTrusted:
+            return "trusted";
+        case AuthorityState::kDropped:
+            return "dropped";
+    }
+    return "dropped";
+}
+
+std::string issuing_key(const v1::ClusterRecord& cluster) {
+    return key_id(cluster.ca_certificate_pem());
+}
+
 v1::Trust trust_of(const v1::ClusterRecord& cluster) {
     v1::Trust trust;
     trust.set_roots_pem(cluster.roots_pem());
@@ -131,18 +159,32 @@ std::string roots_for_return(const v1::ClusterRecord& cluster, base::Time now) {
     return pem;
 }
 
-Standing standing(const Cluster& cluster, const std::function<bool(const base::NodeId&)>& reachable, base::Time now) {
+Standing standing(const Cluster& cluster, const std::function<Presence(const base::NodeId&)>& presence,
+                  base::Time now) {
     const auto& record = cluster.cluster().record;
     const auto issuer = key_id(record.ca_certificate_pem());
     const auto roots = certs::Roots::parse("roots", record.roots_pem());
     const auto hash = roots ? raw_hash(*roots) : "";
-    const base::Duration patience(record.settings().straggler_limit_ms());
-    const bool patient = record.has_ca_rotation() && now < time_of(record.ca_rotation().started()) + patience;
+    const bool moving = record.has_ca_rotation();
+    const auto lasted = now - time_of(record.ca_rotation().started());
+    const base::Duration away(record.settings().straggler_limit_ms());
+    const base::Duration connected = away + std::max<base::Duration>(away, kLeastForConnected);
     Standing standing{.nodes = cluster.nodes().size(), .moved = 0, .waiting = {}, .left = {}};
+    const auto is_waited_for = [&](Presence presence_of_node) {
+        switch (presence_of_node) {
+            case Presence::kAway:
+                return moving && lasted < away;
+            case Presence::kConnected:
+                return !moving || lasted < connected;
+            case Presence::kOwn:
+                return true;
+        }
+        return true;
+    };
     for (const auto& [id, node] : cluster.nodes()) {
         if (node.record.certificate_issuer() == issuer && node.record.roots_hash() == hash) {
             ++standing.moved;
-        } else if (patient || reachable(id)) {
+        } else if (is_waited_for(presence(id))) {
             standing.waiting.push_back(id);
         } else {
             standing.left.push_back(id);
@@ -155,13 +197,13 @@ AuthorityRotation::AuthorityRotation(Ledger& ledger, SessionHub& hub, const Vaul
     : ledger_(&ledger), hub_(&hub), vault_(&vault), self_(self), trust_(trust_of(ledger.cluster().cluster().record)) {}
 
 // The node that this manager runs on is never left behind: who would readmit it?
-bool AuthorityRotation::reachable(const base::NodeId& node) const {
-    return node == self_ || hub_->reachable(node);
+Presence AuthorityRotation::presence(const base::NodeId& node) const {
+    return node == self_ ? Presence::kOwn : hub_->reachable(node) ? Presence::kConnected : Presence::kAway;
 }
 
 Standing AuthorityRotation::standing_now(const Cluster& state, base::Time now) const {
     return standing(
-        state, [this](const base::NodeId& node) { return reachable(node); }, now);
+        state, [this](const base::NodeId& node) { return presence(node); }, now);
 }
 
 base::Result<v1::CaShowReply> AuthorityRotation::rotate(const v1::CaRotateRequest& request, base::Time now) {
@@ -247,8 +289,10 @@ void AuthorityRotation::finish(base::Time now) {
         return;
     }
     base::fault_point(base::FaultPoint::kCaDropped);
-    kLog.info("all nodes have moved to the CA with key id {}, but for {} that are away: the old one is dropped",
-              key_id(cluster().cluster().record.ca_certificate_pem()), left);
+    kLog.info(
+        "nodes have moved to the CA with key id {}, but for {} that were waited for long enough: the old one is "
+        "dropped",
+        key_id(cluster().cluster().record.ca_certificate_pem()), left);
     tell();
 }
 

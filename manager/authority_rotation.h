@@ -23,16 +23,25 @@ namespace warren::manager {
 // with.
 [[nodiscard]] std::string roots_for_return(const v1::ClusterRecord& cluster, base::Time now);
 
+// What has become of a CA, by its key id. Who has a certificate of one that is dropped is refused by TLS.
+enum class AuthorityState : std::uint8_t { kIssuing, kTrusted, kDropped };
+[[nodiscard]] AuthorityState state_of_authority(const v1::ClusterRecord& cluster, const std::string& key_id);
+[[nodiscard]] std::string_view name(AuthorityState state);
+
+// The key id of the CA that issues.
+[[nodiscard]] std::string issuing_key(const v1::ClusterRecord& cluster);
+
 // How far the nodes are in moving to the CA that issues. A node has moved when it uses a certificate of it and trusts
-// exactly the roots that are to be trusted now. Who has not is waited for, but who is away only up to the straggler
-// limit.
+// exactly the roots that are to be trusted now. Who has not is waited for up to the straggler limit; who has a session
+// and does not manage to renew, as long again. Only the manager's own node is waited for without end.
+enum class Presence : std::uint8_t { kAway, kConnected, kOwn };
 struct Standing {
     std::size_t nodes = 0;
     std::size_t moved = 0;
     std::vector<base::NodeId> waiting;
     std::vector<base::NodeId> left;
 };
-[[nodiscard]] Standing standing(const Cluster& cluster, const std::function<bool(const base::NodeId&)>& reachable,
+[[nodiscard]] Standing standing(const Cluster& cluster, const std::function<Presence(const base::NodeId&)>& presence,
                                 base::Time now);
 
 // Moves the cluster from one certificate authority to another:
@@ -66,7 +75,7 @@ class AuthorityRotation {
     std::size_t moved_ = 0;
 
     [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
-    [[nodiscard]] bool reachable(const base::NodeId& node) const;
+    [[nodiscard]] Presence presence(const base::NodeId& node) const;
     [[nodiscard]] Standing standing_now(const Cluster& state, base::Time now) const;
     void tell();
     void finish(base::Time now);

@@ -19,6 +19,14 @@ constexpr int kMissedHeartbeats = 3;
 
 base::Result<std::unique_ptr<Core>> Core::open(store::Store& store, Vault vault, CoreOptions options) {
     WARREN_TRY_ASSIGN(auto ledger, Ledger::open(store));
+    // Found out now, with the way out, rather than at the first join or rotation.
+    const auto& record = ledger->cluster().cluster().record;
+    if (const auto opened = vault.open_authority(ledger->cluster().id(), record.sealed_ca_key()); !opened) {
+        return base::fail(base::Code::kPrecondition,
+                          "manager/kek does not open the secrets in manager/store.db: put back the two that belong "
+                          "together: {}",
+                          opened.error().message());
+    }
     return std::unique_ptr<Core>(new Core(std::move(ledger), store, std::move(vault), std::move(options)));
 }
 
@@ -65,6 +73,7 @@ base::Time Core::run() {
     if (auto ticked = store_->tick(); !ticked) {
         kLog.error("the store: {}", ticked.error().message());
     }
+    lasting_.check([this](const certs::Identity& caller) { return check_caller(caller); });
     hub_.close_silent(options_.heartbeat * kMissedHeartbeats, now);
     authority_.run(now);
     removals_.go_on(now);

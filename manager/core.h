@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/random.h"
@@ -13,6 +14,7 @@
 #include "manager/authority_rotation.h"
 #include "manager/certificates.h"
 #include "manager/event_feed.h"
+#include "manager/lasting_calls.h"
 #include "manager/ledger.h"
 #include "manager/refusals.h"
 #include "manager/removals.h"
@@ -40,6 +42,10 @@ class Core {
   public:
     [[nodiscard]] static base::Result<std::unique_ptr<Core>> open(store::Store& store, Vault vault,
                                                                   CoreOptions options);
+
+    [[nodiscard]] base::ClusterId cluster_id() const { return cluster().id(); }
+    // Where nodes may call from.
+    [[nodiscard]] std::set<base::IpAddress> node_addresses() const;
 
     // Who makes the bootstrap or control call that comes next; for the events that it causes.
     void set_caller(std::string who) { caller_ = std::move(who); }
@@ -96,9 +102,14 @@ class Core {
     }
     void end_events(EventWatchId watch) { events_.close(watch); }
     // Whether who shows this certificate is still in the cluster or its operator: kDenied says why not. Before every
-    // call from outside that needs a certificate, and now and then in a call that lasts.
+    // call from outside that needs a certificate; see watch_caller() for one that lasts.
     // Who shows none, on the local socket, is not asked for one here.
     [[nodiscard]] base::Status check_caller(const std::optional<certs::Identity>& caller) const;
+    // Ends a call that lasts, by `refuse`, as soon as check_caller() refuses its caller.
+    [[nodiscard]] LastingCallId watch_caller(const certs::Identity& caller, LastingCalls::Refuse refuse) {
+        return lasting_.add(caller, std::move(refuse));
+    }
+    void end_watch(LastingCallId call) { lasting_.end(call); }
 
     // Who was refused, and why: the one part that any thread may use.
     [[nodiscard]] Refusals& refusals() { return counts_; }
@@ -128,6 +139,7 @@ class Core {
     Removals removals_;
     Refusals counts_;
     EventFeed events_;
+    LastingCalls lasting_;
     RefusalLimit refusals_;
     std::string caller_;
     Certificates certificates_;
@@ -138,6 +150,7 @@ class Core {
     [[nodiscard]] base::Result<certs::Role> role_of_token(const Cluster& state, const std::string& shown,
                                                           base::Time now) const;
     [[nodiscard]] base::Status check_operator(const certs::Identity& caller) const;
+    void add_operators(v1::CaShowReply& reply) const;
     [[nodiscard]] base::Result<v1::TokenShowReply> shown_token(certs::Role role) const;
     [[nodiscard]] base::Result<base::NetworkId> find_encrypted(const std::string& reference) const;
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;

@@ -149,12 +149,28 @@ base::Result<v1::EndpointListReply> Core::endpoint_list(const v1::EndpointListRe
     return reply;
 }
 
+std::set<base::IpAddress> Core::node_addresses() const {
+    std::set<base::IpAddress> addresses;
+    for (const auto& [id, node] : cluster().nodes()) {
+        for (const auto& address : {ip_of(node.record.data_address()), ip_of(node.record.advertise_address())}) {
+            if (address) {
+                addresses.insert(*address);
+            }
+        }
+    }
+    return addresses;
+}
+
 base::Result<v1::CaShowReply> Core::ca_show(const v1::CaShowRequest& /*request*/) {
-    return authority_.show(options_.now());
+    auto reply = authority_.show(options_.now());
+    add_operators(reply);
+    return reply;
 }
 
 base::Result<v1::CaShowReply> Core::ca_rotate(const v1::CaRotateRequest& request) {
-    return authority_.rotate(request, options_.now());
+    WARREN_TRY_ASSIGN(auto reply, authority_.rotate(request, options_.now()));
+    add_operators(reply);
+    return reply;
 }
 
 }  // namespace warren::manager

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <vector>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -20,21 +22,32 @@ bool is_valid(const v1::OperatorRecord& record, base::Time now) {
     return record.revoked() == 0 && now < time_of(record.expires());
 }
 
-v1::OperatorCertificate present(const v1::OperatorRecord& record, base::Time now) {
+AuthorityState ca_of(const Cluster& state, const v1::OperatorRecord& record) {
+    return state_of_authority(state.cluster().record, record.issuer());
+}
+
+v1::OperatorCertificate present(const Cluster& state, const v1::OperatorRecord& record, base::Time now) {
+    const auto ca = ca_of(state, record);
     v1::OperatorCertificate shown;
     shown.set_id(id_of<base::NodeId>(record.id()).text());
     shown.set_name(record.name());
     shown.set_role(std::string(certs::name(certs::Role::kOperator)));
-    shown.set_state(record.revoked() != 0 ? "revoked" : is_valid(record, now) ? "valid" : "expired");
+    shown.set_state(record.revoked() != 0            ? "revoked"
+                    : !is_valid(record, now)         ? "expired"
+                    : ca == AuthorityState::kDropped ? "outdated"
+                                                     : "valid");
     shown.set_issued_unix_ms(record.issued());
     shown.set_expires_unix_ms(record.expires());
     shown.set_revoked_unix_ms(record.revoked());
+    shown.set_ca(std::string(name(ca)));
     return shown;
 }
 
 base::Status check_name_is_free(const Cluster& state, const std::string& name, base::Time now) {
     for (const auto& [id, stored] : state.operators()) {
-        if (stored.record.name() == name && is_valid(stored.record, now)) {
+        // One of a CA that goes, or is gone, is no reason: it is what the new one replaces.
+        if (stored.record.name() == name && is_valid(stored.record, now) &&
+            ca_of(state, stored.record) == AuthorityState::kIssuing) {
             return fail(Code::kConflict,
                         "NAME '{}': has a certificate that is valid until {}: choose another name, or revoke that one "
                         "first with warren cert revoke {}",
@@ -44,19 +57,28 @@ base::Status check_name_is_free(const Cluster& state, const std::string& name, b
     return {};
 }
 
-// By id or its beginning, or by name: then the one that is valid, if any is.
-base::Result<base::NodeId> find_operator(const Cluster& state, const std::string& reference, base::Time now) {
+// By name all that are valid, of which there may be two while the cluster moves to another CA; else the one with that
+// id, or name, or beginning of an id.
+base::Result<std::vector<base::NodeId>> find_operators(const Cluster& state, const std::string& reference,
+                                                       base::Time now) {
+    std::vector<base::NodeId> named;
     for (const auto& [id, stored] : state.operators()) {
         if (stored.record.name() == reference && is_valid(stored.record, now)) {
-            return id;
+            named.push_back(id);
         }
+    }
+    if (!named.empty()) {
+        return named;
     }
     auto found = find_reference("certificate", reference, state.operators(),
                                 [](const auto& stored) { return stored.record.name(); });
     if (!found && found.error().code() == Code::kNotFound) {
         return fail(Code::kNotFound, "operator's certificate '{}': not found; see: warren cert ls", reference);
     }
-    return found;
+    if (!found) {
+        return base::fail_with(std::move(found));
+    }
+    return std::vector{*found};
 }
 
 }  // namespace
@@ -73,7 +95,37 @@ base::Status Core::check_operator(const certs::Identity& caller) const {
                     "cert issue",
                     record.name(), base::format_utc(time_of(record.revoked())));
     }
+    // A connection may outlast both.
+    if (!is_valid(record, options_.now())) {
+        return fail(Code::kDenied,
+                    "the certificate of operator '{}' was valid until {}: have a new one made on a manager with warren "
+                    "cert issue",
+                    record.name(), base::format_utc(time_of(record.expires())));
+    }
+    if (ca_of(cluster(), record) == AuthorityState::kDropped) {
+        return fail(Code::kDenied,
+                    "the certificate of operator '{}' is of a CA that the cluster has left: have a new one made on a "
+                    "manager with warren cert issue",
+                    record.name());
+    }
     return {};
+}
+
+// Who would be let in were it not for the CA, and has nothing newer.
+void Core::add_operators(v1::CaShowReply& reply) const {
+    const auto now = options_.now();
+    std::map<std::string, const v1::OperatorRecord*> newest;
+    for (const auto& [id, stored] : cluster().operators()) {
+        auto& found = newest[stored.record.name()];
+        if (is_valid(stored.record, now) && (found == nullptr || found->issued() <= stored.record.issued())) {
+            found = &stored.record;
+        }
+    }
+    for (const auto& [name, record] : newest) {
+        if (record != nullptr && ca_of(cluster(), *record) != AuthorityState::kIssuing) {
+            *reply.add_operators() = present(cluster(), *record, now);
+        }
+    }
 }
 
 base::Result<v1::CertIssueReply> Core::cert_issue(const v1::CertIssueRequest& request) {
@@ -98,6 +150,7 @@ base::Result<v1::CertIssueReply> Core::cert_issue(const v1::CertIssueRequest& re
     record.set_name(request.name());
     record.set_issued(unix_ms(now));
     record.set_expires(unix_ms(issued.leaf.not_after));
+    record.set_issuer(issued.leaf.issuer_key);
     v1::CertIssueReply reply;
     reply.set_certificate_pem(std::move(issued.chain_pem));
     const auto record_it = [&](const Cluster& state) -> base::Result<store::Transaction> {
@@ -115,7 +168,7 @@ base::Result<v1::CertIssueReply> Core::cert_issue(const v1::CertIssueRequest& re
     };
     WARREN_TRY(ledger_->commit(record_it));
     reply.set_roots_pem(cluster().cluster().record.roots_pem());
-    *reply.mutable_certificate() = present(record, now);
+    *reply.mutable_certificate() = present(cluster(), record, now);
     if (const auto* self = cluster().node(options_.self)) {
         reply.set_manager(base::SocketAddress{.ip = ip_of(self->record.advertise_address()).value_or(base::IpAddress{}),
                                               .port = static_cast<std::uint16_t>(self->record.port())}
@@ -129,7 +182,7 @@ base::Result<v1::CertIssueReply> Core::cert_issue(const v1::CertIssueRequest& re
 base::Result<v1::CertListReply> Core::cert_list(const v1::CertListRequest& /*request*/) {
     v1::CertListReply reply;
     for (const auto& [id, stored] : cluster().operators()) {
-        *reply.add_certificates() = present(stored.record, options_.now());
+        *reply.add_certificates() = present(cluster(), stored.record, options_.now());
     }
     std::sort(reply.mutable_certificates()->begin(), reply.mutable_certificates()->end(),
               [](const auto& a, const auto& b) {
@@ -140,11 +193,14 @@ base::Result<v1::CertListReply> Core::cert_list(const v1::CertListRequest& /*req
 
 base::Result<v1::OperatorCertificate> Core::cert_revoke(const v1::CertRevokeRequest& request) {
     const auto now = options_.now();
-    WARREN_TRY_ASSIGN(const auto id, find_operator(cluster(), request.certificate(), now));
+    WARREN_TRY_ASSIGN(const auto ids, find_operators(cluster(), request.certificate(), now));
     WARREN_TRY(ledger_->commit([&](const Cluster& state) {
-        const auto& stored = state.operators().at(id);
         store::Transaction change;
-        if (stored.record.revoked() == 0) {
+        for (const auto& id : ids) {
+            const auto& stored = state.operators().at(id);
+            if (stored.record.revoked() != 0) {
+                continue;
+            }
             auto record = stored.record;
             record.set_revoked(unix_ms(now));
             change.compares.emplace_back(store::ModifiedAt{key::operators(id), stored.revision});
@@ -157,9 +213,10 @@ base::Result<v1::OperatorCertificate> Core::cert_revoke(const v1::CertRevokeRequ
         }
         return base::Result<store::Transaction>(std::move(change));
     }));
-    const auto& record = cluster().operators().at(id).record;
-    kLog.warn("the certificate of operator {} ({}) is revoked", record.name(), id);
-    return present(record, now);
+    for (const auto& id : ids) {
+        kLog.warn("the certificate of operator {} ({}) is revoked", cluster().operators().at(id).record.name(), id);
+    }
+    return present(cluster(), cluster().operators().at(ids.front()).record, now);
 }
 
 }  // namespace warren::manager

@@ -23,6 +23,7 @@ constexpr std::array<Words, kRefusals> kWords{{
     {"refused other-node", "requests of a node about what is another node's"},
     {"refused join", "joins with a wrong or worn-out token, or with a bad request"},
     {"refused rate", "calls without a certificate beyond what an address may make"},
+    {"refused connection", "connections beyond what an address may open"},
 }};
 
 }  // namespace

@@ -19,8 +19,9 @@ enum class Refusal : std::uint8_t {
     kOtherNode,      // a node that speaks of what is another's as its own
     kJoin,           // a wrong or worn-out token, a bad certificate request
     kRate,           // too many calls without a certificate from one address
+    kConnection,     // too many connections from one address
 };
-inline constexpr std::size_t kRefusals = 7;
+inline constexpr std::size_t kRefusals = 8;
 
 struct RefusalCount {
     std::string_view name;     // "refused other-node"

@@ -13,8 +13,7 @@
 namespace warren::manager {
 
 // The answer to a call that reports again and again. The core's thread queues reports, gRPC's threads send them; it
-// ends with the last report, with the caller, or with a report that the caller may not get any more, because it was
-// removed meanwhile.
+// ends with the last report, with the caller, or at once when the caller was removed or revoked.
 struct ReportCaller {
     std::string name;  // for events
     std::optional<certs::Identity> identity;
@@ -59,6 +58,9 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
             if (self->stop_) {
                 self->stop_();
             }
+            if (self->watched_) {
+                self->target_->core->end_watch(*self->watched_);
+            }
         });
     }
 
@@ -69,7 +71,8 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
     std::shared_ptr<const Dispatch::Target> target_;
     ReportCaller caller_;
     Begin begin_;
-    std::function<void()> stop_;  // the core's thread only
+    std::function<void()> stop_;            // the core's thread only
+    std::optional<LastingCallId> watched_;  // likewise
     std::shared_ptr<ReportStream> self_;
     std::mutex mutex_;
     std::deque<Message> queue_;  // a message stays where it is while gRPC sends it
@@ -81,28 +84,30 @@ class ReportStream final : public grpc::ServerWriteReactor<Message> {
         WARREN_TRY(target_->core->check_caller(caller_.identity));
         WARREN_TRY_ASSIGN(stop_,
                           begin_(*target_->core, [this](const Message& message, bool last) { add(message, last); }));
+        if (caller_.identity) {
+            watched_ = target_->core->watch_caller(*caller_.identity, [this](const base::Error& why) { refuse(why); });
+        }
         return {};
     }
 
     void begin() {
         target_->core->set_caller(caller_.name);
         if (auto begun = try_begin(); !begun) {
-            if (begun.error().code() == base::Code::kDenied) {
-                target_->core->note_refusal(Refusal::kStranger, caller_.name, begun.error());
-            }
-            const std::lock_guard guard(mutex_);
-            end(proto::to_grpc(begun.error()));
+            refuse(begun.error());
         }
         target_->ran();
     }
 
-    void add(const Message& message, bool last) {
-        const auto allowed = target_->core->check_caller(caller_.identity);
-        const std::lock_guard guard(mutex_);
-        if (!allowed) {
-            end(proto::to_grpc(allowed.error()));
-            return;
+    void refuse(const base::Error& why) {
+        if (why.code() == base::Code::kDenied) {
+            target_->core->note_refusal(Refusal::kStranger, caller_.name, why);
         }
+        const std::lock_guard guard(mutex_);
+        end(proto::to_grpc(why));
+    }
+
+    void add(const Message& message, bool last) {
+        const std::lock_guard guard(mutex_);
         if (last_queued_) {
             return;
         }

@@ -9,6 +9,8 @@
 #include <future>
 #include <thread>
 
+#include "certs/handshakes.h"
+#include "manager/doorway.h"
 #include "manager/services.h"
 
 namespace warren::manager {
@@ -17,8 +19,8 @@ namespace {
 
 constexpr base::Log kLog{"manager"};
 constexpr std::chrono::milliseconds kStopPatience{500};
-constexpr std::chrono::milliseconds kHandshakePatience{10'000};
 constexpr std::chrono::milliseconds kIdlePatience{60'000};
+constexpr base::Duration kLookAtNodes = std::chrono::seconds(1);
 // One bootstrap or control request; a session's messages are smaller still.
 constexpr int kMaxRequestBytes = 1 << 20;
 
@@ -36,12 +38,19 @@ struct Server::Impl {
     asio::steady_timer timer{loop};
     std::unique_ptr<store::Store> store;
     std::unique_ptr<Core> core;
+    Doorway doorway;
+    base::Time look_at_nodes{};
+    std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
     std::unique_ptr<grpc::Server> server;
     std::thread thread;
 
     // On the loop: lets the core do what is due and comes back when more is.
     void run_core() {
         const auto next = core->run();
+        if (const auto now = base::system_now(); now >= look_at_nodes || look_at_nodes > now + kLookAtNodes) {
+            look_at_nodes = now + kLookAtNodes;
+            doorway.know(core->node_addresses());
+        }
         const auto wait = std::max(next - base::system_now(), base::Duration::zero());
         timer.expires_after(wait);
         timer.async_wait([this](const asio::error_code& error) {
@@ -63,26 +72,35 @@ struct Server::Impl {
     }
 
     base::Status listen(const certs::NodeIdentity& identity, const ServerOptions& options) {
-        const auto& address = options.listen;
+        WARREN_TRY(doorway.listen(options.listen));
         WARREN_TRY_ASSIGN(auto credentials, certs::server_credentials(identity, options.certificates));
         grpc::ServerBuilder builder;
-        int port = 0;
-        // Without it a second daemon would share the port and get half of the calls.
-        builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
         builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
         // Who connects and says nothing, or has nothing to ask any more, makes room. A session is a call that lasts.
-        builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(kHandshakePatience.count()));
+        builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(options.handshake.count()));
         builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, static_cast<int>(kIdlePatience.count()));
-        builder.AddListeningPort(address.text(), std::move(credentials), &port);
+        acceptor = builder.experimental().AddExternalConnectionAcceptor(
+            grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, std::move(credentials));
         builder.RegisterService(&bootstrap);
         builder.RegisterService(&sessions);
         builder.RegisterService(&control);
         server = builder.BuildAndStart();
-        if (!server || port == 0) {
-            return base::fail(base::Code::kConflict,
-                              "--listen {}: can't listen: the address is taken or not one of this host", address);
+        if (!server) {
+            return base::fail(base::Code::kInternal, "the server of the manager's port does not start");
         }
         return {};
+    }
+
+    void open() {
+        doorway.open(
+            [this](base::UniqueFd connection) {
+                grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+                parameters.fd = connection.release();
+                acceptor->HandleNewConnection(&parameters);
+            },
+            [this](const std::string& peer, const base::Error& why) {
+                core->refusals().note(Refusal::kConnection, peer, why.message(), base::system_now());
+            });
     }
 };
 
@@ -99,6 +117,15 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
                                               {.heartbeat = options.heartbeat,
                                                .self = identity.identity().node,
                                                .shortest_leaf = options.shortest_leaf}));
+    if (const auto id = impl_->core->cluster_id(); id != identity.identity().cluster) {
+        impl_->core.reset();
+        impl_->store.reset();
+        return base::fail(
+            base::Code::kPrecondition,
+            "manager/store.db is of cluster {}, and the certificate in certs/node.pem of {}: put back the "
+            "two that belong together",
+            id, identity.identity().cluster);
+    }
     Dispatch::Target target{.loop = &impl_->loop,
                             .core = impl_->core.get(),
                             .cluster = identity.identity().cluster,
@@ -108,12 +135,14 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
     impl_->work.emplace(impl_->loop.get_executor());
     impl_->core->on_ledger_ready([impl = impl_.get()] { asio::post(impl->loop, [impl] { impl->run_core(); }); });
     if (auto listening = impl_->listen(identity, options); !listening) {
+        impl_->doorway.close();
         impl_->dispatch.set(nullptr);
         impl_->core.reset();
         impl_->store.reset();
         return listening;
     }
     impl_->thread = std::thread([impl = impl_.get()] { impl->loop.run(); });
+    impl_->open();
     asio::post(impl_->loop, [impl = impl_.get()] { impl->run_core(); });
     kLog.info("manager of cluster {} listens on {}", identity.identity().cluster, options.listen);
     return {};
@@ -133,12 +162,14 @@ void Server::stop() {
     }
     // New calls are refused; those under way still find the core, since its loop ends after the last of them.
     impl_->dispatch.set(nullptr);
+    impl_->doorway.close();
     impl_->server->Shutdown(std::chrono::system_clock::now() + kStopPatience);
     impl_->server->Wait();
     asio::post(impl_->loop, [impl = impl_.get()] { impl->timer.cancel(); });
     impl_->work.reset();
     impl_->thread.join();
     impl_->server.reset();
+    impl_->acceptor.reset();
     impl_->core.reset();
     impl_->store.reset();
 }
@@ -152,9 +183,12 @@ void Server::add_counters(v1::StatusReply& status) const {
         return;
     }
     auto counts = impl_->core->refusals().counts();
+    const auto lost = certs::lost_handshakes();
     counts.push_back({.name = "refused handshake",
                       .meaning = "TLS handshakes that failed: foreign or outdated certificate, not TLS 1.3",
-                      .value = certs::failed_handshakes()});
+                      .value = lost.failed});
+    counts.push_back(
+        {.name = "refused silent", .meaning = "connections that ended without a word", .value = lost.silent});
     for (const auto& count : counts) {
         if (count.value != 0) {
             auto& counter = *status.add_counters();

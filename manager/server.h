@@ -24,6 +24,7 @@ struct ServerOptions {
     std::filesystem::path certificates;  // the directory of this node's identity, whose files may change meanwhile
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
     base::Duration heartbeat = std::chrono::seconds(5);
+    base::Duration handshake = std::chrono::seconds(10);  // what a connection may take until its handshake is done
 };
 
 // A running manager: the core on a thread of its own, the services on a TCP port with TLS, and the control service once

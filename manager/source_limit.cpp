@@ -56,7 +56,7 @@ base::Status SourceLimit::take(std::string_view peer, base::Time now) {
     const std::lock_guard guard(mutex_);
     auto& taken = address ? bucket(source_of(*address), now) : others_;
     if (const auto wait = taken.take(limits_.rate, now)) {
-        return base::fail(base::Code::kExhausted, "too many calls without a certificate from {}: try again in {} s",
+        return base::fail(base::Code::kExhausted, "too many {} from {}: try again in {} s", limits_.of,
                           address ? address->text() : std::string(peer),
                           std::chrono::ceil<std::chrono::seconds>(*wait).count());
     }

@@ -19,13 +19,14 @@ namespace warren::manager {
 struct SourceLimits {
     base::Rate rate{.burst = 60, .refill = std::chrono::milliseconds(500)};  // a join is two calls
     std::size_t sources = 4096;                                              // that are remembered
+    std::string_view of = "calls without a certificate";
 };
 
-// How often an address may make calls that need no certificate. An IPv6 host has a whole /64 to call from, so that
-// counts as one. When more addresses call than are remembered, those that are not share one bucket: a flood from
-// everywhere keeps other strangers out, and nobody else.
+// How often an address may do what a stranger may: call without a certificate, connect. An IPv6 host has a whole /64 to
+// call from, so that counts as one. When more addresses call than are remembered, those that are not share one bucket:
+// a flood from everywhere keeps other strangers out, and nobody else.
 //
-// Any thread; gRPC's ask before a call is posted to the core, so that a flood does not get as far.
+// Any thread; asked before anything reaches the core, so that a flood does not get as far.
 class SourceLimit {
   public:
     explicit SourceLimit(SourceLimits limits = {}) : limits_(limits) {}

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -111,6 +112,34 @@ TEST(Crash, ARenewalIsCompletedOrRepeated) {
     EXPECT_EQ(nodes(lab->host(1)), 2U);
 }
 
+// Off until its certificate has expired, the node proves itself, and somebody dies meanwhile.
+TEST(Crash, AReadmissionIsCompletedOrRepeated) {
+    auto points = points_of("readmission.", {"readmission.issued"});
+    ASSERT_GE(points.size(), 2U);
+    points.push_back({.name = "renewal.roots-written"});
+    points.push_back({.name = "renewal.node-written"});
+    const auto lab = short_lived(2, "3s");
+    auto& manager = lab->host(1);
+    auto& worker = lab->host(2);
+    const auto identity = worker.ask<v1::CertShowReply>({"cert", "show"}).uri();
+    for (const auto& point : points) {
+        ASSERT_TRUE(eventually(seconds(20), [&] { return settled(worker); })) << point.name;
+        worker.stop_daemon();
+        ASSERT_TRUE(eventually(seconds(10), [&] { return certificate_expired(worker); })) << point.name;
+        if (point.at_manager) {
+            arm(manager, point.name);
+            worker.start_daemon();
+        } else {
+            arm(worker, point.name);
+        }
+        expect_death_and_start(point.at_manager ? manager : worker, point.name);
+        expect_all_settled(*lab, point.name);
+        EXPECT_EQ(worker.ask<v1::CertShowReply>({"cert", "show"}).uri(), identity) << point.name;
+    }
+    EXPECT_EQ(nodes(manager), 2U);
+    EXPECT_THAT(manager.log_text(), HasSubstr("node h2: readmitted"));
+}
+
 TEST(Crash, ACaRotationGoesOn) {
     const auto points = points_of("ca.", {"ca.begun", "ca.told", "ca.node-moved", "ca.dropped"});
     ASSERT_GE(points.size(), 4U);
@@ -137,29 +166,67 @@ TEST(Crash, ACaRotationGoesOn) {
 
 // What a disk leaves, or somebody who copies files about: an error that says which file and what to do, and no new
 // identity.
+struct Damage {
+    std::string name;
+    std::string content;
+    mode_t mode = 0600;
+};
+
+std::string content_of(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
+}
+
+void replace(const std::filesystem::path& file, const std::string& content, mode_t mode) {
+    std::ofstream(file, std::ios::trunc | std::ios::binary) << content;
+    ASSERT_EQ(::chmod(file.c_str(), mode), 0);
+}
+
 TEST(Crash, TornAndForeignFilesStopTheDaemonWithTheWayOut) {
     const auto lab = cluster_of(2);
-    auto& worker = lab->host(2);
-    const auto node_file = worker.state_dir() / "cluster" / "certs" / "node.pem";
-    const auto good = must({"cat", node_file.string()});
-    const auto other = must({"cat", (lab->host(1).state_dir() / "cluster" / "certs" / "node.pem").string()});
-    worker.stop_daemon();
-    for (const auto& content : {good.substr(0, good.size() / 2), std::string(), other, std::string(1000, '\0')}) {
-        std::ofstream(node_file, std::ios::trunc) << content;
-        auto command = Host::daemon_program();
-        command.insert(command.end(),
-                       {"--state-dir", worker.state_dir().string(), "--run-dir", worker.run_dir().string()});
-        const auto output = run(command, worker.where());
-        EXPECT_EQ(output.code, 1) << content.size();
-        EXPECT_THAT(output.err, HasSubstr("cluster")) << content.size();
-        EXPECT_THAT(output.err, testing::AnyOf(HasSubstr("restore"), HasSubstr("put back"))) << output.err;
-        std::ifstream in(node_file);
-        const std::string kept((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-        EXPECT_EQ(kept, content) << "not touched";
+    auto& other = lab->add_host();
+    other.start_daemon();
+    other.warren_ok({"cluster", "init", "--data-addr", other.address(), "--node-name", other.name()});
+    for (const auto& host : lab->hosts()) {
+        host->stop_daemon();
     }
-    std::ofstream(node_file, std::ios::trunc) << good;
-    worker.start_daemon();
-    EXPECT_TRUE(eventually(seconds(20), [&] { return settled(worker); }));
+    const auto in = [](const Host& host, const std::string& file) { return host.state_dir() / "cluster" / file; };
+    const std::vector<std::pair<unsigned, std::string>> files = {
+        {2, "certs/node.pem"}, {2, "certs/roots.pem"}, {2, "node.json"}, {1, "manager/store.db"}, {1, "manager/kek"}};
+    for (const auto& [number, file] : files) {
+        auto& host = lab->host(number);
+        const auto path = in(host, file);
+        const auto good = content_of(path);
+        const mode_t mode = file == "certs/roots.pem" ? 0644 : 0600;
+        std::vector<Damage> damages = {{"half of it", good.substr(0, good.size() / 2), mode},
+                                       {"nothing", "", mode},
+                                       {"zeros", std::string(good.size(), '\0'), mode},
+                                       {"another cluster's", content_of(in(other, file)), mode}};
+        if (file != "node.json") {  // it has no secret
+            damages.push_back({"open to others", good, 0666});
+        }
+        for (const auto& damage : damages) {
+            const auto what = file + ": " + damage.name;
+            replace(path, damage.content, damage.mode);
+            auto command = Host::daemon_program();
+            command.insert(command.end(),
+                           {"--state-dir", host.state_dir().string(), "--run-dir", host.run_dir().string()});
+            const auto output = run(command, host.where(), seconds(10));
+            EXPECT_EQ(output.code, 1) << what;
+            const auto name = std::filesystem::path(file).filename().string();
+            EXPECT_THAT(output.err, HasSubstr(name)) << what;
+            EXPECT_THAT(output.err, testing::AnyOf(HasSubstr("restore"), HasSubstr("put back"), HasSubstr("chmod")))
+                << what << ": " << output.err;
+            EXPECT_TRUE(content_of(path) == damage.content) << what << " was touched";
+        }
+        replace(path, good, mode);
+    }
+    for (const unsigned number : {1U, 2U}) {
+        lab->host(number).start_daemon();
+    }
+    for (const unsigned number : {1U, 2U}) {
+        EXPECT_TRUE(eventually(seconds(20), [&] { return settled(lab->host(number)); })) << number;
+    }
     EXPECT_EQ(nodes(lab->host(1)), 2U);
 }
 

@@ -27,4 +27,10 @@ inline bool settled(const Host& host) {
     return status.manager_connected();
 }
 
+// The certificate on the host's disk is not valid any more, by openssl's word and the lab's clock.
+inline bool certificate_expired(const Host& host) {
+    const auto file = host.state_dir() / "cluster" / "certs" / "node.pem";
+    return run({"openssl", "x509", "-checkend", "0", "-noout", "-in", file.string()}).code == 1;
+}
+
 }  // namespace warren::lab

@@ -284,9 +284,13 @@ bool Host::daemon_running() {
     return daemon_ && daemon_->running();
 }
 
+Argv Host::warren_program() {
+    return {program("WARREN_LAB_WARREN", WARREN_BUILT_WARREN)};
+}
+
 Argv Host::warren_command(const Argv& args) const {
-    Argv argv{program("WARREN_LAB_WARREN", WARREN_BUILT_WARREN), "--host",
-              "unix://" + (run_dir() / "warren.sock").string()};
+    auto argv = warren_program();
+    argv.insert(argv.end(), {"--host", "unix://" + (run_dir() / "warren.sock").string()});
     argv.insert(argv.end(), args.begin(), args.end());
     return argv;
 }
@@ -390,6 +394,17 @@ Output join(Lab& lab, const Host& host) {
 std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init) {
     auto lab = std::make_unique<Lab>(hosts);
     form_cluster(*lab, init);
+    return lab;
+}
+
+std::unique_ptr<Lab> short_lived(unsigned hosts, const std::string& lifetime, const Argv& settings) {
+    auto lab = std::make_unique<Lab>(hosts);
+    for (const auto& host : lab->hosts()) {
+        host->set_environment({"WARREN_TEST_SHORTEST_LEAF=1s"});
+    }
+    Argv all{"--leaf-lifetime", lifetime};
+    all.insert(all.end(), settings.begin(), settings.end());
+    form_cluster(*lab, all);
     return lab;
 }
 

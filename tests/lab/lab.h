@@ -89,6 +89,7 @@ class Host {
 
     // The programs under test, for a test that starts them in its own way.
     [[nodiscard]] static Argv daemon_program();
+    [[nodiscard]] static Argv warren_program();
     [[nodiscard]] Argv warren_command(const Argv& args) const;
 
     // The real `warren` against this host's daemon.
@@ -161,6 +162,9 @@ void form_cluster(Lab& lab, const Argv& init = {});
 Output join(Lab& lab, const Host& host);
 // As many hosts as that, formed into a cluster.
 std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init = {});
+
+// A cluster whose certificates live for so long; nobody but a test may have less than an hour.
+std::unique_ptr<Lab> short_lived(unsigned hosts, const std::string& lifetime, const Argv& settings = {});
 
 // A container on each host of the cluster, c1 on h1 and so on, connected to the network. Waits until all pairs talk.
 std::vector<Container> containers_on_all(Lab& lab, const std::string& network, const std::string& prefix = "c");

@@ -4,11 +4,19 @@
 #include "certs/grpc_credentials.h"
 #include "certs/node_identity.h"
 #include "fake_daemon.h"
+#include "proto/bootstrap.grpc.pb.h"
 
 namespace warren::cli {
 namespace {
 
 using namespace std::chrono_literals;
+
+class FakeBootstrap final : public v1::Bootstrap::Service {
+    grpc::Status GetRoots(grpc::ServerContext* /*context*/, const v1::GetRootsRequest* /*request*/,
+                          v1::GetRootsReply* /*reply*/) override {
+        return grpc::Status::OK;
+    }
+};
 
 // A daemon whose manager issues real certificates, and serves operators on a TCP port of this machine.
 class Operator : public DaemonTest {
@@ -38,14 +46,21 @@ class Operator : public DaemonTest {
                 .value();
         const auto manager = certs::NodeIdentity::assemble(std::move(key), chain,
                                                            certs::Roots::parse("roots", authority_.root_pem()).value());
-        grpc::ServerBuilder builder;
-        builder.AddListeningPort("127.0.0.1:0", certs::server_credentials(*manager).value(), &port_);
-        builder.RegisterService(&remote_control_);
-        remote_ = builder.BuildAndStart();
+        serve(*manager);
     }
     ~Operator() override { remote_->Shutdown(); }
 
   protected:
+    void serve(const certs::NodeIdentity& manager) {
+        if (remote_) {
+            remote_->Shutdown();
+        }
+        grpc::ServerBuilder builder;
+        builder.AddListeningPort("127.0.0.1:0", certs::server_credentials(manager).value(), &port_);
+        builder.RegisterService(&remote_control_);
+        builder.RegisterService(&bootstrap_);
+        remote_ = builder.BuildAndStart();
+    }
     [[nodiscard]] std::string out() const { return directory() / "alice"; }
     [[nodiscard]] Outcome issue_alice() const {
         return warren({"cert", "issue", "--role", "operator", "--out", out(), "alice"});
@@ -63,6 +78,7 @@ class Operator : public DaemonTest {
     certs::Authority authority_ = certs::Authority::make(cluster_, "lab", now_).value();
     v1::CertIssueRequest asked_;
     FakeControl remote_control_;
+    FakeBootstrap bootstrap_;
     int port_ = 0;
     std::unique_ptr<grpc::Server> remote_;
 };
@@ -126,13 +142,33 @@ TEST_F(Operator, NobodyAtTheOtherEndIsUnreachable) {
     EXPECT_TRUE(outcome.err.starts_with("warren: cannot reach a manager at 127.0.0.1:")) << outcome.err;
 }
 
+// TLS 1.3 tells a client whose certificate is refused nothing but that the connection is over.
+TEST_F(Operator, ACertificateOfACaThatTheClusterHasLeftIsNamedWithTheRemedy) {
+    auto next = certs::Authority::make(cluster_, "lab-2", now_).value();
+    const auto cross = authority_.cross_sign(next.root_pem(), now_).value();
+    auto key = certs::PrivateKey::generate().value();
+    const auto chain =
+        next.issue(certs::make_request(key).value(),
+                   {.cluster = cluster_, .node = base::random_id<base::NodeId>(), .role = certs::Role::kManager},
+                   lifetime_, now_)
+            .value();
+    ASSERT_EQ(issue_alice().exit, Exit::kDone);
+    serve(certs::NodeIdentity::assemble(std::move(key), chain + cross,
+                                        certs::Roots::parse("roots", next.root_pem()).value())
+              .value());
+    const Outcome outcome = from_afar({"node", "ls"});
+    EXPECT_EQ(outcome.exit, Exit::kFailed);
+    EXPECT_NE(outcome.err.find("does not take the certificate in " + out()), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("warren cert issue --role operator NAME --out DIR"), std::string::npos) << outcome.err;
+}
+
 TEST_F(Operator, CertLsAndRevokeShowTheState) {
     control.certificates.reply = sample<v1::CertListReply>(
         R"(certificates { id: "3b0c926a1c65000000000000000000ff" name: "alice" role: "operator" state: "revoked"
-                          issued_unix_ms: 1799999940000 expires_unix_ms: 1800003600000 })");
+                          issued_unix_ms: 1799999940000 expires_unix_ms: 1800003600000 ca: "dropped" })");
     EXPECT_EQ(warren({"cert", "ls"}).out,
-              "ID             NAME    ROLE       STATE     ISSUED   EXPIRES\n"
-              "3b0c926a1c65   alice   operator   revoked   1m 0s    2027-01-15 09:00:00 UTC (in 1h 0m)\n");
+              "ID             NAME    ROLE       STATE     CA        ISSUED   EXPIRES\n"
+              "3b0c926a1c65   alice   operator   revoked   dropped   1m 0s    2027-01-15 09:00:00 UTC (in 1h 0m)\n");
     control.revoke.reply.set_name("alice");
     control.revoke.reply.set_role("operator");
     EXPECT_EQ(warren({"cert", "revoke", "alice"}).out, "The certificate of operator alice is refused from now on.\n");

@@ -251,6 +251,43 @@ TEST_F(AuthorityRotationTest, WhoIsAwayIsWaitedForUpToTheLimitAndComesBack) {
     EXPECT_EQ(certificates_->readmit(request, now_).error().code(), Code::kDenied);
 }
 
+// Its disk is full, say: it has its session, and no new certificate.
+TEST_F(AuthorityRotationTest, WhoIsConnectedAndDoesNotRenewIsListedAndNotWaitedForForEver) {
+    (void)rotate();
+    obey("m1");
+    obey("w1");
+    now_ += 119min;
+    rotation_->run(now_);
+    EXPECT_THAT(waiting(), ElementsAre("w2")) << "longer than for one that is away: it may get there";
+    ASSERT_EQ(rotation_->show(now_).waiting_size(), 1);
+    EXPECT_EQ(rotation_->show(now_).waiting(0).state(), "ready");
+    now_ += 1min;
+    rotation_->run(now_);
+    EXPECT_EQ(phase(), "idle");
+    obey("m1");
+    obey("w1");
+    EXPECT_TRUE(accepts("w2", "m1"));
+    obey("w2");  // at last
+    EXPECT_EQ(rotation_->show(now_).moved(), 3U);
+    expect_all_accept_all("with w2 moved late");
+}
+
+TEST_F(AuthorityRotationTest, WhatHasBecomeOfACa) {
+    const auto first = issuing_key(ledger_->cluster().cluster().record);
+    const auto state = [this](const std::string& key) {
+        return name(state_of_authority(ledger_->cluster().cluster().record, key));
+    };
+    EXPECT_EQ(state(first), "issuing");
+    (void)rotate();
+    EXPECT_EQ(state(first), "trusted");
+    for (const char* node : {"m1", "w1", "w2"}) {
+        obey(node);
+    }
+    EXPECT_EQ(phase(), "idle");
+    EXPECT_EQ(state(first), "dropped");
+    EXPECT_EQ(state("of nobody"), "dropped");
+}
+
 TEST_F(AuthorityRotationTest, AManagerNeverLeavesItsOwnNodeBehind) {
     disconnect("m1");
     (void)rotate();

@@ -93,6 +93,48 @@ TEST_F(Operators, BadRequestsAreRefusedAndLeaveNothing) {
     EXPECT_EQ(core_->cert_list({})->certificates_size(), 0);
 }
 
+TEST_F(Operators, ARevokedOrExpiredOnesCallThatLastsEndsAtOnce) {
+    const auto alice = identity(issue_to("alice", "2h").value());
+    const auto bob = identity(issue_to("bob", "1h").value());
+    std::map<std::string, std::string> ended;
+    const auto watch = [&](const std::string& name, const certs::Identity& who) {
+        return core_->watch_caller(who, [&ended, name](const base::Error& why) { ended[name] += why.message(); });
+    };
+    (void)watch("alice", alice);
+    (void)watch("bob", bob);
+    core_->end_watch(watch("alice hung up", alice));
+    (void)core_->run();
+    EXPECT_TRUE(ended.empty());
+    ASSERT_TRUE(revoke("alice"));
+    (void)core_->run();
+    (void)core_->run();
+    EXPECT_THAT(ended, testing::ElementsAre(testing::Pair(
+                           "alice", testing::StartsWith("the certificate of operator 'alice' was revoked"))));
+    EXPECT_EQ(ended["alice"].find("revoked"), ended["alice"].rfind("revoked")) << "once";
+    now_ += 1h;
+    (void)core_->run();
+    EXPECT_THAT(ended["bob"], HasSubstr("was valid until"));
+}
+
+TEST_F(Operators, AnotherCaNeedsNewCertificatesAndSaysWhose) {
+    const auto old = identity(issue_to("alice").value());
+    ASSERT_TRUE(issue_to("bob"));
+    ASSERT_TRUE(revoke("bob"));
+    const auto moving = core_->ca_rotate({}).value();
+    ASSERT_EQ(moving.phase(), "moving");
+    ASSERT_EQ(moving.operators_size(), 1);
+    EXPECT_EQ(moving.operators(0).name(), "alice");
+    EXPECT_EQ(moving.operators(0).ca(), "trusted");
+    EXPECT_TRUE(core_->check_caller(old)) << "good until the old root goes";
+
+    const auto fresh = identity(issue_to("alice").value());
+    EXPECT_THAT(issue_to("alice").error().message(), HasSubstr("warren cert revoke alice"));
+    EXPECT_EQ(core_->ca_show({})->operators_size(), 0);
+    ASSERT_TRUE(revoke("alice"));
+    EXPECT_FALSE(core_->check_caller(old)) << "a name is revoked with all that is valid of it";
+    EXPECT_FALSE(core_->check_caller(fresh));
+}
+
 TEST_F(Operators, UnknownOnesAreRefused) {
     const certs::Identity stranger{
         .cluster = founded_.cluster, .node = base::random_id<base::NodeId>(), .role = certs::Role::kOperator};

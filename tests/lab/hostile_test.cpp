@@ -1,0 +1,139 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "tests/lab/expect.h"
+#include "tests/lab/lab.h"
+
+// Strangers at the port of a manager that has work to do.
+namespace warren::lab {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr std::size_t kSources = 50;
+constexpr std::size_t kEach = 200;  // fewer than an address may open
+constexpr std::uint16_t kPort = 7443;
+
+sockaddr_in address_of(const std::string& text, std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    ::inet_pton(AF_INET, text.c_str(), &address.sin_addr);
+    return address;
+}
+
+base::UniqueFd connected(const std::string& from, const std::string& to) {
+    base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto own = address_of(from, 0);
+    const auto other = address_of(to, kPort);
+    const bool done = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0 &&
+                      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&other), sizeof other) == 0;
+    return done ? std::move(fd) : base::UniqueFd();
+}
+
+std::string source(std::size_t number) {
+    return fmt::format("192.0.2.{}", 100 + number);
+}
+
+// Connections from the host's many addresses that say nothing. They stay open until they are dropped.
+std::vector<base::UniqueFd> connect_in_silence(const Host& from, const std::string& to) {
+    std::vector<base::UniqueFd> open;
+    std::thread([&] {  // a namespace is a thread's
+        const base::UniqueFd there(::open(("/run/netns/" + from.name()).c_str(), O_RDONLY | O_CLOEXEC));
+        if (::setns(there.get(), CLONE_NEWNET) != 0) {
+            return;
+        }
+        for (std::size_t i = 0; i < kSources * kEach; ++i) {
+            open.push_back(connected(source(i % kSources), to));
+        }
+    })
+        .join();
+    return open;
+}
+
+std::size_t connections(const Host& manager) {
+    const auto lines = manager.must({"ss", "-Htn", "state", "established", fmt::format("sport = :{}", kPort)});
+    return static_cast<std::size_t>(std::count(lines.begin(), lines.end(), '\n'));
+}
+
+std::uint64_t counter(const Host& manager, const std::string& name) {
+    const auto status = manager.ask<v1::StatusReply>({"status"});
+    for (const auto& shown : status.counters()) {
+        if (shown.name() == name) {
+            return shown.value();
+        }
+    }
+    return 0;
+}
+
+TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
+    rlimit files{.rlim_cur = 2 * kSources * kEach, .rlim_max = 2 * kSources * kEach};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+    const auto lab = cluster_of(2);
+    auto& manager = lab->host(1);
+    auto& worker = lab->host(2);
+    const auto& stranger = lab->add_host();
+    for (std::size_t i = 0; i < kSources; ++i) {
+        stranger.must({"ip", "address", "add", source(i) + "/24", "dev", "eth0"});
+    }
+    const auto since = worker.ask<v1::StatusReply>({"status"}).manager_since_unix_ms();
+    // A renewal is a question and an answer over the session.
+    auto slowest = std::chrono::milliseconds::zero();
+    const auto ask_over_session = [&] {
+        const auto began = std::chrono::steady_clock::now();
+        worker.warren_ok({"cert", "renew"});
+        slowest = std::max(
+            slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
+    };
+    auto open = connect_in_silence(stranger, manager.address());
+    const auto held = connections(manager);
+    EXPECT_GE(held, kSources * kEach * 9 / 10) << "the attack is none";
+    for (int i = 0; i < 5; ++i) {
+        ask_over_session();
+    }
+    worker.kill_daemon(SIGKILL);
+    worker.start_daemon();
+    EXPECT_TRUE(eventually(seconds(5), [&] { return settled(worker); })) << "a member can't come back";
+    EXPECT_TRUE(eventually(seconds(20), [&] { return connections(manager) < 10; })) << "who says nothing is kept";
+    EXPECT_LT(slowest, seconds(3));
+    EXPECT_GE(counter(manager, "refused silent"), held - 10);
+    EXPECT_THAT(manager.log_text(), HasSubstr("ended without a word"));
+    EXPECT_EQ(manager.ask<v1::StatusReply>({"status"}).manager_connected(), true);
+    EXPECT_GT(worker.ask<v1::StatusReply>({"status"}).manager_since_unix_ms(), since);
+}
+
+// One address that does nothing else than connect.
+TEST(Hostile, AFloodFromOneAddressIsCutDownAtTheDoor) {
+    const auto lab = cluster_of(2);
+    auto& manager = lab->host(1);
+    auto& stranger = lab->add_host();
+    const auto since = lab->host(2).ask<v1::StatusReply>({"status"}).manager_since_unix_ms();
+    std::vector<base::UniqueFd> open;
+    std::thread([&] {
+        const base::UniqueFd there(::open(("/run/netns/" + stranger.name()).c_str(), O_RDONLY | O_CLOEXEC));
+        ASSERT_EQ(::setns(there.get(), CLONE_NEWNET), 0);
+        for (int i = 0; i < 900; ++i) {
+            open.push_back(connected(stranger.address(), manager.address()));
+        }
+    }).join();
+    EXPECT_LT(connections(manager), 450U);
+    EXPECT_TRUE(eventually(seconds(5), [&] { return counter(manager, "refused connection") >= 450; }));
+    EXPECT_THAT(manager.log_text(), HasSubstr("refused connection"));
+    EXPECT_EQ(lab->host(2).ask<v1::StatusReply>({"status"}).manager_since_unix_ms(), since);
+}
+
+}  // namespace
+}  // namespace warren::lab
