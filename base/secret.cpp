@@ -81,6 +81,10 @@ void wipe(std::span<std::uint8_t> bytes) {
     }
 }
 
+void wipe(std::string& text) {
+    wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+}
+
 std::uint8_t* allocate_secret(std::size_t size) {
     return size > kLargest ? map(whole_pages(size)) : pool().take(class_of(size));
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace warren::base {
 
 // Overwrites memory in a way that the compiler may not drop.
 void wipe(std::span<std::uint8_t> bytes);
+void wipe(std::string& text);
 
 // Memory for key material: in pages of its own that the kernel leaves out of core dumps (MADV_DONTDUMP) and, as far as
 // the process may lock memory, does not swap out. Comes as zeros, and is wiped when it is given back. Any thread.

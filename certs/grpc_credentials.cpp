@@ -101,8 +101,7 @@ base::Result<std::shared_ptr<tls::CertificateProviderInterface>> make_provider(c
     pairs.front().private_key.assign(key.reveal().begin(), key.reveal().end());
     pairs.front().certificate_chain = self.chain_pem();
     auto provider = std::make_shared<tls::StaticDataCertificateProvider>(self.roots().pem(), pairs);
-    std::string& copy = pairs.front().private_key;
-    base::wipe({reinterpret_cast<std::uint8_t*>(copy.data()), copy.size()});
+    base::wipe(pairs.front().private_key);
     return provider;
 }
 

@@ -22,10 +22,6 @@ namespace {
 
 constexpr std::size_t kLargestKey = 4096;
 
-void wipe(std::string& text) {
-    base::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
-}
-
 std::string without_blanks(std::string text) {
     constexpr std::string_view kBlanks = " \t\r\n";
     text.erase(text.find_last_not_of(kBlanks) + 1);
@@ -141,9 +137,9 @@ Exit unlock_cluster(const LockCalls& calls, const ClusterUnlock& command, Format
     v1::ClusterUnlockRequest request;
     request.set_unlock_key(*key);
     request.set_permanently(command.permanently);
-    wipe(*key);
+    base::wipe(*key);
     const auto reply = calls.unlock(request);
-    wipe(*request.mutable_unlock_key());
+    base::wipe(*request.mutable_unlock_key());
     if (!reply) {
         return refuse(terminal, reply.error());
     }

@@ -42,7 +42,7 @@ class OpenIdentity {
     OpenIdentity() = default;
     OpenIdentity(const OpenIdentity&) = delete;
     OpenIdentity& operator=(const OpenIdentity&) = delete;
-    ~OpenIdentity() { base::wipe(bytes_of(*files_.mutable_node())); }
+    ~OpenIdentity() { base::wipe(*files_.mutable_node()); }
 
     [[nodiscard]] base::Status read(const fs::path& directory) {
         WARREN_TRY_ASSIGN(*files_.mutable_node(), base::read_file(certs::node_file_path(directory)));
@@ -58,7 +58,7 @@ class OpenIdentity {
     [[nodiscard]] base::Result<std::string> seal(const keymgr::KeyEncryptionKey& wrapping) const {
         std::string text = files_.SerializeAsString();
         auto sealed = keymgr::seal(wrapping, bytes_of(text), kIdentityContext);
-        base::wipe(bytes_of(text));
+        base::wipe(text);
         return sealed;
     }
     [[nodiscard]] base::Status open(const keymgr::KeyEncryptionKey& wrapping, std::string_view sealed) {

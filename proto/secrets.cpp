@@ -7,7 +7,7 @@ namespace warren::proto {
 void wipe_secrets(v1::NetworkDelta& delta) {
     for (auto& epoch : *delta.mutable_epochs()) {
         auto& secret = *epoch.mutable_secret();
-        base::wipe({reinterpret_cast<std::uint8_t*>(secret.data()), secret.size()});
+        base::wipe(secret);
         secret.clear();
     }
 }
