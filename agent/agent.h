@@ -31,7 +31,7 @@ struct Membership {
 
 struct AgentOptions {
     std::string version;
-    std::filesystem::path certificates;  // the directory of the identity's files
+    std::function<std::filesystem::path()> certificates;  // the directory of the identity's files: where it is now
     // Called when they have changed; null: nobody wants to know.
     std::function<base::Status()> certificates_changed;
     // A manager in the same process, see IdentityKeeper::Links.
@@ -63,8 +63,6 @@ class Agent {
     void await_entry(const Membership& membership, const base::Error& why);
     // The same while the identity can't be read: `problem` says why, and what to do.
     void await_entry(const v1::NodeConfig& config, std::string problem);
-    // Where the identity's files are from now on, if not where they were.
-    void keep_certificates_in(std::filesystem::path directory) { keeper_.move_to(std::move(directory)); }
     // The opposite: ends the session and takes down all that is ours in the kernel. From now on this node belongs to no
     // cluster, whatever the error says is left.
     [[nodiscard]] base::Status leave();

@@ -130,7 +130,7 @@ void IdentityKeeper::take_certificate(const v1::CertificateReply& reply) {
 }
 
 base::Status IdentityKeeper::replace(NewCertificate certificate) {
-    WARREN_TRY_ASSIGN(auto identity, adopt(std::move(certificate), *identity_, links_.directory, links_.now()));
+    WARREN_TRY_ASSIGN(auto identity, adopt(std::move(certificate), *identity_, links_.directory(), links_.now()));
     *identity_ = std::move(identity);
     ++generation_;
     failure_.reset();
@@ -157,7 +157,7 @@ void IdentityKeeper::take_trust(const v1::Trust& trust) {
     // Roots that do not vouch for the present certificate come again with the next one.
     if (roots->hash() != identity_->roots().hash() && identity_->trust(*std::move(roots))) {
         ++generation_;
-        auto saved = certs::save_identity(links_.directory, *identity_);
+        auto saved = certs::save_identity(links_.directory(), *identity_);
         if (saved) {
             saved = tell_changed();
         }
@@ -265,7 +265,7 @@ v1::CertShowReply IdentityKeeper::show() const {
         reply.set_problem(failure_->why);
         reply.set_failing_since_unix_ms(proto::unix_ms(failure_->since));
     }
-    reply.set_file(certs::node_file_path(links_.directory).native());
+    reply.set_file(certs::node_file_path(links_.directory()).native());
     return reply;
 }
 

@@ -29,7 +29,7 @@ class IdentityKeeper {
   public:
     struct Links {
         asio::io_context* loop = nullptr;
-        std::filesystem::path directory;  // of the identity's files
+        std::function<std::filesystem::path()> directory;  // of the identity's files: where they are now
         base::Clock now;
         std::function<void(v1::FromAgent)> send;  // over the session; called only between its begin and its end
         // Called when the files have changed, which they have for good only if this does not fail; may be null.
@@ -41,8 +41,6 @@ class IdentityKeeper {
 
     // `identity` is the agent's; the keeper replaces it in place.
     void enter(certs::NodeIdentity& identity, std::string manager);
-    // The files are there from now on.
-    void move_to(std::filesystem::path directory) { links_.directory = std::move(directory); }
     // The node is in no cluster any more.
     void leave();
     // Counts the replacements: who has made TLS credentials of the identity makes new ones.

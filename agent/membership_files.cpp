@@ -59,12 +59,11 @@ base::Status rename_and_sync(const std::filesystem::path& from, const std::files
 
 }  // namespace
 
-base::Result<std::optional<Membership>> MembershipFiles::load() const {
+base::Result<std::optional<Membership>> MembershipFiles::load(const std::filesystem::path& files_of_identity) const {
     if (!std::filesystem::exists(directory())) {
         return std::optional<Membership>();
     }
-    WARREN_TRY_ASSIGN(auto identity,
-                      certs::load_identity(open_certificates_.empty() ? certificates() : open_certificates_));
+    WARREN_TRY_ASSIGN(auto identity, certs::load_identity(files_of_identity));
     if (!identity) {
         return fail(Code::kInternal, "{}: has no certificate; put back its files, or move it away to leave the cluster",
                     directory().native());

@@ -19,12 +19,12 @@ class MembershipFiles {
     [[nodiscard]] std::filesystem::path directory() const { return state_dir_ / "cluster"; }
     [[nodiscard]] std::filesystem::path manager_directory() const { return directory() / "manager"; }
     [[nodiscard]] std::filesystem::path certificates() const { return directory() / "certs"; }
-    // Where load() finds the identity: certificates(), unless it was said otherwise.
-    void read_certificates_from(std::filesystem::path directory) { open_certificates_ = std::move(directory); }
     [[nodiscard]] std::filesystem::path staging() const { return state_dir_ / "cluster.new"; }
 
     // Nothing when this host is in no cluster. Torn or foreign files are an error that names the file and the way out.
-    [[nodiscard]] base::Result<std::optional<Membership>> load() const;
+    [[nodiscard]] base::Result<std::optional<Membership>> load() const { return load(certificates()); }
+    // The same with the identity's files elsewhere: those of a manager that was locked are.
+    [[nodiscard]] base::Result<std::optional<Membership>> load(const std::filesystem::path& files_of_identity) const;
 
     // The part of it that is never secret. There must be one.
     [[nodiscard]] base::Result<v1::NodeConfig> load_config() const;
@@ -41,7 +41,6 @@ class MembershipFiles {
 
   private:
     std::filesystem::path state_dir_;
-    std::filesystem::path open_certificates_;  // empty: certificates()
 };
 
 }  // namespace warren::agent

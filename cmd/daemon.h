@@ -63,7 +63,6 @@ class Daemon {
     void enter_when_possible(std::shared_ptr<agent::Membership> membership);
     void test_segmentation(agent::HostFacts facts);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
-    void use_keys();
     [[nodiscard]] base::Status resume_manager();
     void wait_for_unlock(const v1::NodeConfig& config, const std::string& why);
     [[nodiscard]] base::Status begin_work();

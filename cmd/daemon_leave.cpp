@@ -30,7 +30,7 @@ void Daemon::leave(const v1::ClusterLeaveRequest& request, agent::Respond<v1::Cl
                        : base::Result<v1::ClusterLeaveReply>(base::fail_with(std::move(config))));
         return;
     }
-    auto loaded = files_.load();
+    auto loaded = files_.load(keyring_.certificates());
     if (!loaded || !*loaded) {
         respond(loaded ? fail(Code::kPrecondition, "this host is in no cluster") : base::fail_with(std::move(loaded)));
         return;
@@ -96,7 +96,6 @@ base::Status Daemon::wipe_membership(v1::ClusterLeaveReply& reply) {
     WARREN_TRY(keyring_.close());
     WARREN_TRY(files_.wipe());
     keyring_.reset();
-    use_keys();
     return {};
 }
 

@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -18,7 +19,7 @@ using State = manager::Keyring::State;
 constexpr base::Log kLog{"warrend"};
 constexpr std::size_t kLargestKeyFile = 4096;
 
-// The key in a file that only its owner may read, as systemd's credentials are.
+// The key in a file that only its owner may read, root or this daemon's user, as systemd's credentials are.
 base::Result<keymgr::UnlockKey> read_key_file(const std::filesystem::path& path) {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) {
@@ -29,20 +30,18 @@ base::Result<keymgr::UnlockKey> read_key_file(const std::filesystem::path& path)
                     "--unlock-key-file {}: mode {:04o}: must be a file that only its owner may read: chmod 400",
                     path.native(), info.st_mode & 07777U);
     }
+    if (info.st_uid != 0 && info.st_uid != ::geteuid()) {
+        return fail(Code::kPrecondition, "--unlock-key-file {}: is user {}'s: must be root's: chown root", path.native(),
+                    info.st_uid);
+    }
     WARREN_TRY_ASSIGN(auto text, base::read_file(path, kLargestKeyFile));
     auto key = keymgr::UnlockKey::parse(fmt::format("--unlock-key-file {}", path.native()),
                                         std::string_view(text).substr(0, text.find_last_not_of(" \n\r\t") + 1));
-    base::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+    base::wipe(text);
     return key;
 }
 
 }  // namespace
-
-// Tells everybody where the identity's files are.
-void Daemon::use_keys() {
-    files_.read_certificates_from(keyring_.certificates());
-    agent_->keep_certificates_in(keyring_.certificates());
-}
 
 base::Status Daemon::resume_manager() {
     WARREN_TRY(keyring_.open());
@@ -74,8 +73,7 @@ void Daemon::wait_for_unlock(const v1::NodeConfig& config, const std::string& wh
 
 // With the keys open.
 base::Status Daemon::begin_work() {
-    use_keys();
-    WARREN_TRY_ASSIGN(auto membership, files_.load());
+    WARREN_TRY_ASSIGN(auto membership, files_.load(keyring_.certificates()));
     if (!membership) {
         return fail(Code::kInternal, "{} is gone", files_.directory().native());
     }
@@ -106,7 +104,6 @@ base::Result<v1::ClusterLockReply> Daemon::lock(const v1::ClusterLockRequest& re
     }
     WARREN_TRY_ASSIGN(const auto key, keymgr::UnlockKey::parse("unlock key", request.unlock_key()));
     WARREN_TRY(keyring_.lock(key));
-    use_keys();
     kLog.info("the manager's keys are sealed under an unlock key");
     reply.set_locked(true);
     return reply;
@@ -127,7 +124,6 @@ base::Result<v1::ClusterUnlockReply> Daemon::unlock(const v1::ClusterUnlockReque
     }
     if (request.permanently()) {
         WARREN_TRY(keyring_.remove_lock());
-        use_keys();
         kLog.warn("the lock is removed: the manager's keys are on the disk in clear");
     }
     return reply;

@@ -139,14 +139,19 @@ TEST(Lock, TheKeyCanBeGivenAtTheStart) {
     EXPECT_TRUE(eventually(seconds(20), [&] { return settled(manager); }));
     manager.stop_daemon();
 
-    fs::permissions(file, fs::perms::owner_read | fs::perms::others_read);
     auto command = Host::daemon_program();
     command.insert(command.end(), {"--state-dir", manager.state_dir().string(), "--run-dir", manager.run_dir().string(),
                                    "--unlock-key-file", file.string()});
-    const auto refused = run(command, manager.where());
-    EXPECT_EQ(refused.code, 1);
-    EXPECT_THAT(refused.err, HasSubstr("only its owner may read"));
-    EXPECT_THAT(refused.err, testing::Not(HasSubstr(key.substr(9))));
+    const auto expect_refused = [&](const std::string& why) {
+        const auto refused = run(command, manager.where());
+        EXPECT_EQ(refused.code, 1);
+        EXPECT_THAT(refused.err, HasSubstr(why));
+        EXPECT_THAT(refused.err, testing::Not(HasSubstr(key.substr(9))));
+    };
+    must({"chown", "1000", file.string()});
+    expect_refused("must be root's");
+    fs::permissions(file, fs::perms::owner_read | fs::perms::others_read);
+    expect_refused("only its owner may read");
 
     // Another manager's key: this one stays locked and says why.
     const auto other = key_file(*lab, "WRNKEY-1-aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypwgdonfe");
@@ -158,6 +163,31 @@ TEST(Lock, TheKeyCanBeGivenAtTheStart) {
     manager.stop_daemon();
     manager.start_daemon();
     EXPECT_TRUE(eventually(seconds(20), [&] { return settled(manager); }));
+}
+
+// The keys are where the file says, whatever the answer was: nothing that is written later is in clear.
+TEST(Lock, ThatFailsAfterItSealedTheKeysIsOne) {
+    const auto lab = cluster_of(1);
+    auto& manager = lab->host(1);
+    const auto in_the_way = manager.run_dir() / "identity.new";
+    fs::create_directories(in_the_way / "something");
+    const auto key = key_in(manager.warren({"cluster", "lock", "-q"}));
+    ASSERT_NE(key, "") << "nobody has the key";
+    EXPECT_EQ(lock_state(manager), "unlocked");
+    fs::remove_all(in_the_way);
+
+    const auto serial = [&] { return manager.ask<v1::CertShowReply>({"cert", "show"}).serial(); };
+    const auto before = serial();
+    manager.warren_ok({"cert", "renew"});
+    const auto renewed = serial();
+    EXPECT_NE(renewed, before);
+    EXPECT_EQ(keys_in_clear(manager).find("node.pem"), std::string::npos) << keys_in_clear(manager);
+    manager.stop_daemon();
+    manager.start_daemon();
+    ASSERT_EQ(lock_state(manager), "locked");
+    EXPECT_EQ(keys_in_clear(manager), "");
+    ASSERT_TRUE(unlock(*lab, manager, key).ok());
+    EXPECT_EQ(serial(), renewed) << "the renewed certificate was lost";
 }
 
 // Every step of making a lock, opening it, removing it, and of changing the key-encryption key with and without one.

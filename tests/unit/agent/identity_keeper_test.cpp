@@ -76,7 +76,7 @@ class IdentityKeeperTest : public testing::Test {
     std::vector<v1::FromAgent> sent_;
     asio::io_context loop_;
     IdentityKeeper keeper_{{.loop = &loop_,
-                            .directory = certs_,
+                            .directory = [this] { return certs_; },
                             .now = [this] { return now_; },
                             .send = [this](v1::FromAgent message) { sent_.push_back(std::move(message)); },
                             .renew_own = nullptr}};
@@ -245,7 +245,7 @@ TEST_F(IdentityKeeperTest, AnswersWhoAskedForARenewal) {
 TEST_F(IdentityKeeperTest, AnExpiredManagerIssuesForItself) {
     bool asked = false;
     IdentityKeeper::Links links{.loop = &loop_,
-                                .directory = certs_,
+                                .directory = [this] { return certs_; },
                                 .now = [this] { return now_; },
                                 .send = nullptr,
                                 .renew_own = [&](const std::string& request) -> base::Result<v1::ReadmitReply> {
