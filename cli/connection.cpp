@@ -84,24 +84,28 @@ base::Result<std::shared_ptr<grpc::Channel>> remote_channel(const Destination& d
     return grpc::CreateChannel(destination.manager, credentials);
 }
 
-// Whether a manager of the certificate's own cluster answers who shows no certificate: then it is the certificate that
-// it does not take, and no handshake says so.
+// Whether a manager answers this question at all, with an error or without.
+bool is_answered(const Destination& destination, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    constexpr std::chrono::seconds kPatience{5};
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    v1::GetRootsReply reply;
+    const auto status = v1::Bootstrap::NewStub(grpc::CreateChannel(destination.manager, credentials))
+                            ->GetRoots(&context, {}, &reply);
+    return status.error_code() != grpc::StatusCode::UNAVAILABLE &&
+           status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED;
+}
+
+// Whether a manager of the certificate's own cluster answers who shows no certificate, and not who shows this one. No
+// handshake says so, and a connection can be lost for other reasons.
 bool is_certificate_refused(const Destination& destination) {
     const auto identity = certs::load_identity(destination.certificates);
     if (!identity || !*identity) {
         return false;
     }
-    const auto credentials = certs::joiner_credentials((*identity)->roots(), (*identity)->identity().cluster);
-    if (!credentials) {
-        return false;
-    }
-    constexpr std::chrono::seconds kPatience{5};
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kPatience);
-    v1::GetRootsReply reply;
-    return v1::Bootstrap::NewStub(grpc::CreateChannel(destination.manager, *credentials))
-        ->GetRoots(&context, {}, &reply)
-        .ok();
+    const auto without = certs::joiner_credentials((*identity)->roots(), (*identity)->identity().cluster);
+    const auto with = certs::member_credentials(**identity);
+    return without && with && is_answered(destination, *without) && !is_answered(destination, *with);
 }
 
 base::Error no_manager(const Destination& destination, const std::string& message) {

@@ -26,7 +26,7 @@ namespace warren::cli {
 [[nodiscard]] std::string render_node(const v1::Node& node, const View& view);
 
 [[nodiscard]] std::string render_certificates(const v1::CertListReply& reply, const View& view);
-[[nodiscard]] std::string render_revoked(const v1::OperatorCertificate& certificate);
+[[nodiscard]] std::string render_revoked(const v1::CertListReply& reply);
 // How to use the directory that a certificate was written to.
 [[nodiscard]] std::string render_issued(const v1::CertIssueReply& reply, const std::string& directory,
                                         const View& view);

@@ -21,10 +21,14 @@ std::string render_certificates(const v1::CertListReply& reply, const View& view
     return table.text(view);
 }
 
-std::string render_revoked(const v1::OperatorCertificate& certificate) {
-    return printable(fmt::format("The certificate of {} {} is refused from now on.", certificate.role(),
-                                 certificate.name())) +
-           "\n";
+std::string render_revoked(const v1::CertListReply& reply) {
+    std::string text;
+    for (const v1::OperatorCertificate& certificate : reply.certificates()) {
+        text += printable(fmt::format("The certificate {} of {} {} is refused from now on.", short_id(certificate.id()),
+                                      certificate.role(), certificate.name())) +
+                "\n";
+    }
+    return text;
 }
 
 std::string render_issued(const v1::CertIssueReply& reply, const std::string& directory, const View& view) {

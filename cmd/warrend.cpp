@@ -61,8 +61,7 @@ int fail(const warren::base::Error& error) {
     return kFailed;
 }
 
-// A manager holds a connection for each node, and whoever knocks on its port takes one for a while. gRPC stops
-// accepting for good when there is none left (its tcp_server_posix.cc gives up the listener), so there must be plenty.
+// A manager holds a connection for each node, and whoever knocks on its port takes one for a while.
 void raise_file_limit() {
     constexpr rlim_t kPlenty = 262'144;
     rlimit limit{};

@@ -71,7 +71,7 @@ class Core {
     void end_watch(RemovalWatchId watch) { removals_.end_watch(watch); }
     [[nodiscard]] base::Result<v1::CertIssueReply> cert_issue(const v1::CertIssueRequest& request);
     [[nodiscard]] base::Result<v1::CertListReply> cert_list(const v1::CertListRequest& request);
-    [[nodiscard]] base::Result<v1::OperatorCertificate> cert_revoke(const v1::CertRevokeRequest& request);
+    [[nodiscard]] base::Result<v1::CertListReply> cert_revoke(const v1::CertRevokeRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_create(const v1::NetworkCreateRequest& request);
     [[nodiscard]] base::Result<v1::NetworkListReply> network_list(const v1::NetworkListRequest& request);
     [[nodiscard]] base::Result<v1::Network> network_inspect(const v1::NetworkInspectRequest& request);

@@ -199,7 +199,7 @@ base::Result<v1::CertListReply> Core::cert_list(const v1::CertListRequest& /*req
     return reply;
 }
 
-base::Result<v1::OperatorCertificate> Core::cert_revoke(const v1::CertRevokeRequest& request) {
+base::Result<v1::CertListReply> Core::cert_revoke(const v1::CertRevokeRequest& request) {
     const auto now = options_.now();
     WARREN_TRY_ASSIGN(const auto ids, find_operators(cluster(), request.certificate(), now));
     WARREN_TRY(ledger_->commit([&](const Cluster& state) {
@@ -221,10 +221,13 @@ base::Result<v1::OperatorCertificate> Core::cert_revoke(const v1::CertRevokeRequ
         }
         return base::Result<store::Transaction>(std::move(change));
     }));
+    v1::CertListReply reply;
     for (const auto& id : ids) {
-        kLog.warn("the certificate of operator {} ({}) is revoked", cluster().operators().at(id).record.name(), id);
+        const auto& record = cluster().operators().at(id).record;
+        kLog.warn("the certificate of operator {} ({}) is revoked", record.name(), id);
+        *reply.add_certificates() = present(cluster(), record, now);
     }
-    return present(cluster(), cluster().operators().at(ids.front()).record, now);
+    return reply;
 }
 
 }  // namespace warren::manager

@@ -121,8 +121,15 @@ void Doorway::know(std::set<base::IpAddress> nodes) {
 base::Status Doorway::admit(const std::string& peer) {
     const auto address = address_of_peer(peer);
     const std::lock_guard guard(mutex_);
-    auto& limit = address && known_.contains(*address) ? nodes_ : strangers_;
-    return limit.take(peer, base::system_now());
+    const auto now = base::system_now();
+    if (address && known_.contains(*address)) {
+        return nodes_.take(peer, now);
+    }
+    WARREN_TRY(strangers_.take(peer, now));
+    if (all_strangers_.take(kStrangersRate, now)) {
+        return base::fail(base::Code::kExhausted, "too many connections from strangers");
+    }
+    return {};
 }
 
 void Doorway::accepted(tcp::socket connection) {

@@ -11,6 +11,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "base/token_bucket.h"
 #include "base/unique_fd.h"
 #include "manager/source_limit.h"
 
@@ -20,7 +21,8 @@ namespace warren::manager {
 // and the memory of a TLS handshake for ten seconds, and a flood of that must leave room for members. gRPC's own
 // listener has no such bound, and gives up for good when there are no more files (its tcp_server_posix.cc).
 //
-// Nodes have an allowance apart from strangers', so that a flood from many addresses does not keep them out.
+// Nodes have an allowance apart from strangers', and strangers have one together, too: a flood from many addresses takes
+// a bounded part of the memory and does not keep nodes out.
 //
 // Owner: Server. A thread of its own accepts, so a flood costs the manager's loop nothing.
 class Doorway {
@@ -45,10 +47,13 @@ class Doorway {
   private:
     // A host that has a session and commands under way connects a few times; one with many behind it, more.
     static constexpr base::Rate kRate{.burst = 256, .refill = std::chrono::milliseconds(50)};
+    // With a handshake's ten seconds: 26,000 at once, some hundred MiB.
+    static constexpr base::Rate kStrangersRate{.burst = 16'384, .refill = std::chrono::milliseconds(1)};
 
     asio::io_context loop_{1};
     asio::ip::tcp::acceptor acceptor_{loop_};
     asio::steady_timer pause_{loop_};
+    base::TokenBucket all_strangers_;
     SourceLimit strangers_{{.rate = kRate, .sources = 512, .of = "connections"}};
     SourceLimit nodes_{{.rate = kRate, .sources = 1U << 14U, .of = "connections"}};
     std::mutex mutex_;

@@ -109,7 +109,7 @@ grpc::ServerUnaryReactor* ControlService::CertList(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* ControlService::CertRevoke(grpc::CallbackServerContext* context,
                                                      const v1::CertRevokeRequest* request,
-                                                     v1::OperatorCertificate* reply) {
+                                                     v1::CertListReply* reply) {
     log_change(*context, "cert revoke");
     return call(context, "CertRevoke", &Core::cert_revoke, request, reply);
 }

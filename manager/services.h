@@ -66,7 +66,7 @@ class ControlService final : public v1::Control::CallbackService {
     grpc::ServerUnaryReactor* CertList(grpc::CallbackServerContext* context, const v1::CertListRequest* request,
                                        v1::CertListReply* reply) override;
     grpc::ServerUnaryReactor* CertRevoke(grpc::CallbackServerContext* context, const v1::CertRevokeRequest* request,
-                                         v1::OperatorCertificate* reply) override;
+                                         v1::CertListReply* reply) override;
     grpc::ServerWriteReactor<v1::NodeRemoveProgress>* NodeRemove(grpc::CallbackServerContext* context,
                                                                  const v1::NodeRemoveRequest* request) override;
     grpc::ServerUnaryReactor* NetworkCreate(grpc::CallbackServerContext* context,

@@ -142,6 +142,15 @@ TEST_F(Operator, NobodyAtTheOtherEndIsUnreachable) {
     EXPECT_TRUE(outcome.err.starts_with("warren: cannot reach a manager at 127.0.0.1:")) << outcome.err;
 }
 
+// A manager that goes away in the middle of a call and is back at once.
+TEST_F(Operator, ALostConnectionIsNotTheCertificatesFault) {
+    ASSERT_EQ(issue_alice().exit, Exit::kDone);
+    remote_control_.nodes.status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    const Outcome outcome = from_afar({"node", "ls"});
+    EXPECT_EQ(outcome.exit, Exit::kUnreachable);
+    EXPECT_TRUE(outcome.err.starts_with("warren: cannot reach a manager at 127.0.0.1:")) << outcome.err;
+}
+
 // TLS 1.3 tells a client whose certificate is refused nothing but that the connection is over.
 TEST_F(Operator, ACertificateOfACaThatTheClusterHasLeftIsNamedWithTheRemedy) {
     auto next = certs::Authority::make(cluster_, "lab-2", now_).value();
@@ -169,9 +178,9 @@ TEST_F(Operator, CertLsAndRevokeShowTheState) {
     EXPECT_EQ(warren({"cert", "ls"}).out,
               "ID             NAME    ROLE       STATE     CA        ISSUED   EXPIRES\n"
               "3b0c926a1c65   alice   operator   revoked   dropped   1m 0s    2027-01-15 09:00:00 UTC (in 1h 0m)\n");
-    control.revoke.reply.set_name("alice");
-    control.revoke.reply.set_role("operator");
-    EXPECT_EQ(warren({"cert", "revoke", "alice"}).out, "The certificate of operator alice is refused from now on.\n");
+    control.revoke.reply = control.certificates.reply;
+    EXPECT_EQ(warren({"cert", "revoke", "alice"}).out,
+              "The certificate 3b0c926a1c65 of operator alice is refused from now on.\n");
     EXPECT_EQ(control.revoke.asked.at(0).certificate(), "alice");
 }
 

@@ -90,7 +90,7 @@ struct FakeControl final : v1::Control::Service {
     Answer<v1::NodeInspectRequest, v1::Node> node;
     std::function<grpc::Status(const v1::CertIssueRequest&, v1::CertIssueReply&)> issue;
     Answer<v1::CertListRequest, v1::CertListReply> certificates;
-    Answer<v1::CertRevokeRequest, v1::OperatorCertificate> revoke;
+    Answer<v1::CertRevokeRequest, v1::CertListReply> revoke;
     std::vector<v1::NodeRemoveRequest> remove_node_asked;
     std::vector<v1::NodeRemoveProgress> remove_node_told;
     grpc::Status remove_node_status;
@@ -133,7 +133,7 @@ struct FakeControl final : v1::Control::Service {
     grpc::Status CertList(Context* /*c*/, const v1::CertListRequest* q, v1::CertListReply* r) override {
         return certificates(q, r);
     }
-    grpc::Status CertRevoke(Context* /*c*/, const v1::CertRevokeRequest* q, v1::OperatorCertificate* r) override {
+    grpc::Status CertRevoke(Context* /*c*/, const v1::CertRevokeRequest* q, v1::CertListReply* r) override {
         return revoke(q, r);
     }
     grpc::Status NodeRemove(Context* /*c*/, const v1::NodeRemoveRequest* q,
