@@ -28,6 +28,7 @@ struct FileRule {
     mode_t forbidden;
     std::string_view remedy;  // of a wrong mode
 };
+constexpr std::string_view kRootsFile = "roots.pem";
 constexpr FileRule kDirectoryRule{.type = S_IFDIR, .forbidden = kOpenToOthers, .remedy = "chmod 0700"};
 constexpr FileRule kNodeRule{.type = S_IFREG, .forbidden = kOpenToOthers, .remedy = "chmod 0600"};
 constexpr FileRule kRootsRule{.type = S_IFREG, .forbidden = kWritableByOthers, .remedy = "chmod 0644"};
@@ -64,9 +65,8 @@ base::Error with_remedy(const base::Error& error, const fs::path& directory) {
 
 // Moves the text into a type that wipes itself, and wipes what is left.
 base::SecretBytes take_secret(std::string text) {
-    const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
-    base::SecretBytes taken(bytes);
-    base::wipe(bytes);
+    base::SecretBytes taken(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+    base::wipe(text);
     return taken;
 }
 
@@ -96,7 +96,7 @@ base::Result<NodeIdentity> parse_node_file(const fs::path& path, std::string_vie
     WARREN_TRY_ASSIGN(PrivateKey key, PrivateKey::from_pem(path.native(), text.substr(0, certificate_at)));
     auto identity = NodeIdentity::assemble(std::move(key), text.substr(certificate_at), std::move(roots));
     if (!identity) {
-        return base::fail_in(path.native(), std::move(identity));
+        return base::fail_in(fmt::format("{} beside {}", path.native(), kRootsFile), std::move(identity));
     }
     WARREN_TRY_ASSIGN(const base::SecretBytes canonical, node_file(*identity));
     if (text_of(canonical) != text) {
@@ -134,7 +134,7 @@ fs::path node_file_path(const fs::path& directory) {
 }
 
 fs::path roots_file_path(const fs::path& directory) {
-    return directory / "roots.pem";
+    return directory / kRootsFile;
 }
 
 base::Status NodeIdentity::trust(Roots roots) {
