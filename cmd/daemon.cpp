@@ -108,16 +108,9 @@ base::Status Daemon::open(const DaemonOptions& options) {
     };
     local_service_->set_caller(who);
     manager_.set_local_caller(who);
-    test_segmentation(std::move(facts));
+    segmentation_ = std::make_unique<agent::SegmentationWatch>(
+        loop_, std::move(facts), [this](const agent::HostFacts& found) { agent_->set_facts(found); });
     return resume();
-}
-
-// The probe takes up to some seconds; until it has an answer, encrypted networks go without offload.
-void Daemon::test_segmentation(agent::HostFacts facts) {
-    workers_.emplace_back([this, facts = std::move(facts)]() mutable {
-        agent::probe_segmentation(facts);
-        asio::post(loop_, [this, facts = std::move(facts)] { agent_->set_facts(facts); });
-    });
 }
 
 base::Status Daemon::resume() {

@@ -13,6 +13,7 @@
 #include "agent/local_service.h"
 #include "agent/local_socket.h"
 #include "agent/membership_files.h"
+#include "agent/segmentation_watch.h"
 #include "manager/keyring.h"
 #include "manager/server.h"
 
@@ -50,6 +51,7 @@ class Daemon {
     manager::Keyring keyring_;
     manager::Server manager_;
     std::unique_ptr<agent::Agent> agent_;
+    std::unique_ptr<agent::SegmentationWatch> segmentation_;
     std::unique_ptr<agent::LocalService> local_service_;
     std::unique_ptr<agent::LocalSocket> socket_;
     asio::steady_timer retry_{loop_};
@@ -61,7 +63,6 @@ class Daemon {
     [[nodiscard]] base::Status open(const DaemonOptions& options);
     [[nodiscard]] base::Status resume();
     void enter_when_possible(std::shared_ptr<agent::Membership> membership);
-    void test_segmentation(agent::HostFacts facts);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
     [[nodiscard]] base::Status resume_manager();
     void wait_for_unlock(const v1::NodeConfig& config, const std::string& why);

@@ -88,6 +88,18 @@ void acknowledge(NetworkView& view, std::uint64_t membership, std::uint64_t revi
     take_acks(view, acks);
 }
 
+// A kernel that is not known to cut VXLAN in ESP rightly.
+TEST(View, OnlyEncryptedNetworksGoWithoutSegmentation) {
+    auto view = take_snapshot(snapshot()).value();
+    auto self = kNode;
+    view.encrypted = true;
+    EXPECT_TRUE(wanted_links(view, self).segmentation);
+    self.segmentation = false;
+    EXPECT_FALSE(wanted_links(view, self).segmentation);
+    view.encrypted = false;
+    EXPECT_TRUE(wanted_links(view, self).segmentation);
+}
+
 TEST(View, SnapshotBecomesKernelObjects) {
     auto view = take_snapshot(snapshot());
     ASSERT_TRUE(view) << view.error().message();
