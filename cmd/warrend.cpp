@@ -133,7 +133,10 @@ int main(int argc, char** argv) {
         } catch (const CLI::ParseError& error) {
             return app.exit(error) == 0 ? 0 : kUsage;
         }
-        return run(arguments);
+        const int code = run(arguments);
+        // Not by exit(): gRPC's threads outlive its servers and channels by a moment, and die of what it destroys.
+        std::fflush(nullptr);
+        std::quick_exit(code);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "warrend: %s\n", error.what());
         return kFailed;

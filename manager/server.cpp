@@ -43,9 +43,13 @@ struct Server::Impl {
     std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
     std::unique_ptr<grpc::Server> server;
     std::thread thread;
+    bool ending = false;  // the loop's: nothing more is begun, and it ends when nothing is under way
 
     // On the loop: lets the core do what is due and comes back when more is.
     void run_core() {
+        if (ending) {
+            return;
+        }
         const auto next = core->run();
         if (const auto now = base::system_now(); now >= look_at_nodes || look_at_nodes > now + kLookAtNodes) {
             look_at_nodes = now + kLookAtNodes;
@@ -132,6 +136,7 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
                             .ran = [impl = impl_.get()] { impl->run_core(); }};
     impl_->dispatch.set(std::make_shared<const Dispatch::Target>(std::move(target)));
     impl_->loop.restart();
+    impl_->ending = false;
     impl_->work.emplace(impl_->loop.get_executor());
     impl_->core->on_ledger_ready([impl = impl_.get()] { asio::post(impl->loop, [impl] { impl->run_core(); }); });
     if (auto listening = impl_->listen(identity, options); !listening) {
@@ -165,7 +170,10 @@ void Server::stop() {
     impl_->doorway.close();
     impl_->server->Shutdown(std::chrono::system_clock::now() + kStopPatience);
     impl_->server->Wait();
-    asio::post(impl_->loop, [impl = impl_.get()] { impl->timer.cancel(); });
+    asio::post(impl_->loop, [impl = impl_.get()] {
+        impl->ending = true;
+        impl->timer.cancel();
+    });
     impl_->work.reset();
     impl_->thread.join();
     impl_->server.reset();
