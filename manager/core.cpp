@@ -89,7 +89,7 @@ base::Time Core::run() {
 
 base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
     if (auto known = check_caller(peer); !known) {
-        note_refusal(Refusal::kStranger, peer.text(), known.error());
+        note_refusal(Refusal::kStranger, peer.text() + located(*sink), known.error());
         return base::fail_with(std::move(known));
     }
     return hub_.open(peer.node, std::move(sink), options_.now());
@@ -105,9 +105,12 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
     switch (message.message_case()) {
         case v1::FromAgent::kHello:
             if (auto done = hello(*node, session, message.hello()); !done) {
-                kLog.warn("node {}: refused: {}", cluster().node_name(*node), done.error().message());
+                if (done.error().code() == base::Code::kDenied) {
+                    note_refusal(Refusal::kOtherNode, hub_.caller(*node), done.error());
+                } else {
+                    kLog.warn("{}: hello refused: {}", hub_.caller(*node), done.error().message());
+                }
                 hub_.refuse(session, done.error(), now);
-                note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(*node)), done.error());
             }
             break;
         case v1::FromAgent::kAcks:
@@ -211,7 +214,7 @@ void Core::acknowledge(const base::NodeId& node, const v1::Applied& applied, bas
     if (member != nullptr && id_of<base::NodeId>(member->node_id()) != node) {
         const auto owner = cluster().node_name(id_of<base::NodeId>(member->node_id()));
         note_refusal(
-            Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)),
+            Refusal::kOtherNode, hub_.caller(node),
             base::Error(base::Code::kDenied, fmt::format("an acknowledgement for network {} in the name of node {}",
                                                          network->record().name(), owner)));
         return;
@@ -238,7 +241,7 @@ void Core::endpoint_request(const base::NodeId& node, const v1::EndpointRequest&
         request.has_connect() ? connect(node, request.connect(), reply) : disconnect(node, request.disconnect(), reply);
     if (!done) {
         if (done.error().code() == base::Code::kDenied) {
-            note_refusal(Refusal::kOtherNode, fmt::format("node {}", cluster().node_name(node)), done.error());
+            note_refusal(Refusal::kOtherNode, hub_.caller(node), done.error());
         }
         reply.set_error_code(static_cast<std::uint32_t>(done.error().code()) + 1);
         reply.set_error(done.error().message());

@@ -126,7 +126,7 @@ base::Status Doorway::admit(const std::string& peer) {
         return nodes_.take(peer, now);
     }
     WARREN_TRY(strangers_.take(peer, now));
-    if (all_strangers_.take(kStrangersRate, now)) {
+    if (all_strangers_.take(limits_.strangers, now)) {
         return base::fail(base::Code::kExhausted, "too many connections from strangers");
     }
     return {};

@@ -13,6 +13,11 @@ constexpr int kLooksPerSilence = 15;
 
 }  // namespace
 
+std::string located(const SessionSink& sink) {
+    const auto peer = sink.peer();
+    return peer.empty() ? "" : " at " + peer;
+}
+
 SessionId SessionHub::open(const base::NodeId& node, std::shared_ptr<SessionSink> sink, base::Time now) {
     if (const auto older = sessions_.find(node); older != sessions_.end()) {
         older->second.sink->close(
@@ -108,6 +113,12 @@ void SessionHub::mark_networks_of(const base::NodeId& node) {
 std::optional<base::NodeId> SessionHub::node_of(SessionId session) const {
     const auto found = nodes_.find(session);
     return found == nodes_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::string SessionHub::caller(const base::NodeId& node) const {
+    const auto found = sessions_.find(node);
+    return fmt::format("node {}{}", cluster_->node_name(node),
+                       found == sessions_.end() ? "" : located(*found->second.sink));
 }
 
 void SessionHub::heard(SessionId session, base::Time now) {

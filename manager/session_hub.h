@@ -28,7 +28,12 @@ class SessionSink {
     virtual void send(v1::FromManager message) = 0;
     // Ends the stream with an error that the agent logs. No call follows.
     virtual void close(const base::Error& why) = 0;
+    // Where the agent calls from, as gRPC names it; empty: not known.
+    [[nodiscard]] virtual std::string peer() const { return {}; }
 };
+
+// " at <where>", or nothing.
+[[nodiscard]] std::string located(const SessionSink& sink);
 
 // The sessions of all agents: who is reachable, who has acknowledged what, and what each is told.
 //
@@ -53,6 +58,9 @@ class SessionHub {
 
     // The node of a session that is still the current one of its node.
     [[nodiscard]] std::optional<base::NodeId> node_of(SessionId session) const;
+    // A node that has a session as the log is to name it when it is refused something: "node w1 at
+    // ipv4:192.0.2.2:4711".
+    [[nodiscard]] std::string caller(const base::NodeId& node) const;
     void heard(SessionId session, base::Time now);
     void reply(const base::NodeId& node, v1::FromManager message);
     void tell_all(const v1::FromManager& message);

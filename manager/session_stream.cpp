@@ -20,9 +20,10 @@ class Stream;
 
 class StreamSink final : public SessionSink {
   public:
-    explicit StreamSink(Stream* stream) : stream_(stream) {}
+    StreamSink(Stream* stream, std::string peer) : stream_(stream), peer_(std::move(peer)) {}
     void send(v1::FromManager message) override;
     void close(const base::Error& why) override;
+    [[nodiscard]] std::string peer() const override { return peer_; }
 
     void detach() {
         const std::lock_guard guard(mutex_);
@@ -32,14 +33,17 @@ class StreamSink final : public SessionSink {
   private:
     std::mutex mutex_;
     Stream* stream_;
+    std::string peer_;
 };
 
 class Stream final : public grpc::ServerBidiReactor<v1::FromAgent, v1::FromManager> {
   public:
-    Stream(std::shared_ptr<const Dispatch::Target> target, certs::Identity peer)
-        : target_(std::move(target)), session_(std::make_shared<Opened>()), sink_(std::make_shared<StreamSink>(this)) {
-        asio::post(*target_->loop, [target = target_, session = session_, sink = sink_, peer] {
-            auto opened = target->core->session_opened(peer, sink);
+    Stream(std::shared_ptr<const Dispatch::Target> target, certs::Identity identity, std::string peer)
+        : target_(std::move(target)),
+          session_(std::make_shared<Opened>()),
+          sink_(std::make_shared<StreamSink>(this, std::move(peer))) {
+        asio::post(*target_->loop, [target = target_, session = session_, sink = sink_, identity] {
+            auto opened = target->core->session_opened(identity, sink);
             if (opened) {
                 session->id = *opened;
             } else {
@@ -175,11 +179,11 @@ grpc::ServerBidiReactor<v1::FromAgent, v1::FromManager>* SessionsService::Open(g
     if (!target) {
         return new RefusedStream(target.error());
     }
-    const auto peer = Dispatch::identity_of(*context, Dispatch::Access::kRemote);
-    if (!peer) {
+    const auto identity = Dispatch::identity_of(*context, Dispatch::Access::kRemote);
+    if (!identity) {
         return new RefusedStream(base::Error(base::Code::kDenied, "a session needs a client certificate"));
     }
-    return new Stream(*std::move(target), *peer);
+    return new Stream(*std::move(target), *identity, context->peer());
 }
 
 grpc::ServerUnaryReactor* SessionsService::Leave(grpc::CallbackServerContext* context, const v1::LeaveRequest* request,

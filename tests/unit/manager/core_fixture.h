@@ -41,7 +41,7 @@ class Agent final : public SessionSink {
 
 class CoreTest : public testing::Test {
   protected:
-    CoreTest() { open(); }
+    explicit CoreTest(const v1::ClusterSettings& settings = {}) : cluster_(now_, settings) { open(); }
 
     // A manager that begins, or begins again, on what the store holds.
     void open() {
@@ -147,6 +147,39 @@ class CoreTest : public testing::Test {
         return core_->network_create(request);
     }
 
+    std::uint64_t counted(const std::string& refusal) {
+        for (const auto& count : core_->refusals().counts()) {
+            if (count.name == refusal) {
+                return count.value;
+            }
+        }
+        ADD_FAILURE() << "no counter " << refusal;
+        return 0;
+    }
+    // The newest membership id of this node that `to` was told.
+    static std::uint64_t told_membership(const Joined& to, const base::NodeId& of) {
+        std::uint64_t membership = 0;
+        for (const auto& message : to.agent->messages) {
+            const auto& content = message.has_snapshot() ? message.snapshot().content() : message.delta();
+            for (const auto& member : content.members()) {
+                if (id_of<base::NodeId>(member.node_id()) == of) {
+                    membership = member.membership_id();
+                }
+            }
+        }
+        return membership;
+    }
+    // Says that `from` has applied this revision, under whatever membership id.
+    void say_applied(const Joined& from, const v1::Network& network, std::uint64_t membership, std::uint64_t revision) {
+        v1::FromAgent message;
+        auto& applied = *message.mutable_acks()->add_applied();
+        applied.set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+        applied.set_membership_id(membership);
+        applied.set_revision(revision);
+        core_->session_message(from.session, message);
+        (void)core_->run();
+    }
+
     // Acknowledges all that an agent was told of a network.
     void acknowledge(const Joined& from) {
         std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> held;  // network: membership, revision
@@ -213,7 +246,7 @@ class CoreTest : public testing::Test {
     }
 
     base::Time now_ = kStart;
-    FoundedCluster cluster_{now_};
+    FoundedCluster cluster_;
     Founded& founded_ = cluster_.founded;
     std::unique_ptr<Core> core_;
 };

@@ -327,6 +327,47 @@ TEST_F(CoreKeys, ProgressNamesWhoIsLateAndSinceWhen) {
     EXPECT_EQ(late("w1").since_unix_ms(), unix_ms(lost));
 }
 
+// The program exits with 1 for the one and 0 for the other, by this report.
+TEST_F(CoreKeys, TheLastReportTellsWhoWasThereAndDidNotConfirmFromWhoWasAway) {
+    const auto [m1, w1] = two_members();
+    const auto rotate_without_w1 = [&, &m1 = m1, &w1 = w1](bool is_there) {
+        std::vector<v1::RotationProgress> reports;
+        rotate(reports);
+        v1::FromAgent beat;
+        beat.mutable_heartbeat();
+        for (int second = 0; second < 300 && !reports.back().done(); ++second) {
+            acknowledge(m1);
+            if (is_there) {
+                core_->session_message(w1.session, beat);
+            }
+            now_ += 1s;
+            (void)core_->run();
+        }
+        return reports.back();
+    };
+    auto began = now_;
+    const auto silent = rotate_without_w1(true);
+    EXPECT_TRUE(silent.done());
+    EXPECT_EQ(silent.epoch(), 2U);
+    EXPECT_EQ(keys().active_epoch(), 2U) << "m1 has the new keys: nobody is waited for for ever";
+    EXPECT_GE(now_ - began, 60s) << "who is there is waited for";
+    ASSERT_EQ(silent.late_size(), 1) << silent.ShortDebugString();
+    EXPECT_EQ(silent.late(0).node(), "w1");
+    EXPECT_TRUE(silent.late(0).reachable());
+    EXPECT_FALSE(silent.late(0).waited_for());
+
+    core_->session_closed(w1.session);
+    began = now_;
+    const auto away = rotate_without_w1(false);
+    EXPECT_TRUE(away.done());
+    EXPECT_EQ(away.epoch(), 3U);
+    EXPECT_LT(now_ - began, 60s);
+    ASSERT_EQ(away.late_size(), 1) << away.ShortDebugString();
+    EXPECT_EQ(away.late(0).node(), "w1");
+    EXPECT_FALSE(away.late(0).reachable());
+    EXPECT_FALSE(away.late(0).waited_for());
+}
+
 TEST_F(CoreKeys, KeysOfAPlainNetworkAreRefusedInWords) {
     (void)own_session();
     ASSERT_TRUE(create("net1"));

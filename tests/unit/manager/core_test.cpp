@@ -139,6 +139,41 @@ TEST_F(CoreTest, NetworkGetsSubnetVniPortAndMtu) {
     EXPECT_EQ(first.vnis(0), 0x570001U);
 }
 
+// A cluster whose settings are not the defaults: --subnet-pool, --subnet-size, --port-base, --plain-port.
+class OwnSettings : public CoreTest {
+  protected:
+    OwnSettings() : CoreTest(settings()) {}
+
+    static v1::ClusterSettings settings() {
+        v1::ClusterSettings settings;
+        settings.set_subnet_pool("172.20.8.0/24");
+        settings.set_subnet_size(26);
+        settings.set_port_base(20000);
+        settings.set_plain_port(8472);
+        return settings;
+    }
+};
+
+TEST_F(OwnSettings, NetworksComeFromThePoolAndThePortsOfTheCluster) {
+    const auto m1 = own_session();
+    const auto plain = create("plain").value();
+    const auto first = create("one", {"encrypted"}).value();
+    open();
+    const auto second = create("two", {"encrypted"}).value();
+    EXPECT_EQ(plain.subnets(0).subnet(), "172.20.8.0/26");
+    EXPECT_EQ(plain.udp_port(), 8472U);
+    EXPECT_EQ(first.subnets(0).subnet(), "172.20.8.64/26");
+    EXPECT_EQ(first.subnets(0).gateway(), "172.20.8.65");
+    EXPECT_EQ(first.udp_port(), 20001U);
+    EXPECT_EQ(second.subnets(0).subnet(), "172.20.8.128/26") << "also of a manager that begins anew";
+    EXPECT_EQ(second.udp_port(), 20002U);
+    EXPECT_EQ(create("chosen", {"encrypted"}, "10.1.0.0/24")->udp_port(), 20003U);
+    EXPECT_EQ(create("four")->subnets(0).subnet(), "172.20.8.192/26");
+    const auto beyond = create("five");
+    ASSERT_FALSE(beyond) << "the pool is used up: " << beyond->subnets(0).subnet();
+    EXPECT_THAT(beyond.error().message(), HasSubstr("172.20.8.0/24"));
+}
+
 TEST_F(CoreTest, BadNetworksAreRefusedAndChangeNothing) {
     (void)own_session();
     ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
@@ -230,6 +265,10 @@ TEST_F(CoreTest, EndpointOfAnotherNodeCantBeDisconnected) {
     ASSERT_EQ(connect(w1, "net1", "web").error(), "");
     EXPECT_THAT(disconnect(m1, "net1", "web").error(), HasSubstr("is on node 'w1'"));
     EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 1);
+    EXPECT_EQ(counted("refused other-node"), 1U);
+    EXPECT_EQ(kinds().back(), "refused");
+    EXPECT_NE(disconnect(m1, "net1", "nosuch").error(), "");
+    EXPECT_EQ(counted("refused other-node"), 1U) << "a mistake is no attack";
 }
 
 TEST_F(CoreTest, RebootAndRejoinGiveNewMembershipIds) {
@@ -252,6 +291,28 @@ TEST_F(CoreTest, RebootAndRejoinGiveNewMembershipIds) {
     EXPECT_NE(membership(w1), second) << "and so does leaving";
 }
 
+// SAs are between addresses: those of the old one are worth nothing at the new one, and their keys may not come again.
+TEST_F(CoreTest, AnotherDataAddressGivesANewMembershipId) {
+    const auto m1 = own_session();
+    const auto worker = join("w1", "192.0.2.2");
+    const auto w1 = begin_session(worker, "192.0.2.2");
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    const auto first = told_membership(m1, worker);
+    (void)begin_session(worker, "192.0.2.22");
+    const auto second = told_membership(m1, worker);
+    EXPECT_NE(second, first);
+    const auto& delta = m1.agent->last(v1::FromManager::kDelta)->delta();
+    ASSERT_EQ(delta.members_size(), 1);
+    EXPECT_EQ(delta.members(0).vtep(), raw(ip("192.0.2.22"))) << "m1 hears of both at once";
+    EXPECT_EQ(events().events(events().events_size() - 1).text(), "is a member anew: its data address changed");
+    const auto told = m1.agent->messages.size();
+    const auto again = begin_session(worker, "192.0.2.22");
+    EXPECT_EQ(told_membership(again, worker), second) << "the same address and boot are the same membership";
+    EXPECT_EQ(m1.agent->messages.size(), told);
+}
+
 TEST_F(CoreTest, StateSurvivesTheManager) {
     auto m1 = own_session();
     ASSERT_TRUE(create("net1", {"encrypted"}));
@@ -265,25 +326,46 @@ TEST_F(CoreTest, StateSurvivesTheManager) {
     EXPECT_TRUE(snapshot->snapshot().content().epochs(0).secret() == secret);
 }
 
-TEST_F(CoreTest, AcknowledgementsOfTheFutureAndOfOthersCountNothing) {
+TEST_F(CoreTest, AcknowledgementsOfTheFutureCountNothing) {
     const auto m1 = own_session();
     const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
     const auto network = create("net1", {"encrypted"}).value();
     ASSERT_EQ(connect(m1, "net1", "a").error(), "");
     ASSERT_EQ(connect(w1, "net1", "b").error(), "");
     acknowledge(m1);
-    v1::FromAgent lie;
-    auto& applied = *lie.mutable_acks()->add_applied();
-    applied.set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
-    for (const auto& member : w1.agent->last(v1::FromManager::kSnapshot)->snapshot().content().members()) {
-        if (id_of<base::NodeId>(member.node_id()) == w1.node) {
-            applied.set_membership_id(member.membership_id());
-        }
-    }
-    applied.set_revision(1'000'000);
-    core_->session_message(w1.session, lie);
-    (void)core_->run();
+    say_applied(w1, network, told_membership(w1, w1.node), 1'000'000);
     EXPECT_EQ(core_->key_status({})->networks(0).members(1).installed_epoch(), 0U);
+}
+
+// It would open the barrier: keys come into use that the other has not got.
+TEST_F(CoreTest, AcknowledgementsInTheNameOfAnotherAreRefusedAndCountNothing) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    const auto network = create("net1", {"encrypted"}).value();
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    acknowledge(m1);
+    acknowledge(w1);
+    v1::KeyRotateRequest rotate;
+    rotate.set_network("net1");
+    ASSERT_TRUE(core_->key_rotate(rotate, [](const auto& /*progress*/) {}));
+    (void)core_->run();
+    acknowledge(w1);
+    const auto revision = core_->network_list({})->networks(0).revision();
+    say_applied(w1, network, told_membership(w1, m1.node), revision);
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 1U) << "m1 has said nothing";
+    EXPECT_EQ(core_->key_status({})->networks(0).members(0).installed_epoch(), 1U);
+    EXPECT_EQ(counted("refused other-node"), 1U);
+    const auto told = events();
+    const auto& last = told.events(told.events_size() - 1);
+    EXPECT_EQ(last.kind(), "refused");
+    EXPECT_EQ(last.by(), "node w1");
+    EXPECT_THAT(last.text(), HasSubstr("an acknowledgement for network net1 in the name of node m1"));
+
+    say_applied(w1, network, 4711, revision);
+    EXPECT_EQ(counted("refused other-node"), 1U) << "one that was its own once is late, and no lie";
+    say_applied(m1, network, told_membership(m1, m1.node), revision);
+    EXPECT_EQ(core_->key_status({})->networks(0).active_epoch(), 2U) << "the same from m1 itself counts";
 }
 
 TEST_F(CoreTest, SilentSessionsEnd) {

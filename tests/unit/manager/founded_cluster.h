@@ -21,12 +21,12 @@ inline keymgr::KeyEncryptionKey test_kek() {
 
 // The store of a cluster "test" that its manager m1, at 192.0.2.1, has just founded. It goes with the test.
 struct FoundedCluster {
-    explicit FoundedCluster(base::Time now) {
+    explicit FoundedCluster(base::Time now, const v1::ClusterSettings& settings = {}) {
         store = store::SqliteStore::open(directory.path() / "state" / "store.db", {.mode = store::OpenMode::kCreate})
                     .value();
         founded = found_cluster(*store, Vault(test_kek()),
                                 {.cluster_name = "test",
-                                 .settings = {},
+                                 .settings = settings,
                                  .node_name = "m1",
                                  .data_address = ip("192.0.2.1"),
                                  .advertise_address = ip("192.0.2.1"),
