@@ -18,6 +18,9 @@ struct MissingCipher {
     std::string reason;  // names the kernel option: "the kernel lacks CONFIG_INET_ESP (module esp4)"
 };
 
+// What a refusal of an SA means, with the option that the kernel lacks where that is the cause.
+[[nodiscard]] std::string lacking(keymgr::Cipher cipher, base::Family family, const base::Error& refusal);
+
 struct EspProbe {
     std::vector<keymgr::Cipher> working;
     std::vector<MissingCipher> missing;

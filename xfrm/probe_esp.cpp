@@ -24,22 +24,6 @@ std::string_view cipher_option(keymgr::Cipher cipher) {
     return "a cipher";
 }
 
-// What the kernel's error means (net/xfrm/xfrm_user.c: attach_aead fails first, then the type, then the type's own
-// set-up).
-std::string reason(keymgr::Cipher cipher, base::Family family, const base::Error& error) {
-    switch (error.sys_errno()) {
-        case EPROTONOSUPPORT:
-            return family == base::Family::kIpv4 ? "the kernel lacks CONFIG_INET_ESP (module esp4)"
-                                                 : "the kernel lacks CONFIG_INET6_ESP (module esp6)";
-        case ENOSYS:
-        case ENOENT:
-        case EINVAL:
-            return fmt::format("the kernel lacks {}", cipher_option(cipher));
-        default:
-            return error.message();
-    }
-}
-
 AddSa throw_away_sa(keymgr::Cipher cipher, base::Family family) {
     base::IpAddress source{.family = family};
     base::IpAddress destination{.family = family};
@@ -58,6 +42,21 @@ AddSa throw_away_sa(keymgr::Cipher cipher, base::Family family) {
 }
 
 }  // namespace
+
+// net/xfrm/xfrm_user.c: attach_aead fails first, then the type, then the type's own set-up.
+std::string lacking(keymgr::Cipher cipher, base::Family family, const base::Error& error) {
+    switch (error.sys_errno()) {
+        case EPROTONOSUPPORT:
+            return family == base::Family::kIpv4 ? "the kernel lacks CONFIG_INET_ESP (module esp4)"
+                                                 : "the kernel lacks CONFIG_INET6_ESP (module esp6)";
+        case ENOSYS:
+        case ENOENT:
+        case EINVAL:
+            return fmt::format("the kernel lacks {}", cipher_option(cipher));
+        default:
+            return error.message();
+    }
+}
 
 base::Result<EspProbe> probe_esp(base::Family family) {
     auto scratch = netlink::Namespace::create_anonymous();
@@ -79,7 +78,7 @@ base::Result<EspProbe> probe_esp(base::Family family) {
         if (answer.done()) {
             probe.working.push_back(cipher);
         } else {
-            probe.missing.push_back({.cipher = cipher, .reason = reason(cipher, family, *answer.error)});
+            probe.missing.push_back({.cipher = cipher, .reason = lacking(cipher, family, *answer.error)});
         }
     }
     return probe;
