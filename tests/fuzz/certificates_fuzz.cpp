@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "certs/authority.h"
+#include "certs/external_authority.h"
 #include "certs/node_identity.h"
 #include "certs/token.h"
 #include "tests/test_directory.h"
@@ -36,6 +37,11 @@ void check(bool holds, const char* what) {
     }
 }
 
+std::string text_of(const certs::PrivateKey& key) {
+    const auto pem = must(key.pem());
+    return {pem.reveal().begin(), pem.reveal().end()};
+}
+
 // One cluster and one node of it, the same for all inputs.
 struct Originals {
     base::Time now{std::chrono::hours(500'000)};
@@ -45,10 +51,8 @@ struct Originals {
     certs::PrivateKey key = must(certs::PrivateKey::generate());
     std::string request = must(certs::make_request(key));
     std::string leaf = must(authority.issue(request, identity, std::chrono::hours(24), now));
-    std::string key_pem = [this] {
-        const auto pem = must(key.pem());
-        return std::string(pem.reveal().begin(), pem.reveal().end());
-    }();
+    std::string key_pem = text_of(key);
+    std::string authority_key_pem = text_of(authority.key());
     certs::Roots roots = must(certs::Roots::parse("roots", authority.root_pem()));
     std::string token = certs::JoinToken{.root_pin = roots.pin(), .secret = certs::random_token_secret()}.text();
 };
@@ -100,6 +104,18 @@ void try_key(const std::string& pem) {
     }
 }
 
+// What is taken for an authority is one: who trusts its roots believes what it signs.
+void try_external_authority(const Originals& originals, const std::string& pem) {
+    auto taken = certs::parse_external_authority("--external-root", pem, originals.now);
+    if (!taken) {
+        return;
+    }
+    const auto authority = must(certs::Authority::load(taken->certificate_pem, std::move(taken->key)));
+    const auto leaf =
+        must(authority.issue(originals.request, originals.identity, std::chrono::hours(24), originals.now));
+    (void)must(must(certs::Roots::parse("roots", taken->roots_pem)).verify("leaf", leaf, originals.now));
+}
+
 void try_token(const Originals& originals, const std::string& text) {
     if (const auto token = certs::parse_join_token("token", text)) {
         check(token->text() == text, "two texts for one token");
@@ -129,7 +145,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
     const auto& root = originals.authority.root_pem();
-    switch (data[0] % 8) {
+    switch (data[0] % 9) {
         case 0:
             try_request(originals, spoil_der(originals.request, input));
             break;
@@ -154,6 +170,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             break;
         case 7:
             try_files(originals, spoil(originals.key_pem + originals.leaf, input), root);
+            break;
+        case 8:
+            try_external_authority(originals, originals.authority_key_pem + spoil_der(root, input));
+            try_external_authority(originals, spoil(originals.authority_key_pem + root, input));
             break;
     }
     return 0;

@@ -1,7 +1,10 @@
 #include "base/files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -9,6 +12,27 @@
 
 namespace warren::base {
 namespace {
+
+// What was told to be on the disk, in order. A file that was replaced meanwhile has " (deleted)" behind its name.
+std::vector<std::string>& synced() {
+    static std::vector<std::string> paths;
+    return paths;
+}
+
+}  // namespace
+}  // namespace warren::base
+
+// In place of the C library's, for this program.
+extern "C" int fsync(int fd) {
+    const auto link = std::filesystem::path("/proc/self/fd") / std::to_string(fd);
+    warren::base::synced().push_back(std::filesystem::read_symlink(link));
+    return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
+namespace warren::base {
+namespace {
+
+using testing::ElementsAre;
 
 class Files : public testing::Test {
   protected:
@@ -29,6 +53,24 @@ TEST_F(Files, AtomicWriteReplacesAndKeepsTheMode) {
     EXPECT_EQ(read_file(path), "two");
     EXPECT_EQ(mode(path), 0600U);
     EXPECT_FALSE(std::filesystem::exists(directory_ / "key.tmp"));
+}
+
+// Before the name, what it names; and before anybody hears of it, the name.
+TEST_F(Files, AtomicWriteIsOnTheDisk) {
+    synced().clear();
+    ASSERT_TRUE(write_file_atomic(directory_ / "key", "one", 0600));
+    EXPECT_THAT(synced(), ElementsAre(directory_ / "key.tmp", directory_));
+}
+
+TEST_F(Files, ASecretThatIsReplacedOrWipedIsGoneFromTheDisk) {
+    const auto path = directory_ / "key";
+    ASSERT_TRUE(write_file_atomic(path, "one", 0600));
+    synced().clear();
+    ASSERT_TRUE(replace_secret_file(path, "two"));
+    EXPECT_THAT(synced(), ElementsAre(directory_ / "key.tmp", directory_, path.native() + " (deleted)"));
+    synced().clear();
+    ASSERT_TRUE(wipe_file(path));
+    EXPECT_THAT(synced(), ElementsAre(path, directory_));
 }
 
 TEST_F(Files, AtomicWriteSurvivesALeftoverOfACrash) {

@@ -3,21 +3,28 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "proto/bootstrap.pb.h"
 #include "proto/control.pb.h"
+#include "proto/local.pb.h"
 #include "proto/session.pb.h"
 
 namespace warren::proto {
 namespace {
 
-// Every method of a service that a manager's TCP port serves, as gRPC names it.
-std::vector<std::string> methods_on_tcp() {
+// Every method of every service, as gRPC names it.
+std::vector<std::string> all_methods() {
+    // Named, so that they are linked.
+    const std::vector files{v1::GetRootsRequest::descriptor()->file(), v1::FromAgent::descriptor()->file(),
+                            v1::TokenShowRequest::descriptor()->file(), v1::StatusRequest::descriptor()->file()};
     std::vector<std::string> methods;
-    for (const auto* file : {v1::GetRootsRequest::descriptor()->file(), v1::FromAgent::descriptor()->file(),
-                             v1::TokenShowRequest::descriptor()->file()}) {
+    for (const auto* file : files) {
         for (int s = 0; s < file->service_count(); ++s) {
             const auto* service = file->service(s);
             for (int m = 0; m < service->method_count(); ++m) {
@@ -28,8 +35,44 @@ std::vector<std::string> methods_on_tcp() {
     return methods;
 }
 
+std::size_t count_in_sources(const std::string& what) {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(WARREN_PROTO_SOURCES)) {
+        if (entry.path().extension() == ".proto") {
+            std::ifstream in(entry.path());
+            for (std::string line; std::getline(in, line);) {
+                count += line.starts_with(what) ? 1U : 0U;
+            }
+        }
+    }
+    return count;
+}
+
+TEST(Access, NoMethodIsOverlooked) {
+    EXPECT_EQ(all_methods().size(), count_in_sources("  rpc "));
+}
+
+// On a host's own socket the kernel's file permissions decide.
+bool is_local(const std::string& method) {
+    return method.starts_with("/warren.v1.Local/");
+}
+
+std::vector<std::string> methods_on_tcp() {
+    auto methods = all_methods();
+    std::erase_if(methods, is_local);
+    return methods;
+}
+
+TEST(Access, MethodsOfTheLocalSocketAreForNobodyOnTcp) {
+    const auto methods = all_methods();
+    EXPECT_GT(std::ranges::count_if(methods, is_local), 10);
+    for (const auto& method : methods) {
+        EXPECT_TRUE(!is_local(method) || allowed_roles(method).empty()) << method;
+    }
+}
+
 TEST(Access, EveryMethodOnTcpNamesItsRoles) {
-    ASSERT_GT(methods_on_tcp().size(), 10U);
+    ASSERT_GT(methods_on_tcp().size(), 20U);
     for (const auto& method : methods_on_tcp()) {
         EXPECT_FALSE(allowed_roles(method).empty()) << method;
         EXPECT_FALSE(allowed_roles(method).contains(v1::ROLE_UNSPECIFIED)) << method;
