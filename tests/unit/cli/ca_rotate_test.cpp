@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <sstream>
 
 #include "tests/unit/cli/sample.h"
@@ -21,10 +22,13 @@ class RotateAuthority : public testing::Test {
   protected:
     Exit run(const CaRotate& command) {
         return rotate_authority({.rotate = [this](const v1::CaRotateRequest& request) -> base::Result<v1::CaShowReply> {
-                                     asked_ = request;
+                                     asked_.push_back(request);
                                      return at("moving", 0);
                                  },
                                  .show = [this]() -> base::Result<v1::CaShowReply> {
+                                     if (interrupted_) {
+                                         ::raise(SIGINT);
+                                     }
                                      auto reply = replies_.front();
                                      replies_.erase(replies_.begin());
                                      return reply;
@@ -32,8 +36,9 @@ class RotateAuthority : public testing::Test {
                                 command, Format::kTable, {.out = out_, .err = err_, .view = kSampleView});
     }
 
-    std::optional<v1::CaRotateRequest> asked_;
+    std::vector<v1::CaRotateRequest> asked_;
     std::vector<base::Result<v1::CaShowReply>> replies_;
+    bool interrupted_ = false;  // with the first look
     std::ostringstream out_;
     std::ostringstream err_;
 };
@@ -48,14 +53,24 @@ TEST_F(RotateAuthority, FollowsItToTheEndThroughARestartOfTheDaemon) {
     EXPECT_TRUE(replies_.empty());
 }
 
+TEST_F(RotateAuthority, InterruptedItSaysThatTheRotationGoesOnAndLeavesItAlone) {
+    replies_ = {at("moving", 1), at("idle", 2)};
+    interrupted_ = true;
+    EXPECT_EQ(run({}), Exit::kFailed);
+    EXPECT_EQ(err_.str(), "warren: interrupted; the rotation goes on: look with 'warren ca show'\n");
+    EXPECT_EQ(out_.str(), "moving: 0 of 2 nodes\nmoving: 1 of 2 nodes\n");
+    EXPECT_EQ(asked_.size(), 1U);
+    EXPECT_EQ(replies_.size(), 1U) << "it has gone on looking";
+}
+
 TEST_F(RotateAuthority, DetachedItOnlyBegins) {
     EXPECT_EQ(run({.external_root = "", .detach = true}), Exit::kDone);
-    EXPECT_TRUE(asked_);
+    EXPECT_EQ(asked_.size(), 1U);
 }
 
 TEST_F(RotateAuthority, AFileThatCannotBeReadIsRefusedBeforeAnythingIsAsked) {
     EXPECT_EQ(run({.external_root = "/nowhere/ca.pem"}), Exit::kFailed);
-    EXPECT_FALSE(asked_);
+    EXPECT_TRUE(asked_.empty());
     EXPECT_NE(err_.str().find("--external-root: open /nowhere/ca.pem"), std::string::npos) << err_.str();
 }
 
