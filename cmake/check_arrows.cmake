@@ -1,8 +1,10 @@
 # cmake -P check_arrows.cmake: fails, naming the arrow, when a source file includes a room or an external library that
-# arrows.cmake does not allow.
+# arrows.cmake does not allow. -Droot=DIR looks at another tree than this one.
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/arrows.cmake)
-set(root ${CMAKE_CURRENT_LIST_DIR}/..)
+if(NOT DEFINED root)
+  set(root ${CMAKE_CURRENT_LIST_DIR}/..)
+endif()
 
 list(JOIN WARREN_ROOMS "|" any_room)
 list(JOIN WARREN_LIBRARIES "|" any_library)
