@@ -67,6 +67,20 @@ std::string without_revisions(const std::string& json) {
     return kept;
 }
 
+// The host's files with the hashes of what is in them, but for the store's: that has the revisions, and is compared as
+// the manager shows it.
+std::string files_of(const Host& host) {
+    std::string text;
+    Argv hash{"sha256sum", "--", "/dev/null"};  // one at least
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(host.state_dir())) {
+        text += entry.path().string() + "\n";
+        if (entry.is_regular_file() && !entry.path().filename().string().starts_with("store.db")) {
+            hash.push_back(entry.path().string());
+        }
+    }
+    return text + must(hash);
+}
+
 // h1 and h2 are a cluster with network net1 and its endpoint web, h3 is another cluster, h4 is in none. c1 is
 // connected, spare is not.
 class BadInput : public testing::Test {
@@ -108,8 +122,13 @@ class BadInput : public testing::Test {
     [[nodiscard]] std::string everything() {
         std::string text;
         for (const unsigned number : {1U, 3U}) {
-            for (const Argv& args :
-                 {Argv{"network", "ls"}, {"endpoint", "ls"}, {"key", "ls"}, {"token", "show", "worker"}}) {
+            for (const Argv& args : {Argv{"network", "ls"},
+                                     {"endpoint", "ls"},
+                                     {"key", "ls"},
+                                     {"token", "show", "worker"},
+                                     {"token", "show", "manager"},
+                                     {"ca", "show"},
+                                     {"cert", "ls"}}) {
                 Argv json{"--format", "json"};
                 json.insert(json.end(), args.begin(), args.end());
                 text += without_revisions(lab->host(number).warren_ok(json)) + "\n";
@@ -118,12 +137,14 @@ class BadInput : public testing::Test {
             for (const auto& node : list.nodes()) {
                 text += fmt::format("node {} {} {}\n", node.id(), node.name(), node.data_address());
             }
+            for (const auto& event : lab->host(number).ask_all<v1::Event>({"events"})) {
+                if (event.kind() != "refused") {  // who is refused is noted
+                    text += event.ShortDebugString() + "\n";
+                }
+            }
         }
         for (const auto& host : lab->hosts()) {
-            text += kernel_state(*host);
-            for (const auto& entry : std::filesystem::recursive_directory_iterator(host->state_dir())) {
-                text += entry.path().string() + "\n";
-            }
+            text += kernel_state(*host) + files_of(*host);
         }
         return text;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -164,6 +165,27 @@ TEST(Certificates, AfterTheReadmissionLimitStatusSaysThatATokenIsNeeded) {
         const auto shown = worker.warren({"status"});
         return shown.code == 4 && shown.out.find("warren token show worker") != std::string::npos;
     })) << worker.warren({"status"}).out;
+}
+
+// Nothing else is wrong: nobody would notice before the next session cannot be opened.
+TEST(Certificates, ARenewalThatDoesNotComeOffForLongIsSaidByStatus) {
+    const auto lab = short_lived(2, "10s");
+    auto& worker = lab->host(2);
+    ASSERT_TRUE(eventually(seconds(5), [&] { return settled(worker); }));
+    // Like a full disk: the new file can't be written.
+    const auto in_the_way = worker.state_dir() / "cluster" / "certs" / "node.pem.tmp";
+    std::filesystem::create_directory(in_the_way);
+    EXPECT_TRUE(eventually(seconds(15), [&] { return worker.warren({"status"}).code != 0; }));
+    const auto shown = worker.warren({"status"});
+    EXPECT_EQ(shown.code, 4);
+    EXPECT_THAT(shown.out, HasSubstr("the certificate of this node "));
+    EXPECT_THAT(shown.out, HasSubstr(in_the_way.string())) << "the reason";
+    EXPECT_EQ(status(worker).problems_size(), 1) << shown.out;
+    EXPECT_TRUE(status(worker).manager_connected());
+
+    std::filesystem::remove(in_the_way);
+    worker.warren_ok({"cert", "renew"});
+    EXPECT_EQ(worker.warren({"status"}).code, 0) << worker.warren({"status"}).out;
 }
 
 // A node that is down is left behind after the straggler limit, and comes back with a certificate that no root vouches

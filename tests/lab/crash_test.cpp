@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cctype>
 #include <csignal>
 #include <fstream>
 #include <set>
@@ -45,10 +47,14 @@ void arm(Host& host, const std::string& point) {
     }
 }
 
-// It died, and starts again in good health.
-void expect_death_and_start(Host& host, const std::string& point) {
+void expect_death(Host& host, const std::string& point) {
     EXPECT_TRUE(eventually(seconds(15), [&] { return !host.daemon_running(); })) << point << " was not passed";
     EXPECT_EQ(host.kill_daemon(SIGKILL).code, 128 + SIGKILL) << point;
+}
+
+// It died, and starts again in good health.
+void expect_death_and_start(Host& host, const std::string& point) {
+    expect_death(host, point);
     host.start_daemon();
 }
 
@@ -140,29 +146,117 @@ TEST(Crash, AReadmissionIsCompletedOrRepeated) {
     EXPECT_THAT(manager.log_text(), HasSubstr("node h2: readmitted"));
 }
 
+// Who everybody is, by the manager's word and by their own.
+std::string identities(Lab& lab) {
+    auto text = lab.host(1).warren_ok({"node", "ls", "-q"});
+    for (const auto& host : lab.hosts()) {
+        text += host->ask<v1::CertShowReply>({"cert", "show"}).uri() + "\n";
+    }
+    return text;
+}
+
+std::string issuer(const Host& host) {
+    return host.ask<v1::CertShowReply>({"cert", "show"}).issuer_key_id();
+}
+
+// The old CA is dropped, and all have a certificate of the new one.
+void expect_moved(Lab& lab, const std::string& after) {
+    const auto& manager = lab.host(1);
+    EXPECT_TRUE(eventually(seconds(30),
+                           [&] {
+                               const auto shown = manager.ask<v1::CaShowReply>({"ca", "show"});
+                               return shown.phase() == "idle" && shown.moved() == lab.hosts().size();
+                           }))
+        << after << ": " << manager.warren({"ca", "show"}).out;
+    expect_all_settled(lab, after);
+}
+
 TEST(Crash, ACaRotationGoesOn) {
     const auto points = points_of("ca.", {"ca.begun", "ca.told", "ca.node-moved", "ca.dropped"});
     ASSERT_GE(points.size(), 4U);
     const auto lab = cluster_of(2);
     auto& manager = lab->host(1);
-    auto issuer = lab->host(2).ask<v1::CertShowReply>({"cert", "show"}).issuer_key_id();
+    const auto before = identities(*lab);
+    auto last_issuer = issuer(lab->host(2));
     for (const auto& point : points) {
         arm(manager, point.name);
         expect_all_settled(*lab, "the start for " + point.name);
         (void)manager.warren({"ca", "rotate", "--detach"});
         expect_death_and_start(manager, point.name);
-        EXPECT_TRUE(eventually(seconds(30),
-                               [&] {
-                                   const auto shown = manager.ask<v1::CaShowReply>({"ca", "show"});
-                                   return shown.phase() == "idle" && shown.moved() == 2;
-                               }))
-            << point.name << ": " << manager.warren({"ca", "show"}).out;
-        expect_all_settled(*lab, point.name);
-        const auto now = lab->host(2).ask<v1::CertShowReply>({"cert", "show"}).issuer_key_id();
-        EXPECT_NE(now, issuer) << point.name;
-        issuer = now;
+        expect_moved(*lab, point.name);
+        EXPECT_EQ(identities(*lab), before) << point.name;
+        EXPECT_NE(issuer(lab->host(2)), last_issuer) << point.name;
+        last_issuer = issuer(lab->host(2));
     }
 }
+
+std::set<std::string> files_in(const std::filesystem::path& directory) {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+        names.insert(entry.path().lexically_relative(directory).string());
+    }
+    return names;
+}
+
+// By openssl's word the key is the certificate's, and a root beside them vouches for it.
+void expect_whole_identity(const Host& host, const std::string& after) {
+    const auto certs = host.state_dir() / "cluster" / "certs";
+    const auto node = (certs / "node.pem").string();
+    const auto verified =
+        run({"openssl", "verify", "-CAfile", (certs / "roots.pem").string(), "-untrusted", node, node});
+    EXPECT_TRUE(verified.ok()) << after << ": " << verified.out << verified.err;
+    EXPECT_EQ(run({"openssl", "x509", "-pubkey", "-noout", "-in", node}).out,
+              run({"openssl", "pkey", "-pubout", "-in", node}).out)
+        << after;
+}
+
+// The points that a worker passes when it moves to another CA.
+std::vector<std::string> worker_points() {
+    std::vector<std::string> names;
+    for (const auto& point : points_of("renewal.", {"renewal.issued", "renewal.confirmed"})) {
+        if (!point.at_manager) {
+            names.push_back(point.name);
+        }
+    }
+    return names;
+}
+
+class WorkerInACaRotation : public testing::TestWithParam<std::string> {};
+
+TEST_P(WorkerInACaRotation, DiesAndMovesToTheNewCaAsWhoItWas) {
+    // It writes its identity with both roots, then with the new certificate, then without the old root.
+    const auto times = GetParam().ends_with("-written") ? 3 : 1;
+    const auto lab = cluster_of(2);
+    auto& manager = lab->host(1);
+    auto& worker = lab->host(2);
+    const auto before = identities(*lab);
+    const auto files = files_in(worker.state_dir());
+    auto last_issuer = issuer(worker);
+    for (int time = 1; time <= times; ++time) {
+        const auto point = fmt::format("{}:{}", GetParam(), time);
+        arm(worker, point);
+        expect_all_settled(*lab, "the start for " + point);
+        (void)manager.warren({"ca", "rotate", "--detach"});
+        expect_death(worker, point);
+        expect_whole_identity(worker, point);
+        worker.start_daemon();
+        expect_moved(*lab, point);
+        expect_whole_identity(worker, point);
+        EXPECT_EQ(identities(*lab), before) << point;
+        EXPECT_EQ(files_in(worker.state_dir()), files) << point;
+        EXPECT_NE(issuer(worker), last_issuer) << point;
+        EXPECT_EQ(issuer(worker), issuer(manager)) << point;
+        last_issuer = issuer(worker);
+    }
+}
+
+std::string name_of(const testing::TestParamInfo<std::string>& info) {
+    auto name = info.param;
+    std::ranges::replace_if(
+        name, [](unsigned char letter) { return std::isalnum(letter) == 0; }, '_');
+    return name;
+}
+INSTANTIATE_TEST_SUITE_P(AtEveryFaultPoint, WorkerInACaRotation, testing::ValuesIn(worker_points()), name_of);
 
 // What a disk leaves, or somebody who copies files about: an error that says which file and what to do, and no new
 // identity.

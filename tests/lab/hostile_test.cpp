@@ -79,6 +79,17 @@ std::uint64_t counter(const Host& manager, const std::string& name) {
     return 0;
 }
 
+// When the session of each member with its manager began.
+std::vector<std::int64_t> sessions_since(Lab& lab) {
+    std::vector<std::int64_t> since;
+    for (const unsigned number : {1U, 2U}) {
+        const auto& host = lab.host(number);
+        EXPECT_TRUE(eventually(seconds(5), [&] { return settled(host); })) << host.name();
+        since.push_back(host.ask<v1::StatusReply>({"status"}).manager_since_unix_ms());
+    }
+    return since;
+}
+
 TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
     rlimit files{.rlim_cur = 2 * kSources * kEach, .rlim_max = 2 * kSources * kEach};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
@@ -89,7 +100,7 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
     for (std::size_t i = 0; i < kSources; ++i) {
         stranger.must({"ip", "address", "add", source(i) + "/24", "dev", "eth0"});
     }
-    const auto since = worker.ask<v1::StatusReply>({"status"}).manager_since_unix_ms();
+    const auto since = sessions_since(*lab);
     // A renewal is a question and an answer over the session.
     auto slowest = std::chrono::milliseconds::zero();
     const auto ask_over_session = [&] {
@@ -99,11 +110,13 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
             slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
     };
     auto open = connect_in_silence(stranger, manager.address());
-    const auto held = connections(manager);
-    EXPECT_GE(held, kSources * kEach * 9 / 10) << "the attack is none";
+    EXPECT_GE(std::ranges::count_if(open, [](const auto& fd) { return bool(fd); }), kSources * kEach * 9 / 10);
+    const auto held = connections(manager);  // on a slow machine the first have been dropped by now
+    EXPECT_GE(held, kSources * kEach / 2) << "the attack is none";
     for (int i = 0; i < 5; ++i) {
         ask_over_session();
     }
+    EXPECT_EQ(sessions_since(*lab), since) << "a member's session was dropped";
     worker.kill_daemon(SIGKILL);
     worker.start_daemon();
     EXPECT_TRUE(eventually(seconds(5), [&] { return settled(worker); })) << "a member can't come back";
@@ -112,7 +125,6 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
     EXPECT_GE(counter(manager, "refused silent"), held - 10);
     EXPECT_THAT(manager.log_text(), HasSubstr("ended without a word"));
     EXPECT_EQ(manager.ask<v1::StatusReply>({"status"}).manager_connected(), true);
-    EXPECT_GT(worker.ask<v1::StatusReply>({"status"}).manager_since_unix_ms(), since);
 }
 
 // One address that does nothing else than connect.
@@ -120,7 +132,7 @@ TEST(Hostile, AFloodFromOneAddressIsCutDownAtTheDoor) {
     const auto lab = cluster_of(2);
     auto& manager = lab->host(1);
     auto& stranger = lab->add_host();
-    const auto since = lab->host(2).ask<v1::StatusReply>({"status"}).manager_since_unix_ms();
+    const auto since = sessions_since(*lab);
     std::vector<base::UniqueFd> open;
     std::thread([&] {
         const base::UniqueFd there(::open(("/run/netns/" + stranger.name()).c_str(), O_RDONLY | O_CLOEXEC));
@@ -132,7 +144,7 @@ TEST(Hostile, AFloodFromOneAddressIsCutDownAtTheDoor) {
     EXPECT_TRUE(eventually(seconds(5), [&] { return connections(manager) < 450; })) << connections(manager);
     EXPECT_TRUE(eventually(seconds(5), [&] { return counter(manager, "refused connection") >= 450; }));
     EXPECT_THAT(manager.log_text(), HasSubstr("refused connection"));
-    EXPECT_EQ(lab->host(2).ask<v1::StatusReply>({"status"}).manager_since_unix_ms(), since);
+    EXPECT_EQ(sessions_since(*lab), since);
 }
 
 }  // namespace

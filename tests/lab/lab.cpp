@@ -302,7 +302,7 @@ std::string Host::warren_ok(const Argv& args) const {
     return must(warren_command(args));
 }
 
-void Host::ask_into(const Argv& args, google::protobuf::Message& message) const {
+std::string Host::json_of(const Argv& args) const {
     Argv with_format{"--format", "json"};
     with_format.insert(with_format.end(), args.begin(), args.end());
     const auto output = warren(with_format);
@@ -310,7 +310,10 @@ void Host::ask_into(const Argv& args, google::protobuf::Message& message) const 
         throw std::runtime_error(
             fmt::format("{}: warren {}: exit code {}: {}", name_, fmt::join(args, " "), output.code, output.err));
     }
-    const auto& text = output.out;
+    return output.out;
+}
+
+void Host::parse_json(const std::string& text, google::protobuf::Message& message) {
     const auto parsed = google::protobuf::util::JsonStringToMessage(text, &message);
     if (!parsed.ok()) {
         throw std::runtime_error(fmt::format("not a {}: {}: {}", message.GetTypeName(), parsed.ToString(), text));

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -100,8 +101,18 @@ class Host {
     template <typename Message>
     [[nodiscard]] Message ask(const Argv& args) const {
         Message message;
-        ask_into(args, message);
+        parse_json(json_of(args), message);
         return message;
+    }
+    // The same for a command that prints an object per line.
+    template <typename Message>
+    [[nodiscard]] std::vector<Message> ask_all(const Argv& args) const {
+        std::vector<Message> messages;
+        std::istringstream lines(json_of(args));
+        for (std::string line; std::getline(lines, line);) {
+            parse_json(line, messages.emplace_back());
+        }
+        return messages;
     }
     // Any program in the host's namespace.
     Output run(const Argv& argv) const { return lab::run(argv, where()); }
@@ -114,7 +125,8 @@ class Host {
     void launch(const Argv& argv);
     [[nodiscard]] Argv as_of_this_boot(Argv argv) const;
     void unpin_networks() const;
-    void ask_into(const Argv& args, google::protobuf::Message& message) const;
+    [[nodiscard]] std::string json_of(const Argv& args) const;
+    static void parse_json(const std::string& text, google::protobuf::Message& message);
     [[nodiscard]] Argv daemon_command() const;
 
     std::string name_;

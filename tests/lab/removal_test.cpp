@@ -1,7 +1,9 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <filesystem>
+#include <stdexcept>
 
 #include "tests/lab/capture.h"
 #include "tests/lab/expect.h"
@@ -119,6 +121,40 @@ TEST(Removal, ARemovedNodeGetsNothingThroughAndCannotComeBack) {
     EXPECT_TRUE(eventually(seconds(10), [&] { return c3.ping(c1.ip()); }));
 }
 
+// What the cluster's log has of this kind, which has to be one event.
+v1::Event only_event(const Host& manager, const std::string& kind) {
+    auto events = manager.ask_all<v1::Event>({"events"});
+    std::erase_if(events, [&](const v1::Event& event) { return event.kind() != kind; });
+    if (events.size() != 1) {
+        throw std::runtime_error(fmt::format("{} events are {}", events.size(), kind));
+    }
+    return events.front();
+}
+
+// A node that hears of it: it has its session, and would keep it for ever.
+TEST(Removal, EndsTheOpenSessionAtOnceAndTheLogSaysWhoAsked) {
+    const auto lab = cluster_of(2);
+    auto& manager = lab->host(1);
+    auto& removed = lab->host(2);
+    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    const auto containers = containers_on_all(*lab, "net1");
+    const Container spare("spare");
+    const auto id = removed.ask<v1::ClusterInfoReply>({"cluster", "info"}).node_id();
+    ASSERT_TRUE(settled(removed));
+
+    manager.warren_ok({"node", "rm", "--force", "h2"});
+    EXPECT_TRUE(eventually(seconds(3), [&] { return !removed.ask<v1::StatusReply>({"status"}).manager_connected(); }));
+    EXPECT_TRUE(eventually(seconds(3), [&] { return contains(problems(removed), "refuses this node: "); }))
+        << problems(removed);
+    EXPECT_EQ(removed.warren({"network", "connect", "net1", "--netns", "spare"}).code, 1);
+    EXPECT_FALSE(containers[1].ping(containers[0].ip()));
+
+    const auto told = only_event(manager, "node-removed");
+    EXPECT_EQ(told.node(), "h2");
+    EXPECT_EQ(told.node_id(), id);
+    EXPECT_TRUE(contains(told.by(), "uid 0")) << told.by();
+}
+
 TEST(Removal, MembersThatCannotConfirmAreNamedAndCutOffUntilTheyDo) {
     const auto lab = cluster_of(3);
     auto& manager = lab->host(1);
@@ -150,6 +186,7 @@ TEST(Leave, TakesEverythingWithItAndSaysWhatNobodyKnows) {
     auto containers = containers_on_all(*lab, "net1");
 
     auto& polite = lab->host(2);
+    const auto polite_id = polite.ask<v1::ClusterInfoReply>({"cluster", "info"}).node_id();
     const auto in_use = polite.warren({"cluster", "leave"});
     EXPECT_EQ(in_use.code, 1);
     EXPECT_EQ(in_use.err, "warren: node 'h2' has 1 endpoint (c2 in net1): disconnect it there, or use --force\n");
@@ -161,6 +198,9 @@ TEST(Leave, TakesEverythingWithItAndSaysWhatNobodyKnows) {
     EXPECT_FALSE(std::filesystem::exists(polite.state_dir() / "cluster"));
     EXPECT_EQ(polite.ask<v1::StatusReply>({"status"}).state(), "no-cluster");
     EXPECT_EQ(manager.ask<v1::NodeListReply>({"node", "ls"}).nodes_size(), 2);
+    const auto told = only_event(manager, "node-left");
+    EXPECT_EQ(told.node(), "h2");
+    EXPECT_EQ(told.node_id(), polite_id);
 
     auto& lonely = lab->host(3);
     manager.stop_daemon();
