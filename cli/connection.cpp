@@ -90,8 +90,8 @@ bool is_answered(const Destination& destination, const std::shared_ptr<grpc::Cha
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
     v1::GetRootsReply reply;
-    const auto status = v1::Bootstrap::NewStub(grpc::CreateChannel(destination.manager, credentials))
-                            ->GetRoots(&context, {}, &reply);
+    const auto status =
+        v1::Bootstrap::NewStub(grpc::CreateChannel(destination.manager, credentials))->GetRoots(&context, {}, &reply);
     return status.error_code() != grpc::StatusCode::UNAVAILABLE &&
            status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED;
 }

@@ -31,8 +31,8 @@ base::Result<keymgr::UnlockKey> read_key_file(const std::filesystem::path& path)
                     path.native(), info.st_mode & 07777U);
     }
     if (info.st_uid != 0 && info.st_uid != ::geteuid()) {
-        return fail(Code::kPrecondition, "--unlock-key-file {}: is user {}'s: must be root's: chown root", path.native(),
-                    info.st_uid);
+        return fail(Code::kPrecondition, "--unlock-key-file {}: is user {}'s: must be root's: chown root",
+                    path.native(), info.st_uid);
     }
     WARREN_TRY_ASSIGN(auto text, base::read_file(path, kLargestKeyFile));
     auto key = keymgr::UnlockKey::parse(fmt::format("--unlock-key-file {}", path.native()),

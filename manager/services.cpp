@@ -108,8 +108,7 @@ grpc::ServerUnaryReactor* ControlService::CertList(grpc::CallbackServerContext* 
 }
 
 grpc::ServerUnaryReactor* ControlService::CertRevoke(grpc::CallbackServerContext* context,
-                                                     const v1::CertRevokeRequest* request,
-                                                     v1::CertListReply* reply) {
+                                                     const v1::CertRevokeRequest* request, v1::CertListReply* reply) {
     log_change(*context, "cert revoke");
     return call(context, "CertRevoke", &Core::cert_revoke, request, reply);
 }

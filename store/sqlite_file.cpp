@@ -167,7 +167,8 @@ Status create_file(const path& file) {
 Status check_identity(Connection& connection) {
     WARREN_TRY_ASSIGN(const std::uint64_t application, connection.number("PRAGMA application_id"));
     if (application != kApplicationId) {
-        return fail(Code::kPrecondition, "store {}: not a store (another program's file): move it away, or restore a backup",
+        return fail(Code::kPrecondition,
+                    "store {}: not a store (another program's file): move it away, or restore a backup",
                     connection.path());
     }
     WARREN_TRY_ASSIGN(const std::uint64_t version, connection.number("PRAGMA user_version"));
