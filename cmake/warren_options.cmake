@@ -58,7 +58,7 @@ if(WARREN_SANITIZERS MATCHES thread)
   # was built without. libstdc++ has to know all the same: shared_ptr does a check that looks like a race.
   target_compile_options(warren_flags INTERFACE -U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
   set(WARREN_TEST_ENVIRONMENT
-      "TSAN_OPTIONS=history_size=7 ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+      "TSAN_OPTIONS=history_size=7 report_thread_leaks=0 ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endif()
 
 if(WARREN_HARDENED)

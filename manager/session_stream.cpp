@@ -75,13 +75,16 @@ class Stream final : public grpc::ServerBidiReactor<v1::FromAgent, v1::FromManag
             close(base::Error(base::Code::kAborted, "the agent ended the stream"));
             return;
         }
-        asio::post(*target_->loop, [target = target_, session = session_, message = std::move(incoming_)] {
-            if (session->id) {
-                target->core->session_message(*session->id, message);
-                target->ran();
-            }
-        });
-        incoming_.Clear();
+        {
+            const std::lock_guard guard(mutex_);  // one read at a time, but of any thread
+            asio::post(*target_->loop, [target = target_, session = session_, message = std::move(incoming_)] {
+                if (session->id) {
+                    target->core->session_message(*session->id, message);
+                    target->ran();
+                }
+            });
+            incoming_.Clear();
+        }
         StartRead(&incoming_);
     }
 

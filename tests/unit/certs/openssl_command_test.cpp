@@ -2,11 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <regex>
 
 #include "base/files.h"
 #include "base/text.h"
+#include "tests/shell.h"
 #include "tests/unit/certs/test_cluster.h"
 
 namespace warren::certs {
@@ -15,28 +15,17 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// Standard output and standard error of a shell command.
-std::string run(const std::string& command) {
-    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "re");
-    std::string output;
-    std::array<char, 4096> chunk{};
-    while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), pipe)) {
-        output.append(chunk.data(), got);
-    }
-    ::pclose(pipe);
-    return output;
-}
-
 class OpensslCommand : public testing::Test {
   protected:
     OpensslCommand() { must(save_identity(certs_, cluster_.node(manager_, kNow))); }
     [[nodiscard]] std::string text(const char* file) const {
-        return run("openssl x509 -noout -text -in " + (certs_ / file).native());
+        return run_shell("openssl x509 -noout -text -in " + (certs_ / file).native());
     }
     [[nodiscard]] std::string verify(base::Time at, const std::string& options) const {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
-        return run(fmt::format("openssl verify -x509_strict -CAfile {} -attime {} {} {}",
-                               (certs_ / "roots.pem").native(), seconds, options, (certs_ / "node.pem").native()));
+        return run_shell(fmt::format("openssl verify -x509_strict -CAfile {} -attime {} {} {}",
+                                     (certs_ / "roots.pem").native(), seconds, options,
+                                     (certs_ / "node.pem").native()));
     }
 
     TestDirectory directory_;
@@ -92,8 +81,8 @@ TEST_F(OpensslCommand, VerifiesAMoveToAnotherAuthority) {
     }
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(kNow.time_since_epoch()).count();
     const auto verify_leaf = [&](const std::string& root, const std::string& options) {
-        return run(fmt::format("cd {} && openssl verify -x509_strict -attime {} -CAfile {} {} leaf.pem",
-                               certs_.native(), seconds, root, options));
+        return run_shell(fmt::format("cd {} && openssl verify -x509_strict -attime {} -CAfile {} {} leaf.pem",
+                                     certs_.native(), seconds, root, options));
     };
     EXPECT_THAT(verify_leaf("roots.pem", "-untrusted cross.pem"), HasSubstr("leaf.pem: OK"));
     EXPECT_THAT(verify_leaf("next.pem", ""), HasSubstr("leaf.pem: OK"));
@@ -108,7 +97,7 @@ TEST_F(OpensslCommand, VerifiesAMoveToAnotherAuthority) {
 }
 
 TEST_F(OpensslCommand, SeesTheFingerprintThatWeShow) {
-    std::string shown = run("openssl x509 -noout -fingerprint -sha256 -in " + (certs_ / "roots.pem").native());
+    std::string shown = run_shell("openssl x509 -noout -fingerprint -sha256 -in " + (certs_ / "roots.pem").native());
     shown = std::regex_replace(shown.substr(shown.find('=') + 1), std::regex("[:\n]"), "");
     const auto fingerprint = base::from_hex(shown);
     ASSERT_TRUE(fingerprint) << shown;
@@ -116,7 +105,8 @@ TEST_F(OpensslCommand, SeesTheFingerprintThatWeShow) {
 }
 
 TEST_F(OpensslCommand, ReadsTheKeyFromTheSameFile) {
-    EXPECT_THAT(run("openssl pkey -noout -text -in " + (certs_ / "node.pem").native()), HasSubstr("NIST CURVE: P-256"));
+    EXPECT_THAT(run_shell("openssl pkey -noout -text -in " + (certs_ / "node.pem").native()),
+                HasSubstr("NIST CURVE: P-256"));
 }
 
 }  // namespace

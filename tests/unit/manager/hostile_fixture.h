@@ -4,8 +4,6 @@
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <map>
 #include <thread>
 
@@ -15,6 +13,7 @@
 #include "proto/bootstrap.grpc.pb.h"
 #include "proto/control.grpc.pb.h"
 #include "proto/session.grpc.pb.h"
+#include "tests/shell.h"
 #include "tests/unit/manager/founded_cluster.h"
 #include "tests/unit/manager/loopback.h"
 
@@ -22,18 +21,6 @@
 namespace warren::manager {
 
 using namespace std::chrono_literals;
-
-// What a shell command says. These are not of our making: they share no code with what they attack.
-inline std::string run(const std::string& command) {
-    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "re");
-    std::string output;
-    std::array<char, 4096> chunk{};
-    while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), pipe)) {
-        output.append(chunk.data(), got);
-    }
-    ::pclose(pipe);
-    return output;
-}
 
 // A node's session, as far as the other end of it matters.
 class MemberSession {
@@ -132,7 +119,7 @@ class Hostile : public testing::Test {
     }
     // A TLS client that is not ours.
     [[nodiscard]] std::string s_client(const std::string& options) const {
-        return run(
+        return run_shell(
             fmt::format("printf 'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' | timeout 5 openssl s_client -quiet "
                         "-connect 127.0.0.1:{} {}",
                         port_, options));

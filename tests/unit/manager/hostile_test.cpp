@@ -75,7 +75,7 @@ TEST_F(Hostile, OlderTlsAndWhatIsNoClientsCertificateEndInTheHandshake) {
     ASSERT_TRUE(base::write_file_atomic(path("ca.pem"), authority_->root_pem(), 0600));
     const auto made = [&](const char* usage) {
         const auto& who = worker_->identity();
-        return run(fmt::format(
+        return run_shell(fmt::format(
             "cd {} && openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout leaf.key -out "
             "leaf.csr "
             "-subj '/O={}/OU=worker/CN={}' && printf 'basicConstraints=critical,CA:FALSE\\nkeyUsage=critical,"
@@ -126,7 +126,7 @@ TEST_F(Hostile, OwnFailuresAsAClientAreNotCounted) {
 
 // Of a request only the public key counts, and that only with proof that its private key is there.
 TEST_F(Hostile, ARequestThatLiesGetsWhatTheTokenSaysAndOneThatIsForgedGetsNothing) {
-    const auto made = run(fmt::format(
+    const auto made = run_shell(fmt::format(
         "cd {} && openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout forged.key -out "
         "forged.csr "
         "-subj '/O={}/OU=manager/CN={}' -addext 'subjectAltName=URI:spiffe://{}/node/{},DNS:manager.{}' -addext "
