@@ -124,8 +124,13 @@ base::Status Daemon::resume() {
         kLog.info("this host is in no cluster yet: warren cluster init, or warren cluster join");
         return {};
     }
+    point_to_manager(membership->config);
     enter_when_possible(std::make_shared<agent::Membership>(*std::move(membership)));
     return {};
+}
+
+void Daemon::point_to_manager(const v1::NodeConfig& config) {
+    manager_.set_absence(fmt::format("this node is a worker: run the command on manager {}", config.managers(0)));
 }
 
 // At boot the daemon may be there before its data address is.
@@ -265,7 +270,11 @@ void Daemon::join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfo
 }
 
 base::Result<v1::ClusterInfoReply> Daemon::enter(agent::Membership membership) {
+    const auto config = membership.config;
     WARREN_TRY(agent_->enter(std::move(membership)));
+    if (!manager_.running()) {
+        point_to_manager(config);
+    }
     return agent_->info();
 }
 

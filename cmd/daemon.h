@@ -62,6 +62,7 @@ class Daemon {
     explicit Daemon(const DaemonOptions& options);
     [[nodiscard]] base::Status open(const DaemonOptions& options);
     [[nodiscard]] base::Status resume();
+    void point_to_manager(const v1::NodeConfig& config);
     void enter_when_possible(std::shared_ptr<agent::Membership> membership);
     [[nodiscard]] base::Status start_manager(const agent::Membership& membership);
     [[nodiscard]] base::Status resume_manager();

@@ -116,7 +116,7 @@ TEST(Lock, ARestartedManagerWaitsForItsKeyAndNetworksGoOn) {
     EXPECT_EQ(manager.log_text().find(key.substr(9)), std::string::npos) << "the log has the unlock key";
 }
 
-TEST(Lock, AWorkerHasNone) {
+TEST(Lock, AWorkerHasNoneAndSaysWhereTheManagerIs) {
     const auto lab = cluster_of(2);
     for (const Argv& args : {Argv{"cluster", "lock"}, Argv{"cluster", "kek", "rotate"}}) {
         const auto refused = lab->host(2).warren(args);
@@ -124,6 +124,9 @@ TEST(Lock, AWorkerHasNone) {
         EXPECT_EQ(refused.out, "");
         EXPECT_THAT(refused.err, HasSubstr("this node is a worker"));
     }
+    const auto elsewhere = lab->host(2).warren({"network", "ls"});
+    EXPECT_EQ(elsewhere.code, 1);
+    EXPECT_THAT(elsewhere.err, HasSubstr("this node is a worker: run the command on manager 192.0.2.1:7443"));
     EXPECT_THAT(unlock(*lab, lab->host(1), "WRNKEY-1-aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypwgdonfe").err,
                 HasSubstr("has no lock"));
 }
