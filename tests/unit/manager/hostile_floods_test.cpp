@@ -115,6 +115,7 @@ TEST_F(Hostile, OneAddressHasOnlySoManyConnections) {
     MemberSession member(channel(*worker_), "w1", "192.0.2.2");
     ASSERT_TRUE(member.welcomed());
     std::vector<base::UniqueFd> open;
+    open.reserve(1000);
     for (int i = 0; i < 1000; ++i) {
         open.push_back(connected_socket(port_, INADDR_LOOPBACK + 7));
     }

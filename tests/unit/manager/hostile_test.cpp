@@ -226,6 +226,7 @@ TEST_F(Hostile, EachRefusalLeavesALineThatNamesTheCaller) {
     }
     expect_counted("refused rate", 1);
     std::vector<base::UniqueFd> open;
+    open.reserve(300);
     for (int i = 0; i < 300; ++i) {
         open.push_back(connected_socket(port_, INADDR_LOOPBACK + 7));
     }
