@@ -21,7 +21,7 @@ using testing::SizeIs;
 constexpr std::uint32_t kNode = INADDR_LOOPBACK + 0x10000;  // 127.1.0.1
 
 class DoorwayTest : public testing::Test {
-  protected:
+  public:
     // Nothing is refilled while the test runs.
     DoorwayTest() {
         const auto listening = doorway_.listen({.ip = ip("127.0.0.1"), .port = port_});
@@ -38,7 +38,10 @@ class DoorwayTest : public testing::Test {
             });
     }
     ~DoorwayTest() override { doorway_.close(); }
+    DoorwayTest(const DoorwayTest&) = delete;
+    DoorwayTest& operator=(const DoorwayTest&) = delete;
 
+  protected:
     struct Arrived {
         std::size_t entered = 0;
         std::vector<std::string> refused;
@@ -46,6 +49,7 @@ class DoorwayTest : public testing::Test {
     // What becomes of a connection from each of these addresses.
     Arrived arrive(const std::vector<std::uint32_t>& sources) {
         std::vector<base::UniqueFd> open;
+        open.reserve(sources.size());
         for (const auto source : sources) {
             open.push_back(connected_socket(port_, source));
         }

@@ -63,7 +63,7 @@ TEST_F(Hostile, FloodsDoNotDisturbTheSessionsOfMembers) {
     ::getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
-    constexpr std::uint32_t kSources = 4;
+    constexpr std::size_t kSources = 4;
     constexpr std::size_t kEach = 250;
     ASSERT_GT(files.rlim_cur, 4 * kSources * kEach);
 
