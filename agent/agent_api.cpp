@@ -2,7 +2,6 @@
 
 #include "agent/agent.h"
 #include "agent/cut_off.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "netlink/namespace.h"
 #include "proto/wire.h"
@@ -16,7 +15,6 @@ namespace {
 using base::Code;
 using base::fail;
 
-constexpr base::Log kLog{"agent"};
 constexpr base::Duration kPatience = std::chrono::seconds(20);
 
 // The path of the namespace that a container is to be connected in, found and checked before anybody is asked.

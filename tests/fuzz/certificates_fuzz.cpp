@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -116,10 +118,16 @@ void try_external_authority(const Originals& originals, const std::string& pem) 
     (void)must(must(certs::Roots::parse("roots", taken->roots_pem)).verify("leaf", leaf, originals.now));
 }
 
+// Base32 is read in either case.
 void try_token(const Originals& originals, const std::string& text) {
+    const auto lower = [](std::string mixed) {
+        std::transform(mixed.begin(), mixed.end(), mixed.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        return mixed;
+    };
     if (const auto token = certs::parse_join_token("token", text)) {
-        check(token->text() == text, "two texts for one token");
-        const auto pin_of = [](const std::string& whole) { return whole.substr(0, whole.rfind('-')); };
+        check(lower(token->text()) == lower(text), "two texts for one token");
+        const auto pin_of = [&](const std::string& whole) { return lower(whole.substr(0, whole.rfind('-'))); };
         check(!token->trusted(originals.roots) || pin_of(text) == pin_of(originals.token),
               "a token with another pin vouches for the same root");
     }

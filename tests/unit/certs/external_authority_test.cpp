@@ -47,6 +47,13 @@ TEST_F(ExternalAuthorityTest, TakesRootsOfTheKindsThatItNames) {
     }
 }
 
+TEST_F(ExternalAuthorityTest, ARootThatWasAlteredIsRefused) {
+    root("p256", "ec -pkeyopt ec_paramgen_curve:P-256");
+    shell("openssl x509 -in p256.crt -outform DER | sed s/p256/q256/g | openssl x509 -inform DER -out altered.crt");
+    EXPECT_THAT(refusal(file("p256.key") + file("altered.crt")),
+                HasSubstr("certificate 'q256': its signature is wrong"));
+}
+
 // The order and what other tools write between do not matter; leaves of it are verified by who trusts its root.
 TEST_F(ExternalAuthorityTest, TakesAnIntermediateWithWhatLeadsToItsRoot) {
     root("top", "rsa:3072");
