@@ -270,10 +270,9 @@ void Daemon::join(v1::ClusterJoinRequest request, agent::Respond<v1::ClusterInfo
 }
 
 base::Result<v1::ClusterInfoReply> Daemon::enter(agent::Membership membership) {
-    const auto config = membership.config;
     WARREN_TRY(agent_->enter(std::move(membership)));
     if (!manager_.running()) {
-        point_to_manager(config);
+        point_to_manager(agent_->membership()->config);
     }
     return agent_->info();
 }

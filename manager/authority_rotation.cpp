@@ -54,7 +54,7 @@ base::Result<v1::ClusterRecord> begin(const v1::ClusterRecord& before, const cer
     const auto id = id_of<base::ClusterId>(before.id());
     WARREN_TRY_ASSIGN(auto key, vault.open_authority(id, before.sealed_ca_key()));
     WARREN_TRY_ASSIGN(const auto old, certs::Authority::load(before.ca_certificate_pem(), std::move(key)));
-    if (key_id(next.certificate_pem) == key_id(before.ca_certificate_pem())) {
+    if (key_id(next.certificate_pem) == issuing_key(before)) {
         return fail(Code::kInvalid, "--external-root: its key is the one that the present CA has");
     }
     v1::ClusterRecord record = before;
@@ -65,7 +65,7 @@ base::Result<v1::ClusterRecord> begin(const v1::ClusterRecord& before, const cer
     record.set_roots_pem(before.ca_roots_pem() + next.roots_pem);
     record.set_ca_generation(before.ca_generation() + 1);
     record.mutable_ca_rotation()->set_started(unix_ms(now));
-    record.mutable_ca_rotation()->set_from(key_id(before.ca_certificate_pem()));
+    record.mutable_ca_rotation()->set_from(issuing_key(before));
     WARREN_TRY(certs::Roots::parse("--external-root", record.roots_pem()));
     return record;
 }
@@ -145,7 +145,7 @@ std::string issuing_key(const v1::ClusterRecord& cluster) {
 v1::Trust trust_of(const v1::ClusterRecord& cluster) {
     v1::Trust trust;
     trust.set_roots_pem(cluster.roots_pem());
-    trust.set_issuer(key_id(cluster.ca_certificate_pem()));
+    trust.set_issuer(issuing_key(cluster));
     return trust;
 }
 
@@ -162,7 +162,7 @@ std::string roots_for_return(const v1::ClusterRecord& cluster, base::Time now) {
 Standing standing(const Cluster& cluster, const std::function<Presence(const base::NodeId&)>& presence,
                   base::Time now) {
     const auto& record = cluster.cluster().record;
-    const auto issuer = key_id(record.ca_certificate_pem());
+    const auto issuer = issuing_key(record);
     const auto roots = certs::Roots::parse("roots", record.roots_pem());
     const auto hash = roots ? raw_hash(*roots) : "";
     const bool moving = record.has_ca_rotation();
@@ -292,7 +292,7 @@ void AuthorityRotation::finish(base::Time now) {
     kLog.info(
         "nodes have moved to the CA with key id {}, but for {} that were waited for long enough: the old one is "
         "dropped",
-        key_id(cluster().cluster().record.ca_certificate_pem()), left);
+        issuing_key(cluster().cluster().record), left);
     tell();
 }
 
