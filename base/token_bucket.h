@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/time.h"
 
@@ -32,6 +33,30 @@ class TokenBucket {
 
   private:
     Time full_at_{};
+};
+
+// A rate for what is told to people: what there is no room for is counted, and said with the next that is let through.
+class TellingRate {
+  public:
+    // One more. Lets it through, with how many were held back before it; or holds it back: nothing.
+    std::optional<std::uint64_t> pass(const Rate& rate, Time now) {
+        if (bucket_.take(rate, now)) {
+            ++held_back_;
+            return std::nullopt;
+        }
+        return std::exchange(held_back_, 0);
+    }
+    // How many were held back, if any were and there is room now to say so.
+    std::optional<std::uint64_t> flush(const Rate& rate, Time now) {
+        if (held_back_ == 0 || bucket_.take(rate, now)) {
+            return std::nullopt;
+        }
+        return std::exchange(held_back_, 0);
+    }
+
+  private:
+    TokenBucket bucket_;
+    std::uint64_t held_back_ = 0;
 };
 
 }  // namespace warren::base

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <mutex>
 #include <string_view>
-#include <utility>
 
 #include "base/log.h"
 #include "base/token_bucket.h"
@@ -17,20 +15,16 @@ class LimitedLines {
   public:
     void say(const base::Log& log, std::string_view text) {
         const std::lock_guard guard(mutex_);
-        if (lines_.take(kLines, base::system_now())) {
-            ++unsaid_;
-            return;
+        if (const auto unsaid = lines_.pass(kLines, base::system_now())) {
+            log.info("{}{}", text, *unsaid == 0 ? "" : fmt::format(" (and {} more lines)", *unsaid));
         }
-        const auto unsaid = std::exchange(unsaid_, 0);
-        log.info("{}{}", text, unsaid == 0 ? "" : fmt::format(" (and {} more lines)", unsaid));
     }
 
   private:
     static constexpr base::Rate kLines{.burst = 20, .refill = std::chrono::seconds(1)};
 
     std::mutex mutex_;
-    base::TokenBucket lines_;
-    std::uint64_t unsaid_ = 0;
+    base::TellingRate lines_;
 };
 
 }  // namespace warren::certs

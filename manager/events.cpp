@@ -92,40 +92,23 @@ void EventLog::erase(Sequence sequence) {
     others_.erase(sequence);
 }
 
-bool RefusalLimit::take_room(base::Time now) {
-    if (now < refilled_) {
-        refilled_ = now;  // the clock was set back
-    }
-    if (room_ == kBurst) {
-        refilled_ = now;
-    }
-    const auto refills = (now - refilled_) / kRefill;
-    room_ = static_cast<int>(std::min<std::int64_t>(kBurst, room_ + refills));
-    refilled_ += kRefill * refills;
-    if (room_ == 0) {
-        return false;
-    }
-    --room_;
-    return true;
-}
-
 std::optional<Event> RefusalLimit::refused(const std::string& by, const std::string& what, base::Time now) {
-    if (!take_room(now)) {
-        ++counted_;
+    const auto before = rate_.pass(kRate, now);
+    if (!before) {
         return std::nullopt;
     }
-    const auto before = std::exchange(counted_, 0);
     return Event{.kind = EventKind::kRefused,
-                 .text = before == 0 ? what : fmt::format("{} (and {} more before)", what, before),
+                 .text = *before == 0 ? what : fmt::format("{} (and {} more before)", what, *before),
                  .by = by};
 }
 
 std::optional<Event> RefusalLimit::due(base::Time now) {
-    if (counted_ == 0 || !take_room(now)) {
+    const auto counted = rate_.flush(kRate, now);
+    if (!counted) {
         return std::nullopt;
     }
     return Event{.kind = EventKind::kRefused,
-                 .text = fmt::format("{} more requests were refused; the log has each", std::exchange(counted_, 0))};
+                 .text = fmt::format("{} more requests were refused; warren status counts them by reason", *counted)};
 }
 
 }  // namespace warren::manager

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "base/token_bucket.h"
 #include "proto/state.pb.h"
 #include "store/store.h"
 
@@ -131,14 +132,9 @@ class RefusalLimit {
     [[nodiscard]] std::optional<Event> due(base::Time now);
 
   private:
-    int room_ = kBurst;
-    base::Time refilled_;
-    std::uint64_t counted_ = 0;
+    static constexpr base::Rate kRate{.burst = 5, .refill = std::chrono::seconds(10)};
 
-    static constexpr int kBurst = 5;
-    static constexpr base::Duration kRefill = std::chrono::seconds(10);
-
-    [[nodiscard]] bool take_room(base::Time now);
+    base::TellingRate rate_;
 };
 
 }  // namespace warren::manager

@@ -1,7 +1,5 @@
 #include "manager/refusals.h"
 
-#include <utility>
-
 #include "base/log.h"
 
 namespace warren::manager {
@@ -33,13 +31,10 @@ void Refusals::note(Refusal kind, std::string_view who, std::string_view why, ba
     const std::lock_guard guard(mutex_);
     auto& state = kinds_.at(index);
     ++state.count;
-    if (state.lines.take(kLines, now)) {
-        ++state.unsaid;
-        return;
+    if (const auto unsaid = state.lines.pass(kLines, now)) {
+        kLog.warn("{}: {}: {}{}", kWords.at(index).name, who, why,
+                  *unsaid == 0 ? "" : fmt::format(" (and {} more like it)", *unsaid));
     }
-    const auto unsaid = std::exchange(state.unsaid, 0);
-    kLog.warn("{}: {}: {}{}", kWords.at(index).name, who, why,
-              unsaid == 0 ? "" : fmt::format(" (and {} more like it)", unsaid));
 }
 
 std::vector<RefusalCount> Refusals::counts() const {

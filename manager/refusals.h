@@ -40,8 +40,7 @@ class Refusals {
   private:
     struct Kind {
         std::uint64_t count = 0;
-        std::uint64_t unsaid = 0;  // since the last line
-        base::TokenBucket lines;
+        base::TellingRate lines;
     };
     mutable std::mutex mutex_;
     std::array<Kind, kRefusals> kinds_;

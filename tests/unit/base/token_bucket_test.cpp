@@ -32,5 +32,27 @@ TEST(TokenBucket, AClockThatIsSetBackLocksNobodyOut) {
     EXPECT_FALSE(bucket.take(kRate, before + 1s)) << "not for the whole day";
 }
 
+TEST(TellingRate, WhatWasHeldBackIsSaidWithTheNext) {
+    TellingRate rate;
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(rate.pass(kRate, kNow), 0U);
+    }
+    EXPECT_FALSE(rate.pass(kRate, kNow));
+    EXPECT_FALSE(rate.pass(kRate, kNow));
+    EXPECT_EQ(rate.pass(kRate, kNow + 1s), 2U);
+    EXPECT_EQ(rate.pass(kRate, kNow + 2s), 0U) << "said once";
+}
+
+TEST(TellingRate, WhatWasHeldBackIsSaidByItselfOnceThereIsRoom) {
+    TellingRate rate;
+    EXPECT_FALSE(rate.flush(kRate, kNow)) << "nothing to say";
+    for (int i = 0; i < 5; ++i) {
+        (void)rate.pass(kRate, kNow);
+    }
+    EXPECT_FALSE(rate.flush(kRate, kNow + 500ms)) << "no room yet, and asking counts nothing";
+    EXPECT_EQ(rate.flush(kRate, kNow + 1s), 2U);
+    EXPECT_FALSE(rate.flush(kRate, kNow + 1min));
+}
+
 }  // namespace
 }  // namespace warren::base
