@@ -52,43 +52,36 @@ TEST(Access, NoMethodIsOverlooked) {
     EXPECT_EQ(all_methods().size(), count_in_sources("  rpc "));
 }
 
-// On a host's own socket the kernel's file permissions decide.
+// Served on a host's own socket only, where the kernel's file permissions decide.
 bool is_local(const std::string& method) {
     return method.starts_with("/warren.v1.Local/");
 }
 
-std::vector<std::string> methods_on_tcp() {
-    auto methods = all_methods();
-    std::erase_if(methods, is_local);
-    return methods;
-}
-
-TEST(Access, MethodsOfTheLocalSocketAreForNobodyOnTcp) {
-    const auto methods = all_methods();
-    EXPECT_GT(std::ranges::count_if(methods, is_local), 10);
-    for (const auto& method : methods) {
-        EXPECT_TRUE(!is_local(method) || allowed_roles(method).empty()) << method;
+TEST(Access, EveryMethodNamesItsRoles) {
+    for (const auto& method : all_methods()) {
+        EXPECT_FALSE(allowed_roles(method).empty()) << method;
+        EXPECT_FALSE(allowed_roles(method).contains(v1::ROLE_UNSPECIFIED)) << method;
     }
 }
 
-TEST(Access, EveryMethodOnTcpNamesItsRoles) {
-    ASSERT_GT(methods_on_tcp().size(), 20U);
-    for (const auto& method : methods_on_tcp()) {
-        EXPECT_FALSE(allowed_roles(method).empty()) << method;
-        EXPECT_FALSE(allowed_roles(method).contains(v1::ROLE_UNSPECIFIED)) << method;
+TEST(Access, MethodsOfTheLocalSocketAreForNoCertificate) {
+    ASSERT_GT(std::ranges::count_if(all_methods(), is_local), 10);
+    for (const auto& method : all_methods()) {
+        EXPECT_EQ(allowed_roles(method) == std::set{v1::ROLE_LOCAL}, is_local(method)) << method;
+        EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_LOCAL), is_local(method)) << method;
     }
 }
 
 TEST(Access, OnlyBootstrapCallsAreForAnyone) {
     const std::set<std::string> for_anyone{"/warren.v1.Bootstrap/GetRoots", "/warren.v1.Bootstrap/IssueCertificate",
                                            "/warren.v1.Bootstrap/GetChallenge", "/warren.v1.Bootstrap/Readmit"};
-    for (const auto& method : methods_on_tcp()) {
+    for (const auto& method : all_methods()) {
         EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_ANYONE), for_anyone.contains(method)) << method;
     }
 }
 
 TEST(Access, WorkersMayOpenSessionsAndLeaveAndNothingElse) {
-    for (const auto& method : methods_on_tcp()) {
+    for (const auto& method : all_methods()) {
         const bool own = method == "/warren.v1.Sessions/Open" || method == "/warren.v1.Sessions/Leave";
         EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_WORKER), own) << method;
     }
@@ -98,7 +91,7 @@ TEST(Access, WorkersMayOpenSessionsAndLeaveAndNothingElse) {
 TEST(Access, OperatorsMayDoAllThatManagersMayButDecideWhoIsWho) {
     const std::set<std::string> for_managers{"/warren.v1.Control/CertIssue", "/warren.v1.Control/CertRevoke",
                                              "/warren.v1.Control/CaRotate"};
-    for (const auto& method : methods_on_tcp()) {
+    for (const auto& method : all_methods()) {
         const bool only_manager = for_managers.contains(method);
         const bool control = method.starts_with("/warren.v1.Control/");
         EXPECT_EQ(allowed_roles(method).contains(v1::ROLE_OPERATOR), control && !only_manager) << method;
