@@ -1,8 +1,10 @@
 #include "certs/handshakes.h"
 
+#include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 #include <atomic>
 
@@ -31,6 +33,12 @@ void end_of_connection(void* parent, void* /*data*/, CRYPTO_EX_DATA* /*all*/, in
     BIO* const input = SSL_get_rbio(connection);
     if (input != nullptr && BIO_number_read(input) > 0) {
         ++failed;
+        // gRPC says of every certificate that it "failed", and not why.
+        if (const auto verdict = SSL_get_verify_result(connection); verdict != X509_V_OK) {
+            static LimitedLines lines;
+            lines.say(kLog,
+                      fmt::format("handshake refused: client certificate: {}", X509_verify_cert_error_string(verdict)));
+        }
         return;
     }
     ++silent;

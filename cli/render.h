@@ -68,7 +68,7 @@ struct RotationResult {
 [[nodiscard]] std::string render_authority(const v1::CaShowReply& reply, const View& view);
 // One line without its newline: "moving: 2 of 3 nodes, waiting for host3".
 [[nodiscard]] std::string authority_line(const v1::CaShowReply& reply);
-// Which operators a rotation of the CA shuts out, and what to do; empty where there are none.
+// Which operators a rotation of the CA shuts out, and what to do, where there are any.
 [[nodiscard]] std::string operators_line(const v1::CaShowReply& reply);
 [[nodiscard]] std::string render_certificate(const v1::CertShowReply& reply, const View& view);
 

@@ -33,9 +33,6 @@ std::string authority_line(const v1::CaShowReply& reply) {
 }
 
 std::string operators_line(const v1::CaShowReply& reply) {
-    if (reply.operators().empty()) {
-        return "";
-    }
     std::string names;
     for (const auto& certificate : reply.operators()) {
         names += (names.empty() ? "" : ", ") + certificate.name();

@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "base/files.h"
 #include "certs/grpc_credentials.h"
 #include "manager/server.h"
 #include "manager/tokens.h"
@@ -124,6 +125,23 @@ class Hostile : public testing::Test {
                         "-connect 127.0.0.1:{} {}",
                         port_, options));
     }
+    // Options for s_client: a certificate of the cluster's own CA, for a node that there is, and for that use.
+    [[nodiscard]] std::string leaf_for(const std::string& usage) const {
+        const auto key = authority_->key().pem().value();
+        const std::string text(reinterpret_cast<const char*>(key.reveal().data()), key.size());
+        EXPECT_TRUE(base::write_file_atomic(path("ca.key"), text, 0600));
+        EXPECT_TRUE(base::write_file_atomic(path("ca.pem"), authority_->root_pem(), 0600));
+        const auto& who = worker_->identity();
+        const auto made = run_shell(fmt::format(
+            "cd {} && openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout leaf.key -out "
+            "leaf.csr "
+            "-subj '/O={}/OU=worker/CN={}' && printf 'basicConstraints=critical,CA:FALSE\\nkeyUsage=critical,"
+            "digitalSignature\\nextendedKeyUsage={}\\nsubjectAltName=URI:spiffe://{}/node/{}\\n' > ext && openssl x509 "
+            "-req -in leaf.csr -CA ca.pem -CAkey ca.key -days 1 -extfile ext -out leaf.pem",
+            founded_.directory.path().native(), who.cluster, who.node, usage, who.cluster, who.node));
+        EXPECT_THAT(made, testing::HasSubstr("signature ok"));
+        return fmt::format("-cert {} -key {}", path("leaf.pem"), path("leaf.key"));
+    }
     [[nodiscard]] std::string path(const char* file) const { return (founded_.directory.path() / file).native(); }
 
     // A certificate that the cluster's own authority could make, for whoever holds a new key.
@@ -134,6 +152,26 @@ class Hostile : public testing::Test {
     }
     [[nodiscard]] certs::Identity somebody(certs::Role role) const {
         return {.cluster = cluster_, .node = base::random_id<base::NodeId>(), .role = role};
+    }
+    // Signed by the attacker's own root, which the attacker trusts beside the real one.
+    [[nodiscard]] certs::NodeIdentity impostor() const {
+        const auto own = certs::Authority::make(cluster_, "test", base::system_now()).value();
+        auto key = certs::PrivateKey::generate().value();
+        const auto self_made =
+            own.issue(certs::make_request(key).value(), somebody(certs::Role::kManager), 24h, base::system_now())
+                .value();
+        auto both = certs::Roots::parse("both", own.root_pem() + roots_->pem()).value();
+        return certs::NodeIdentity::assemble(std::move(key), self_made, std::move(both)).value();
+    }
+    [[nodiscard]] certs::NodeIdentity long_ago() const {
+        return forge(worker_->identity(), base::system_now() - 1000h);
+    }
+    [[nodiscard]] certs::NodeIdentity not_yet() const { return forge(worker_->identity(), base::system_now() + 1000h); }
+    // The right authority (a company's own, say), but another cluster.
+    [[nodiscard]] certs::NodeIdentity of_another_cluster() const {
+        auto elsewhere = somebody(certs::Role::kWorker);
+        elsewhere.cluster = base::random_id<base::ClusterId>();
+        return forge(elsewhere);
     }
 
     grpc::Status issue(const std::shared_ptr<grpc::Channel>& channel, const v1::IssueCertificateRequest& request,

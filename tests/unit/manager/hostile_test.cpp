@@ -21,25 +21,10 @@ TEST_F(Hostile, EachStrangerIsRefusedAndCounted) {
     expect_refused(list_nodes(nobody), StatusCode::PERMISSION_DENIED, "refused no-certificate");
     expect_refused(open_session(nobody), StatusCode::PERMISSION_DENIED, "refused no-certificate");
 
-    // Signed by the attacker's own root, which the attacker trusts beside the real one.
-    const auto own = certs::Authority::make(cluster_, "test", base::system_now()).value();
-    auto key = certs::PrivateKey::generate().value();
-    const auto self_made =
-        own.issue(certs::make_request(key).value(), somebody(certs::Role::kManager), 24h, base::system_now()).value();
-    auto both = certs::Roots::parse("both", own.root_pem() + roots_->pem()).value();
-    const auto impostor = certs::NodeIdentity::assemble(std::move(key), self_made, std::move(both)).value();
-    expect_refused(list_nodes(channel(impostor)), StatusCode::UNAVAILABLE, kHandshakes);
-
-    const auto long_ago = forge(worker_->identity(), base::system_now() - 1000h);
-    expect_refused(list_nodes(channel(long_ago)), StatusCode::UNAVAILABLE, kHandshakes);
-    const auto not_yet = forge(worker_->identity(), base::system_now() + 1000h);
-    expect_refused(list_nodes(channel(not_yet)), StatusCode::UNAVAILABLE, kHandshakes);
-
-    // The right authority (a company's own, say), but another cluster.
-    auto elsewhere = somebody(certs::Role::kWorker);
-    elsewhere.cluster = base::random_id<base::ClusterId>();
-    grpc::ClientContext context;
-    expect_refused(open_session(channel(forge(elsewhere))), StatusCode::UNAVAILABLE, kHandshakes);
+    expect_refused(list_nodes(channel(impostor())), StatusCode::UNAVAILABLE, kHandshakes);
+    expect_refused(list_nodes(channel(long_ago())), StatusCode::UNAVAILABLE, kHandshakes);
+    expect_refused(list_nodes(channel(not_yet())), StatusCode::UNAVAILABLE, kHandshakes);
+    expect_refused(open_session(channel(of_another_cluster())), StatusCode::UNAVAILABLE, kHandshakes);
 
     expect_refused(list_nodes(channel(*worker_)), StatusCode::PERMISSION_DENIED, "refused role");
     expect_refused(open_session(channel(forge(somebody(certs::Role::kOperator)))), StatusCode::PERMISSION_DENIED,
@@ -68,28 +53,11 @@ TEST_F(Hostile, OlderTlsAndWhatIsNoClientsCertificateEndInTheHandshake) {
     auto before = count();
     EXPECT_THAT(s_client("-tls1_2"), is_hung_up_on);
     expect_counted(kHandshakes, ++before);
-    // Of the cluster's own CA, for a node that there is, and for servers only.
-    const auto key = authority_->key().pem().value();
-    const std::string text(reinterpret_cast<const char*>(key.reveal().data()), key.size());
-    ASSERT_TRUE(base::write_file_atomic(path("ca.key"), text, 0600));
-    ASSERT_TRUE(base::write_file_atomic(path("ca.pem"), authority_->root_pem(), 0600));
-    const auto made = [&](const char* usage) {
-        const auto& who = worker_->identity();
-        return run_shell(fmt::format(
-            "cd {} && openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout leaf.key -out "
-            "leaf.csr "
-            "-subj '/O={}/OU=worker/CN={}' && printf 'basicConstraints=critical,CA:FALSE\\nkeyUsage=critical,"
-            "digitalSignature\\nextendedKeyUsage={}\\nsubjectAltName=URI:spiffe://{}/node/{}\\n' > ext && openssl x509 "
-            "-req -in leaf.csr -CA ca.pem -CAkey ca.key -days 1 -extfile ext -out leaf.pem",
-            founded_.directory.path().native(), who.cluster, who.node, usage, who.cluster, who.node));
-    };
-    const auto shown = fmt::format("-cert {} -key {}", path("leaf.pem"), path("leaf.key"));
     // Only the server's count tells: no client of HTTP/2 is behind it, so the connection ends either way.
-    const auto ours = made("serverAuth,clientAuth");
-    (void)s_client(shown);
-    EXPECT_EQ(count(), before) << "the test's own certificates are no good: " << ours;
-    (void)made("serverAuth");
-    EXPECT_THAT(s_client(shown), is_hung_up_on);
+    const auto good = leaf_for("serverAuth,clientAuth");
+    (void)s_client(good);
+    EXPECT_EQ(count(), before) << "the test's own certificates are no good";
+    EXPECT_THAT(s_client(leaf_for("serverAuth")), is_hung_up_on);
     expect_counted(kHandshakes, before + 1);
     EXPECT_TRUE(member.beat());
 }
@@ -249,6 +217,41 @@ TEST_F(Hostile, EachRefusalLeavesALineThatNamesTheCaller) {
     for (const auto* some : {"refused rate: ipv4:127.0.0.1:", "refused connection: ipv4:127.0.0.8:"}) {
         EXPECT_GE(lines(some), 1) << some << "\n" << log;
     }
+}
+
+// And of who does not get through the handshake, why.
+TEST_F(Hostile, EachRefusedHandshakeLeavesALineThatSaysWhy) {
+    const std::string ours = " info certs: handshake refused: ";
+    const std::string grpcs = " info grpc: Handshake failed with fatal error SSL_ERROR_SSL: error:";
+    struct Stranger {
+        std::string line;
+        std::function<void()> knock;
+    };
+    const auto garbage = [this] {
+        const auto socket = connected_socket(port_, INADDR_LOOPBACK);
+        EXPECT_GT(::send(socket.get(), "garbage garbage garbage", 23, MSG_NOSIGNAL), 0);
+        (void)is_hung_up(socket, 10s);
+    };
+    const std::vector<Stranger> strangers{
+        {ours + "client certificate: self-signed certificate in certificate chain",
+         [this] { (void)list_nodes(channel(impostor())); }},
+        {ours + "client certificate: certificate has expired", [this] { (void)list_nodes(channel(long_ago())); }},
+        {ours + "client certificate: certificate is not yet valid", [this] { (void)list_nodes(channel(not_yet())); }},
+        {ours + "peer certificate: is of cluster ", [this] { (void)open_session(channel(of_another_cluster())); }},
+        {ours + "client certificate: unsuitable certificate purpose",
+         [this] { (void)s_client(leaf_for("serverAuth")); }},
+        {grpcs + "0A000102:SSL routines::unsupported protocol", [this] { (void)s_client("-tls1_2"); }},
+        {grpcs + "0A00010B:SSL routines::wrong version number", garbage},
+    };
+    base::start_logging(base::LogLevel::kInfo);
+    for (const auto& stranger : strangers) {
+        const auto before = counters()[kHandshakes];
+        testing::internal::CaptureStderr();
+        stranger.knock();
+        expect_counted(kHandshakes, before + 1);
+        EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(stranger.line));
+    }
+    base::start_logging(base::LogLevel::kError);
 }
 
 TEST_F(Hostile, JoinsWithoutTheRightAreRefusedAndLeaveNothing) {
