@@ -266,11 +266,6 @@ struct Damage {
     mode_t mode = 0600;
 };
 
-std::string content_of(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
-}
-
 void replace(const std::filesystem::path& file, const std::string& content, mode_t mode) {
     std::ofstream(file, std::ios::trunc | std::ios::binary) << content;
     ASSERT_EQ(::chmod(file.c_str(), mode), 0);
@@ -290,12 +285,12 @@ TEST(Crash, TornAndForeignFilesStopTheDaemonWithTheWayOut) {
     for (const auto& [number, file] : files) {
         auto& host = lab->host(number);
         const auto path = in(host, file);
-        const auto good = content_of(path);
+        const auto good = file_content(path);
         const mode_t mode = file == "certs/roots.pem" ? 0644 : 0600;
         std::vector<Damage> damages = {{"half of it", good.substr(0, good.size() / 2), mode},
                                        {"nothing", "", mode},
                                        {"zeros", std::string(good.size(), '\0'), mode},
-                                       {"another cluster's", content_of(in(other, file)), mode}};
+                                       {"another cluster's", file_content(in(other, file)), mode}};
         if (file != "node.json" && file != "manager/store.db") {  // no secret; in a directory that is the owner's alone
             damages.push_back({"open to others", good, 0666});
         }
@@ -311,7 +306,7 @@ TEST(Crash, TornAndForeignFilesStopTheDaemonWithTheWayOut) {
             EXPECT_THAT(output.err, HasSubstr(name)) << what;
             EXPECT_THAT(output.err, testing::AnyOf(HasSubstr("restore"), HasSubstr("put back"), HasSubstr("chmod")))
                 << what << ": " << output.err;
-            EXPECT_TRUE(content_of(path) == damage.content) << what << " was touched";
+            EXPECT_TRUE(file_content(path) == damage.content) << what << " was touched";
         }
         replace(path, good, mode);
     }

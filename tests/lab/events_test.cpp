@@ -26,7 +26,7 @@ std::vector<v1::Event> parse_events(const std::string& lines) {
 }
 
 std::vector<v1::Event> events_of(const Host& manager) {
-    return parse_events(manager.warren_ok({"events", "--format", "json"}));
+    return manager.ask_all<v1::Event>({"events"});
 }
 
 // The manager is killed while somebody follows its events: each is shown, once, in order.

@@ -48,16 +48,18 @@ std::string source(std::size_t number) {
     return fmt::format("192.0.2.{}", 100 + number);
 }
 
-// Connections from the host's many addresses that say nothing. They stay open until they are dropped.
-std::vector<base::UniqueFd> connect_in_silence(const Host& from, const std::string& to) {
+// Connections from a host that say nothing, each from one of its addresses. They stay open until they are dropped.
+std::vector<base::UniqueFd> connect_in_silence(const Host& from, const std::vector<std::string>& sources,
+                                               const std::string& to) {
     std::vector<base::UniqueFd> open;
+    open.reserve(sources.size());
     std::thread([&] {  // a namespace is a thread's
         const base::UniqueFd there(::open(("/run/netns/" + from.name()).c_str(), O_RDONLY | O_CLOEXEC));
         if (::setns(there.get(), CLONE_NEWNET) != 0) {
             return;
         }
-        for (std::size_t i = 0; i < kSources * kEach; ++i) {
-            open.push_back(connected(source(i % kSources), to));
+        for (const auto& source : sources) {
+            open.push_back(connected(source, to));
         }
     })
         .join();
@@ -109,7 +111,12 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
         slowest = std::max(
             slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
     };
-    auto open = connect_in_silence(stranger, manager.address());
+    std::vector<std::string> sources;
+    sources.reserve(kSources * kEach);
+    for (std::size_t i = 0; i < kSources * kEach; ++i) {
+        sources.push_back(source(i % kSources));
+    }
+    auto open = connect_in_silence(stranger, sources, manager.address());
     EXPECT_GE(std::ranges::count_if(open, [](const auto& fd) { return bool(fd); }), kSources * kEach * 9 / 10);
     const auto held = connections(manager);  // on a slow machine the first have been dropped by now
     EXPECT_GE(held, kSources * kEach / 2) << "the attack is none";
@@ -133,14 +140,9 @@ TEST(Hostile, AFloodFromOneAddressIsCutDownAtTheDoor) {
     auto& manager = lab->host(1);
     auto& stranger = lab->add_host();
     const auto since = sessions_since(*lab);
-    std::vector<base::UniqueFd> open;
-    std::thread([&] {
-        const base::UniqueFd there(::open(("/run/netns/" + stranger.name()).c_str(), O_RDONLY | O_CLOEXEC));
-        ASSERT_EQ(::setns(there.get(), CLONE_NEWNET), 0);
-        for (int i = 0; i < 900; ++i) {
-            open.push_back(connected(stranger.address(), manager.address()));
-        }
-    }).join();
+    const std::vector<std::string> often(900, stranger.address());
+    const auto open = connect_in_silence(stranger, often, manager.address());
+    ASSERT_EQ(open.size(), often.size());
     EXPECT_TRUE(eventually(seconds(5), [&] { return connections(manager) < 450; })) << connections(manager);
     EXPECT_TRUE(eventually(seconds(5), [&] { return counter(manager, "refused connection") >= 450; }));
     EXPECT_THAT(manager.log_text(), HasSubstr("refused connection"));

@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <fstream>
-#include <iterator>
 #include <set>
 
 #include "base/fault_point.h"
@@ -20,17 +19,12 @@ namespace fs = std::filesystem;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-std::string content(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
-}
-
 // Files of the state directory that hold a private key, or the key-encryption key, in clear.
 std::string keys_in_clear(const Host& host) {
     std::set<std::string> names;
     for (const auto& entry : fs::recursive_directory_iterator(host.state_dir())) {
         if (entry.is_regular_file()) {
-            const auto text = content(entry.path());
+            const auto text = file_content(entry.path());
             if (text.find("PRIVATE KEY") != std::string::npos || text.size() == 32) {
                 names.insert(entry.path().filename().string());
             }
@@ -181,11 +175,11 @@ TEST(Lock, ThatFailsAfterItSealedTheKeysIsOne) {
 
     const auto serial = [&] { return manager.ask<v1::CertShowReply>({"cert", "show"}).serial(); };
     const auto before = serial();
-    const auto in_clear = content(manager.state_dir() / "cluster" / "certs" / "node.pem");
+    const auto in_clear = file_content(manager.state_dir() / "cluster" / "certs" / "node.pem");
     manager.warren_ok({"cert", "renew"});
     const auto renewed = serial();
     EXPECT_NE(renewed, before);
-    EXPECT_EQ(content(manager.state_dir() / "cluster" / "certs" / "node.pem"), in_clear) << "written in clear";
+    EXPECT_EQ(file_content(manager.state_dir() / "cluster" / "certs" / "node.pem"), in_clear) << "written in clear";
     manager.stop_daemon();
     manager.start_daemon();
     ASSERT_EQ(lock_state(manager), "locked");

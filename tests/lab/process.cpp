@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -193,6 +194,11 @@ bool eventually(milliseconds deadline, const std::function<bool()>& condition) {
         std::this_thread::sleep_for(milliseconds(10));
     }
     return true;
+}
+
+std::string file_content(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace warren::lab

@@ -67,4 +67,7 @@ std::string must(const Argv& argv, const Where& where = {});
 // Polls until the condition holds; false when it still does not at the deadline.
 bool eventually(std::chrono::milliseconds deadline, const std::function<bool()>& condition);
 
+// All of a file; nothing where there is none.
+std::string file_content(const std::filesystem::path& file);
+
 }  // namespace warren::lab

@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
@@ -22,11 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::seconds;
-
-std::string content(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
-}
 
 // The ways in which a key could be written down, each with a name that does not show it.
 class Known {
@@ -125,7 +118,7 @@ void add_sealed(Known& known, const Host& manager, const fs::path& scratch) {
 
 // The second line of the private key: enough of it to be nothing else.
 void add_node_key(Known& known, const Host& host) {
-    std::istringstream pem(content(host.state_dir() / "cluster" / "certs" / "node.pem"));
+    std::istringstream pem(file_content(host.state_dir() / "cluster" / "certs" / "node.pem"));
     std::string line;
     std::getline(pem, line);
     std::getline(pem, line);
@@ -163,7 +156,7 @@ void expect_clean_files(const Known& known, const Host& host, const std::set<fs:
             // Below netns/ are namespaces, whose names say that they are files.
             const bool pinned = entry.path().parent_path() == host.run_dir() / "netns";
             if (entry.is_regular_file() && !pinned && !but.contains(name)) {
-                EXPECT_EQ(known.found_in(content(entry.path())), "") << entry.path();
+                EXPECT_EQ(known.found_in(file_content(entry.path())), "") << entry.path();
             }
         }
     }
@@ -206,13 +199,13 @@ TEST(Secrets, AreInNoLogNoFileAndNoAnswer) {
     Scene scene;
     ASSERT_GT(scene.known.size(), 20U);
     for (const auto& host : scene.lab->hosts()) {
-        EXPECT_NE(scene.known.found_in(content(host->state_dir() / "cluster" / "certs" / "node.pem")), "")
+        EXPECT_NE(scene.known.found_in(file_content(host->state_dir() / "cluster" / "certs" / "node.pem")), "")
             << "the scan does not see a key where there is one";
         host->warren_ok({"cert", "renew"});
         expect_clean_output(scene.known, *host);
         expect_clean_files(scene.known, *host);
     }
-    EXPECT_NE(scene.known.found_in(content(scene.lab->host(1).state_dir() / "cluster" / "manager" / "kek")), "");
+    EXPECT_NE(scene.known.found_in(file_content(scene.lab->host(1).state_dir() / "cluster" / "manager" / "kek")), "");
 }
 
 TEST(Secrets, AreNotOnTheDiskOfALockedManager) {
@@ -251,7 +244,7 @@ TEST(Secrets, AreInNoCoreDump) {
     auto& manager = scene.lab->host(1);
     EXPECT_EQ(dump_of(*scene.lab, manager, {}), fs::path()) << "the daemon has dumped core";
     EXPECT_EQ(dump_of(*scene.lab, scene.lab->host(2), {}), fs::path()) << "the daemon has dumped core";
-    if (content("/proc/sys/kernel/core_pattern") != "core\n") {
+    if (file_content("/proc/sys/kernel/core_pattern") != "core\n") {
         GTEST_SKIP() << "core_pattern is not 'core': dumps go elsewhere, and where to is not this test's to change";
     }
     // One that was asked for has not the pages that secrets live in.
@@ -260,7 +253,7 @@ TEST(Secrets, AreInNoCoreDump) {
     Known longest_lived;
     auto kek = keymgr::load_kek(manager.state_dir() / "cluster" / "manager" / "kek").value();
     longest_lived.add("the KEK", raw(kek.reveal()));
-    const auto text = content(dump);
+    const auto text = file_content(dump);
     EXPECT_NE(text.find(scene.lab->host(2).name()), std::string::npos) << "not a dump of this daemon";
     EXPECT_EQ(longest_lived.found_in(text), "");
     std::cout << "[ note     ] in a dump that was forced: " << scene.known.found_in(text) << "\n";

@@ -4,19 +4,12 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 namespace warren::lab {
 namespace {
 
 using std::chrono::seconds;
-
-std::string text_of(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
-}
 
 // A number of the summary in the receiver's report.
 unsigned summed(const std::string& report, const std::string& field) {
@@ -48,7 +41,7 @@ UdpStream::UdpStream(const std::filesystem::path& directory, const Container& fr
                                           Where{.netns = to.name(), .out_file = report_});
     const auto listens = [&] { return to.run({"ss", "-Hltn", "sport = 5201"}).out.find(":5201") != std::string::npos; };
     if (!eventually(seconds(10), listens)) {
-        throw std::runtime_error(name_ + ": iperf3 does not listen: " + text_of(report_));
+        throw std::runtime_error(name_ + ": iperf3 does not listen: " + file_content(report_));
     }
     sender_ = std::make_unique<Process>(
         Argv{"iperf3", "--client", to.ip(), "--udp", "--bitrate", "480K", "--length", "1000", "--time", "3600"},
@@ -63,7 +56,7 @@ void UdpStream::stop() {
     sender_->signal(SIGINT);
     sender_->wait(seconds(10));
     receiver_->wait(seconds(10));
-    const auto report = text_of(report_);
+    const auto report = file_content(report_);
     lost_ = summed(report, "lost_packets") - (overrun(to_) - overrun_before_);
     received_ = summed(report, "packets");
 }
