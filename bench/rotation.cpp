@@ -206,7 +206,7 @@ class Swarm {
     void on_manager(Call call) {
         const auto spent = computed([&] {
             call();
-            due_ = core_->run();
+            due_ = now_ + core_->run();
         });
         manager_time_ += spent;
         unclocked_ += spent;

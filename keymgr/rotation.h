@@ -198,6 +198,14 @@ struct Asked {
 [[nodiscard]] Decision step(const KeyState& state, std::span<const Member> members, const Settings& settings,
                             base::Time now, base::Revision next_revision, std::uint64_t dice);
 
+// The manager's clock was set by so much, forward or back. Whatever waits has neither waited longer nor less for that;
+// the schedule stays with the clock. Store it if it differs. Times that members were last seen are the caller's to
+// move.
+[[nodiscard]] KeyState clock_set(KeyState state, base::Duration by);
+// For a manager that begins: its clock may have been set since the last one ended, so it can't know how long a step has
+// waited for packets or for members, and lets it wait anew. Store it if it differs.
+[[nodiscard]] KeyState resumed(KeyState state, base::Time now);
+
 // Connected, or away for less than the reconnect window.
 [[nodiscard]] bool is_present(const Member& member, const Settings& settings, base::Time now);
 

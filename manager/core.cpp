@@ -44,9 +44,20 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
       certificates_(*ledger_, vault_, options_.self, options_.shortest_leaf),
       authority_(*ledger_, hub_, vault_, options_.self) {
     ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
-    for (const auto& [id, network] : cluster().networks()) {
-        rotations_.mark(id);
+    rotations_.resume(options_.now());
+}
+
+base::Time Core::look_at_clock() {
+    const auto by = options_.clock_set_by ? options_.clock_set_by() : base::Duration::zero();
+    if (by != base::Duration::zero()) {
+        kLog.warn("the clock was set {} by {}: what waits goes on waiting as if it had not been",
+                  by > base::Duration::zero() ? "forward" : "back",
+                  base::format_age(std::max(by, base::Duration::zero() - by)));
+        hub_.clock_set(by);
+        removals_.clock_set(by);
+        rotations_.clock_set(by);
     }
+    return options_.now();
 }
 
 std::optional<std::string> Core::secret_of(const NetworkState& network, base::Epoch epoch) const {
@@ -65,8 +76,8 @@ std::optional<std::string> Core::secret_of(const NetworkState& network, base::Ep
     return std::string(bytes.begin(), bytes.end());
 }
 
-base::Time Core::run() {
-    const auto now = options_.now();
+base::Duration Core::run() {
+    const auto now = look_at_clock();
     if (auto drained = ledger_->drain(); !drained) {
         kLog.error("the store's changes can't be read: {}", drained.error().message());
     }
@@ -84,7 +95,7 @@ base::Time Core::run() {
         tell_alone(*refusals);
     }
     events_.run();
-    return std::min(next.value_or(now + options_.heartbeat), now + options_.heartbeat);
+    return std::clamp(next.value_or(base::Time::max()) - now, base::Duration::zero(), options_.heartbeat);
 }
 
 base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
@@ -92,11 +103,11 @@ base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::s
         note_refusal(Refusal::kStranger, peer.text() + located(*sink), known.error());
         return base::fail_with(std::move(known));
     }
-    return hub_.open(peer.node, std::move(sink), options_.now());
+    return hub_.open(peer.node, std::move(sink), look_at_clock());
 }
 
 void Core::session_message(SessionId session, const v1::FromAgent& message) {
-    const auto now = options_.now();
+    const auto now = look_at_clock();
     const auto node = hub_.node_of(session);
     if (!node) {
         return;
@@ -159,7 +170,7 @@ void Core::session_closed(SessionId session) {
     if (const auto node = hub_.node_of(session)) {
         kLog.info("node {}: session ended", cluster().node_name(*node));
     }
-    hub_.close(session, options_.now());
+    hub_.close(session, look_at_clock());
 }
 
 base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::Hello& hello) {

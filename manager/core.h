@@ -29,6 +29,8 @@ namespace warren::manager {
 
 struct CoreOptions {
     base::Clock now = base::system_now;
+    // By how much that clock was set since this was last asked; empty: it never is.
+    std::function<base::Duration()> clock_set_by{};
     base::Duration heartbeat = std::chrono::seconds(5);  // what agents are asked for; three missed end a session
     base::NodeId self;                                   // the node this manager runs on
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
@@ -122,9 +124,9 @@ class Core {
     // The caller leaves the cluster.
     [[nodiscard]] base::Result<v1::LeaveReply> leave(const certs::Identity& caller, const v1::LeaveRequest& request);
 
-    // Does what events and time have made due. After every call above, whenever the ledger wakes, and at the returned
-    // time.
-    [[nodiscard]] base::Time run();
+    // Does what events and time have made due. After every call above, whenever the ledger wakes, and after the
+    // returned time, which is no longer than a heartbeat.
+    [[nodiscard]] base::Duration run();
     void on_ledger_ready(std::function<void()> wake) { ledger_->on_ready(std::move(wake)); }
 
   private:
@@ -146,6 +148,8 @@ class Core {
     AuthorityRotation authority_;
 
     [[nodiscard]] const Cluster& cluster() const { return ledger_->cluster(); }
+    // The time, after a look at whether the clock was set.
+    [[nodiscard]] base::Time look_at_clock();
     [[nodiscard]] std::optional<std::string> secret_of(const NetworkState& network, base::Epoch epoch) const;
     [[nodiscard]] base::Result<certs::Role> role_of_token(const Cluster& state, const std::string& shown,
                                                           base::Time now) const;

@@ -50,7 +50,7 @@ base::Result<v1::KeyStatusReply> Core::key_status(const v1::KeyStatusRequest& re
 
 base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& request, Report report) {
     WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
-    const auto now = options_.now();
+    const auto now = look_at_clock();
     WARREN_TRY_ASSIGN(const auto target,
                       rotations_.request(id, {.reason = keymgr::Reason::kCommand, .by = caller_}, now));
     return rotations_.watch(id, target, std::move(report), now);
@@ -58,7 +58,7 @@ base::Result<RotationWatchId> Core::key_rotate(const v1::KeyRotateRequest& reque
 
 base::Result<v1::KeyAbortReply> Core::key_abort(const v1::KeyAbortRequest& request) {
     WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
-    WARREN_TRY_ASSIGN(const auto aborted, rotations_.abort(id, caller_, options_.now()));
+    WARREN_TRY_ASSIGN(const auto aborted, rotations_.abort(id, caller_, look_at_clock()));
     v1::KeyAbortReply reply;
     reply.set_network(cluster().network(id)->record().name());
     reply.set_epoch(aborted.epoch.value_or(base::Epoch{}).value);

@@ -38,7 +38,7 @@ base::Status Core::check_caller(const std::optional<certs::Identity>& shown) con
 }
 
 base::Result<RemovalWatchId> Core::node_remove(const v1::NodeRemoveRequest& request, Removals::Report report) {
-    const auto now = options_.now();
+    const auto now = look_at_clock();
     auto node = cluster().find_node(request.node());
     if (node) {
         WARREN_TRY(
@@ -58,8 +58,9 @@ base::Result<RemovalWatchId> Core::node_remove(const v1::NodeRemoveRequest& requ
 
 base::Result<v1::LeaveReply> Core::leave(const certs::Identity& caller, const v1::LeaveRequest& request) {
     kLog.info("node {} asks to leave the cluster", cluster().node_name(caller.node));
-    WARREN_TRY(removals_.remove(
-        {.node = caller.node, .asked_of = options_.self, .by_itself = true, .force = request.force()}, options_.now()));
+    WARREN_TRY(
+        removals_.remove({.node = caller.node, .asked_of = options_.self, .by_itself = true, .force = request.force()},
+                         look_at_clock()));
     return v1::LeaveReply();
 }
 

@@ -37,6 +37,8 @@ class Removals {
         return watches_.add(node, std::move(report), now);
     }
     void end_watch(RemovalWatchId watch) { watches_.end(watch); }
+    // The clock was set by so much.
+    void clock_set(base::Duration by) { watches_.clock_set(by); }
 
     // Goes on with what is not cleared.
     void go_on(base::Time now);

@@ -26,6 +26,12 @@ class ReportWatches {
         return id;
     }
     void end(Id watch) { watches_.erase(watch); }
+    // Nobody has followed for longer or less because the clock was set.
+    void clock_set(base::Duration by) {
+        for (auto& [id, watch] : watches_) {
+            watch.began += by;
+        }
+    }
 
     // Tells everybody what has changed since the last time: `describe(subject, began)` gives it, or nothing where there
     // is nothing to tell. A progress that is done ends its watch.

@@ -30,6 +30,8 @@ class RotationWatches {
         return watches_.add({.network = network, .target = target}, std::move(report), now);
     }
     void end(RotationWatchId watch) { watches_.end(watch); }
+    // The clock was set by so much.
+    void clock_set(base::Duration by) { watches_.clock_set(by); }
 
     // Tells everybody what has changed since the last time.
     void report(base::Time now);

@@ -114,6 +114,46 @@ void Rotations::forget(const base::NetworkId& network) {
     stepped_.erase(network);
 }
 
+void Rotations::resume(base::Time now) {
+    rewrite([now](keymgr::KeyState state) { return keymgr::resumed(std::move(state), now); });
+}
+
+void Rotations::clock_set(base::Duration by) {
+    for (auto& [network, at] : stepped_) {
+        at += by;
+    }
+    watches_.clock_set(by);
+    rewrite([by](keymgr::KeyState state) { return keymgr::clock_set(std::move(state), by); });
+}
+
+void Rotations::rewrite(const std::function<keymgr::KeyState(keymgr::KeyState)>& change) {
+    std::vector<base::NetworkId> encrypted;
+    for (const auto& [id, network] : ledger_->cluster().networks()) {
+        if (network.record().encrypted()) {
+            encrypted.push_back(id);
+        }
+    }
+    for (const auto& id : encrypted) {
+        const auto written = ledger_->commit([&](const Cluster& cluster) {
+            store::Transaction transaction;
+            if (const auto* network = cluster.network(id)) {
+                const auto before = read_keys(network->keys.record);
+                if (const auto after = change(before); after != before) {
+                    transaction.compares.emplace_back(store::ModifiedAt{key::keys(id), network->keys.revision});
+                    transaction.puts.push_back(
+                        {.key = key::keys(id), .value = write_keys(after, network->keys.record).SerializeAsString()});
+                }
+            }
+            return base::Result<store::Transaction>(std::move(transaction));
+        });
+        if (!written) {
+            kLog.error("network {}: how long its rotation has waited can't be set right: {}", id,
+                       written.error().message());
+        }
+        mark(id);
+    }
+}
+
 void Rotations::mark_dirty(base::Time now) {
     for (const auto& id : hub_->take_dirty()) {
         const auto* network = ledger_->cluster().network(id);

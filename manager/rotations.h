@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,6 +62,11 @@ class Rotations {
                                         base::Time now);
     void end_watch(RotationWatchId watch) { watches_.end(watch); }
 
+    // This manager begins.
+    void resume(base::Time now);
+    // The clock was set by so much.
+    void clock_set(base::Duration by);
+
     // Something of this network changed.
     void mark(const base::NetworkId& network) { due_[network] = base::Time{}; }
     // Decides for every network that was marked or is due. The time of the next one.
@@ -80,6 +86,8 @@ class Rotations {
     RotationWatches watches_;
     KeyTraffic traffic_;
 
+    // Stores what `change` makes of the keys of each network.
+    void rewrite(const std::function<keymgr::KeyState(keymgr::KeyState)>& change);
     void mark_dirty(base::Time now);
     void step(const base::NetworkId& network, base::Time now);
     [[nodiscard]] base::Result<store::Transaction> write(const NetworkState& network, const keymgr::Decision& decision,

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "certs/handshakes.h"
+#include "manager/clock_watch.h"
 #include "manager/doorway.h"
 #include "manager/services.h"
 
@@ -39,7 +40,7 @@ struct Server::Impl {
     std::unique_ptr<store::Store> store;
     std::unique_ptr<Core> core;
     Doorway doorway;
-    base::Time look_at_nodes{};
+    std::chrono::steady_clock::time_point look_at_nodes{};
     std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
     std::unique_ptr<grpc::Server> server;
     std::thread thread;
@@ -50,12 +51,11 @@ struct Server::Impl {
         if (ending) {
             return;
         }
-        const auto next = core->run();
-        if (const auto now = base::system_now(); now >= look_at_nodes || look_at_nodes > now + kLookAtNodes) {
+        const auto wait = core->run();
+        if (const auto now = std::chrono::steady_clock::now(); now >= look_at_nodes) {
             look_at_nodes = now + kLookAtNodes;
             doorway.know(core->node_addresses());
         }
-        const auto wait = std::max(next - base::system_now(), base::Duration::zero());
         timer.expires_after(wait);
         timer.async_wait([this](const asio::error_code& error) {
             if (!error) {
@@ -118,7 +118,12 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
                            ServerOptions options) {
     impl_->store = std::move(store);
     WARREN_TRY_ASSIGN(impl_->core, Core::open(*impl_->store, std::move(vault),
-                                              {.heartbeat = options.heartbeat,
+                                              {.clock_set_by =
+                                                   [watch = ClockWatch()]() mutable {
+                                                       return watch.look(base::system_now(),
+                                                                         std::chrono::steady_clock::now());
+                                                   },
+                                               .heartbeat = options.heartbeat,
                                                .self = identity.identity().node,
                                                .shortest_leaf = options.shortest_leaf}));
     if (const auto id = impl_->core->cluster_id(); id != identity.identity().cluster) {

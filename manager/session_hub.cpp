@@ -94,6 +94,18 @@ void SessionHub::close_silent(base::Duration silence, base::Time now) {
     }
 }
 
+void SessionHub::clock_set(base::Duration by) {
+    for (auto& [node, session] : sessions_) {
+        session.opened += by;
+        session.heard += by;
+    }
+    for (auto& [node, at] : last_seen_) {
+        at += by;
+    }
+    started_at_ += by;
+    looked_at_ += by;
+}
+
 void SessionHub::end(const base::NodeId& node, base::Time now) {
     const auto found = sessions_.find(node);
     last_seen_.insert_or_assign(node, now);

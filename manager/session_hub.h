@@ -56,6 +56,9 @@ class SessionHub {
     // that of a node which is gone.
     void close_silent(base::Duration silence, base::Time now);
 
+    // The clock was set by so much: nobody has been silent or away for longer or less because of that.
+    void clock_set(base::Duration by);
+
     // The node of a session that is still the current one of its node.
     [[nodiscard]] std::optional<base::NodeId> node_of(SessionId session) const;
     // A node that has a session as the log is to name it when it is refused something: "node w1 at

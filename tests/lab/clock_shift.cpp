@@ -1,16 +1,31 @@
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/time.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
 
-// A preloaded library: the wall clock of one process is wrong by $WARREN_LAB_CLOCK_SHIFT seconds. Clocks that only
-// measure time go right.
+// A preloaded library: the wall clock of one process is wrong by the seconds that the file $WARREN_LAB_CLOCK has, an
+// std::int64_t, at any moment. Clocks that only measure time go right.
 namespace {
 
+const std::atomic<std::int64_t>* map_shift() {
+    const int file = ::open(std::getenv("WARREN_LAB_CLOCK"), O_RDONLY | O_CLOEXEC);
+    void* const mapped = ::mmap(nullptr, sizeof(std::int64_t), PROT_READ, MAP_SHARED, file, 0);
+    if (mapped == MAP_FAILED) {
+        std::abort();
+    }
+    ::close(file);
+    return static_cast<const std::atomic<std::int64_t>*>(mapped);
+}
+
 time_t shift() {
-    static const time_t seconds = std::atol(std::getenv("WARREN_LAB_CLOCK_SHIFT"));
-    return seconds;
+    static const auto* const seconds = map_shift();
+    return *seconds;
 }
 
 }  // namespace

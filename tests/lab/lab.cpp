@@ -233,10 +233,21 @@ void Host::start_daemon(const Argv& extra) {
 }
 
 void Host::start_daemon_at_other_time(seconds shift) {
-    Argv argv{"env", "LD_PRELOAD=" WARREN_BUILT_CLOCK_SHIFT, fmt::format("WARREN_LAB_CLOCK_SHIFT={}", shift.count())};
+    set_clock(shift);
+    Argv argv{"env", "LD_PRELOAD=" WARREN_BUILT_CLOCK_SHIFT, "WARREN_LAB_CLOCK=" + clock().string()};
     const auto command = daemon_command();
     argv.insert(argv.end(), command.begin(), command.end());
     launch(argv);
+}
+
+// In place: a daemon has it mapped.
+void Host::set_clock(seconds shift) const {
+    std::fstream file(clock(), std::ios::binary | std::ios::in | std::ios::out);
+    if (!file) {
+        file.open(clock(), std::ios::binary | std::ios::out);
+    }
+    const std::int64_t count = shift.count();
+    file.write(reinterpret_cast<const char*>(&count), sizeof count);
 }
 
 void Host::start_daemon_to_die_at(const std::string& fault_point) {
@@ -270,8 +281,16 @@ void Host::stop_daemon() {
 }
 
 std::string Host::log_text() const {
-    std::ifstream in(log());
-    return {(std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()};
+    return file_content(log());
+}
+
+std::size_t Host::times_logged(const std::string& what) const {
+    const auto text = log_text();
+    std::size_t times = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
+        ++times;
+    }
+    return times;
 }
 
 void Host::freeze_daemon() {

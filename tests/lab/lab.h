@@ -58,11 +58,14 @@ class Host {
     [[nodiscard]] const std::string& address() const { return address_; }
     [[nodiscard]] Where where() const { return {.netns = name_}; }
     [[nodiscard]] std::filesystem::path run_dir() const { return directory_ / "run"; }
+    [[nodiscard]] std::filesystem::path clock() const { return directory_ / "clock"; }
     [[nodiscard]] std::filesystem::path state_dir() const { return directory_ / "state"; }
     [[nodiscard]] std::filesystem::path log() const { return artefacts_ / (name_ + ".log"); }
 
     // What the daemon has said so far.
     [[nodiscard]] std::string log_text() const;
+    // How often its log says so.
+    [[nodiscard]] std::size_t times_logged(const std::string& what) const;
 
     // Variables for the environment of its daemons from the next start on, NAME=VALUE.
     void set_environment(Argv variables) { environment_ = std::move(variables); }
@@ -70,6 +73,8 @@ class Host {
     void start_daemon(const Argv& extra = {});
     // The same with its wall clock wrong by so much.
     void start_daemon_at_other_time(std::chrono::seconds shift);
+    // Sets the clock of a daemon that was started so: from now on it is wrong by so much.
+    void set_clock(std::chrono::seconds shift) const;
     // The same, to die of SIGKILL at this point (base/fault_point.h).
     void start_daemon_to_die_at(const std::string& fault_point);
     // Ends it with this signal and waits for the end.

@@ -16,13 +16,7 @@ using std::chrono::seconds;
 
 // How often the host's daemon has logged that a message about the network came on its session.
 size_t messages(const Host& host, const std::string& network_id) {
-    const auto text = host.log_text();
-    const auto wanted = "from the manager, network " + network_id;
-    size_t count = 0;
-    for (auto at = text.find(wanted); at != std::string::npos; at = text.find(wanted, at + 1)) {
-        ++count;
-    }
-    return count;
+    return host.times_logged("from the manager, network " + network_id);
 }
 
 // Neither before it joins a network nor after it left does a node hear of it or hold anything of it.

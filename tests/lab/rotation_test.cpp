@@ -58,6 +58,32 @@ TEST(Rotation, TwentyUnderFloodLoseNothing) {
     }
 }
 
+// Nobody was silent and nothing has waited because the manager's clock says that an hour has passed.
+TEST(Rotation, AClockThatIsSetInTheMiddleLosesNothing) {
+    const auto lab = cluster_of(3);
+    auto& manager = lab->host(1);
+    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    const auto containers = containers_on_all(*lab, "net1");
+    manager.stop_daemon();
+    manager.start_daemon_at_other_time(seconds(0));
+    ASSERT_TRUE(eventually(seconds(20), [&] { return at_rest(manager, "net1"); }));
+    const auto sessions = [&] { return lab->host(2).times_logged("session with manager"); };
+    const auto sessions_before = sessions();
+    auto floods = flood_all_pairs(*lab, containers);
+    for (const auto& [set_to, says] : {std::pair(seconds(3600), "the clock was set forward by 1h"),
+                                       std::pair(seconds(0), "the clock was set back by 1h")}) {
+        rotate(manager, "net1", false);
+        manager.set_clock(set_to);
+        ASSERT_TRUE(eventually(seconds(10), [&] { return manager.times_logged(says) > 0; })) << says;
+        const auto epochs = manager.ask<v1::KeyListReply>({"key", "ls"});
+        ASSERT_EQ(epochs.epochs_size(), 2)
+            << says << ": the grace of the old epoch has ended: " << epochs.ShortDebugString();
+        EXPECT_TRUE(eventually(seconds(20), [&] { return at_rest(manager, "net1"); })) << says;
+    }
+    EXPECT_EQ(losses(floods), "");
+    EXPECT_EQ(sessions(), sessions_before) << "a session was taken for silent";
+}
+
 // A key that an endpoint's node had in an earlier membership would meet the peers' replay windows, or a used nonce.
 // That a member left is followed by a rotation, at most one in a minute: so the second time it is the same epoch.
 TEST(Rotation, RejoinedMemberHasOtherKeysInTheSameEpochToo) {

@@ -116,8 +116,8 @@ void World::check_secrets(NodeNumber number, const Update& update) {
 void World::check_activation(const keymgr::Event& event) {
     const auto epoch = std::ranges::find(state_.epochs, event.epoch, &keymgr::EpochState::number);
     for (const keymgr::Member& one : members()) {
-        const bool patient = manager_now() - made_at_[event.epoch] < settings_.patience;
-        if (one.connected && !jumpy_clock_ && patient && one.since <= epoch->since && one.acked < epoch->since) {
+        const bool patient = now_ - made_at_[event.epoch] < settings_.patience;
+        if (one.connected && patient && one.since <= epoch->since && one.acked < epoch->since) {
             fail(fmt::format("epoch {} active without {}", event.epoch, one.id));
         }
     }

@@ -30,8 +30,7 @@ void World::fault() {
     } else if (kind == 5) {
         restart_manager();
     } else if (kind == 6 && jumpy_clock_) {
-        clock_error_ += span(dice(2) == 0 ? -60000 : -500, 5000);
-        log("the manager's clock is wrong by {} ms", clock_error_.count());
+        set_clock(span(-60000, 60000) / (dice(2) == 0 ? 1 : 20));
     } else if (kind == 7 && manager_up_) {
         if (auto aborted = keymgr::abort(state_, settings_, manager_now(), base::Revision(revision_.value + 1))) {
             log("abort");
@@ -153,6 +152,19 @@ void World::change_parameters() {
     ask(Reason::kParameters);
 }
 
+void World::set_clock(base::Duration by) {
+    clock_error_ += by;
+    log("the manager's clock is wrong by {} ms", clock_error_.count());
+    if (!manager_up_) {
+        return;
+    }
+    state_ = keymgr::clock_set(std::move(state_), by);
+    for (Node& node : nodes_) {
+        node.last_seen += by;
+    }
+    decide();
+}
+
 void World::restart_manager() {
     if (!manager_up_) {
         return;
@@ -169,6 +181,7 @@ void World::restart_manager() {
     after(span(10, 4000), [this] {
         log("the manager starts");
         manager_up_ = true;
+        state_ = keymgr::resumed(std::move(state_), manager_now());
         for (NodeNumber number = 0; number < static_cast<NodeNumber>(nodes_.size()); ++number) {
             nodes_[static_cast<std::size_t>(number)].last_seen = manager_now();
             after(span(1, 1000), [this, number] { connect(number); });
@@ -214,7 +227,7 @@ void World::heal() {
 void World::send_packet() {
     const Node& sender = nodes_[dice(nodes_.size())];
     const auto out = sender.agent->outbound();
-    if (out.empty() || jumpy_clock_) {
+    if (out.empty()) {
         return;
     }
     const Agent::Sent& sent = out[dice(out.size())];

@@ -150,6 +150,7 @@ class World {
     void fault();
     void node_fault(NodeNumber number);
     void kernel_fault(NodeNumber number);
+    void set_clock(base::Duration by);
     void restart_manager();
     void remove(NodeNumber number);
     void heal();

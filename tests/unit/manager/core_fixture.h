@@ -46,7 +46,10 @@ class CoreTest : public testing::Test {
     // A manager that begins, or begins again, on what the store holds.
     void open() {
         core_.reset();
-        core_ = Core::open(*cluster_.store, Vault(test_kek()), {.now = [this] { return now_; }, .self = founded_.node})
+        core_ = Core::open(*cluster_.store, Vault(test_kek()),
+                           {.now = [this] { return now_; },
+                            .clock_set_by = [this] { return std::exchange(set_by_, {}); },
+                            .self = founded_.node})
                     .value();
     }
 
@@ -108,6 +111,21 @@ class CoreTest : public testing::Test {
 
     // The manager's own node is a member of the cluster like any other.
     Joined own_session() { return begin_session(founded_.node, "192.0.2.1"); }
+
+    // The manager's node and w1, each with an endpoint in the encrypted network net1, which m1 has acknowledged.
+    struct TwoMembers {
+        Joined m1;
+        Joined w1;
+        v1::Network network;
+    };
+    TwoMembers two_members() {
+        TwoMembers two{.m1 = own_session(), .w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2"), .network = {}};
+        two.network = create("net1", {"encrypted"}).value();
+        EXPECT_EQ(connect(two.m1, "net1", "a").error(), "");
+        EXPECT_EQ(connect(two.w1, "net1", "b").error(), "");
+        acknowledge(two.m1);
+        return two;
+    }
 
     v1::EndpointReply ask(const Joined& from, const v1::EndpointRequest& request) {
         v1::FromAgent message;
@@ -245,7 +263,13 @@ class CoreTest : public testing::Test {
         return all;
     }
 
+    void set_clock(base::Duration by) {
+        now_ += by;
+        set_by_ += by;
+    }
+
     base::Time now_ = kStart;
+    base::Duration set_by_{};
     FoundedCluster cluster_;
     Founded& founded_ = cluster_.founded;
     std::unique_ptr<Core> core_;

@@ -327,24 +327,14 @@ TEST_F(CoreTest, StateSurvivesTheManager) {
 }
 
 TEST_F(CoreTest, AcknowledgementsOfTheFutureCountNothing) {
-    const auto m1 = own_session();
-    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
-    const auto network = create("net1", {"encrypted"}).value();
-    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
-    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
-    acknowledge(m1);
+    const auto [m1, w1, network] = two_members();
     say_applied(w1, network, told_membership(w1, w1.node), 1'000'000);
     EXPECT_EQ(core_->key_status({})->networks(0).members(1).installed_epoch(), 0U);
 }
 
 // It would open the barrier: keys come into use that the other has not got.
 TEST_F(CoreTest, AcknowledgementsInTheNameOfAnotherAreRefusedAndCountNothing) {
-    const auto m1 = own_session();
-    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
-    const auto network = create("net1", {"encrypted"}).value();
-    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
-    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
-    acknowledge(m1);
+    const auto [m1, w1, network] = two_members();
     acknowledge(w1);
     v1::KeyRotateRequest rotate;
     rotate.set_network("net1");
@@ -374,6 +364,22 @@ TEST_F(CoreTest, SilentSessionsEnd) {
     (void)core_->run();
     ASSERT_TRUE(w1.agent->closed);
     EXPECT_EQ(w1.agent->closed->code(), Code::kUnavailable);
+}
+
+TEST_F(CoreTest, NobodyHasBeenSilentBecauseTheClockWasSet) {
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    for (const auto by : {1h, -2h}) {
+        now_ += 10s;
+        set_clock(by);
+        (void)core_->run();
+        EXPECT_FALSE(w1.agent->closed) << base::format_age(by);
+        v1::FromAgent beat;
+        beat.mutable_heartbeat();
+        core_->session_message(w1.session, beat);
+    }
+    now_ += 16s;
+    (void)core_->run();
+    EXPECT_TRUE(w1.agent->closed) << "and who is, is found out";
 }
 
 TEST_F(CoreTest, ANewerSessionReplacesTheOlderOne) {

@@ -186,6 +186,17 @@ TEST_F(Removal, ListsWhoCannotConfirmUntilTheyDo) {
     EXPECT_THAT(asked->unconfirmed(), IsEmpty());
 }
 
+TEST_F(Removal, AClockThatIsSetGivesNobodyUp) {
+    const auto nodes = trio();
+    const auto told = remove("w2", true);
+    set_clock(1h);
+    acknowledge_all({nodes.m1}, 1);
+    EXPECT_FALSE(told->done()) << "w1 had no time to confirm";
+    acknowledge_all({nodes.m1, nodes.w1});
+    EXPECT_TRUE(told->done());
+    EXPECT_THAT(told->unconfirmed(), IsEmpty());
+}
+
 TEST_F(Removal, AMemberThatIsSilentIsGivenUpInTheEnd) {
     const auto nodes = trio();
     const auto told = remove("w2", true);
