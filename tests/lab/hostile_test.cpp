@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iostream>
 #include <thread>
 #include <vector>
 
@@ -92,6 +93,18 @@ std::vector<std::int64_t> sessions_since(Lab& lab) {
     return since;
 }
 
+// A renewal is a question and an answer over the session.
+std::chrono::milliseconds slowest_of_renewals(const Host& worker) {
+    auto slowest = std::chrono::milliseconds::zero();
+    for (int i = 0; i < 5; ++i) {
+        const auto began = std::chrono::steady_clock::now();
+        worker.warren_ok({"cert", "renew"});
+        slowest = std::max(
+            slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
+    }
+    return slowest;
+}
+
 TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
     rlimit files{.rlim_cur = 2 * kSources * kEach, .rlim_max = 2 * kSources * kEach};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
@@ -103,14 +116,7 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
         stranger.must({"ip", "address", "add", source(i) + "/24", "dev", "eth0"});
     }
     const auto since = sessions_since(*lab);
-    // A renewal is a question and an answer over the session.
-    auto slowest = std::chrono::milliseconds::zero();
-    const auto ask_over_session = [&] {
-        const auto began = std::chrono::steady_clock::now();
-        worker.warren_ok({"cert", "renew"});
-        slowest = std::max(
-            slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
-    };
+    const auto quiet = slowest_of_renewals(worker);
     std::vector<std::string> sources;
     sources.reserve(kSources * kEach);
     for (std::size_t i = 0; i < kSources * kEach; ++i) {
@@ -120,15 +126,15 @@ TEST(Hostile, TenThousandWhoSayNothingDisturbNobodyAndAreDropped) {
     EXPECT_GE(std::ranges::count_if(open, [](const auto& fd) { return bool(fd); }), kSources * kEach * 9 / 10);
     const auto held = connections(manager);  // on a slow machine the first have been dropped by now
     EXPECT_GE(held, kSources * kEach / 2) << "the attack is none";
-    for (int i = 0; i < 5; ++i) {
-        ask_over_session();
-    }
+    const auto flooded = slowest_of_renewals(worker);
+    std::cout << fmt::format("[ figure   ] a renewal in the flood takes {:.1f} times as long as before\n",
+                             std::chrono::duration<double>(flooded) / quiet);
+    EXPECT_LT(flooded, 20 * quiet) << "of " << quiet.count() << " ms";
     EXPECT_EQ(sessions_since(*lab), since) << "a member's session was dropped";
     worker.kill_daemon(SIGKILL);
     worker.start_daemon();
-    EXPECT_TRUE(eventually(seconds(5), [&] { return settled(worker); })) << "a member can't come back";
+    EXPECT_TRUE(eventually(seconds(20), [&] { return settled(worker); })) << "a member can't come back";
     EXPECT_TRUE(eventually(seconds(20), [&] { return connections(manager) < 10; })) << "who says nothing is kept";
-    EXPECT_LT(slowest, seconds(3));
     EXPECT_GE(counter(manager, "refused silent"), held - 10);
     EXPECT_THAT(manager.log_text(), HasSubstr("ended without a word"));
     EXPECT_EQ(manager.ask<v1::StatusReply>({"status"}).manager_connected(), true);
