@@ -278,8 +278,8 @@ class Swarm {
     void settle() {
         std::vector<std::pair<const Agent*, v1::FromAgent>> acks;
         do {
-            for (const auto& [agent, ack] : std::exchange(acks, {})) {
-                on_manager([&, from = agent] { core_->session_message(from->session, ack); });
+            for (const auto& ack : std::exchange(acks, {})) {
+                on_manager([&] { core_->session_message(ack.first->session, ack.second); });
             }
             for (const auto& agent : agents_) {
                 if (auto ack = agent->work()) {
