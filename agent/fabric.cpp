@@ -143,11 +143,15 @@ Applied Fabric::apply(const NetworkView& view, const Self& self) {
     return applied;
 }
 
+// SAs go before the VXLAN device: what is decrypted and finds nobody would be answered with an ICMP error that quotes
+// it.
 base::Status Fabric::remove(const base::NetworkId& network) {
-    WARREN_TRY(builder_.remove(network));
     const auto index = indexes_.find(network);
     if (index != indexes_.end()) {
         WARREN_TRY(first_failure(engine_->remove_states(index->second)));
+    }
+    WARREN_TRY(builder_.remove(network));
+    if (index != indexes_.end()) {
         WARREN_TRY(lower_barriers(index->second));
         indexes_.erase(index);
     }
@@ -155,19 +159,24 @@ base::Status Fabric::remove(const base::NetworkId& network) {
 }
 
 base::Status Fabric::remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known) {
-    WARREN_TRY_ASSIGN(const auto found, builder_.found());
-    for (const auto& network : found) {
-        if (!known.contains(network)) {
-            kLog.info("network {}: this node is no member any more, taking down what is left", network);
-            WARREN_TRY(remove(network));
-        }
-    }
     std::set<base::NetworkIndex> indexes;
     overlay::ProtectedPorts ports;
     for (const auto& [id, view] : known) {
         if (view->encrypted) {
             indexes.insert(view->index);
             ports.insert(protected_port(*view));
+        }
+    }
+    for (const auto index : engine_->present()) {
+        if (!indexes.contains(index)) {
+            WARREN_TRY(first_failure(engine_->remove_states(index)));
+        }
+    }
+    WARREN_TRY_ASSIGN(const auto found, builder_.found());
+    for (const auto& network : found) {
+        if (!known.contains(network)) {
+            kLog.info("network {}: this node is no member any more, taking down what is left", network);
+            WARREN_TRY(remove(network));
         }
     }
     WARREN_TRY(first_failure(engine_->remove_unknown(indexes)));

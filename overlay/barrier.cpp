@@ -52,6 +52,9 @@ std::optional<std::uint64_t> packets_of(std::string_view listing, std::string_vi
 // The packet
 //   is seen before ESP, with the route that leads into it. What comes out of ESP passes here again, as ESP, or as UDP
 //   from port 4500, and is no concern of the rule.
+//   Nor does an ICMP error leave that quotes a frame: the kernel answers what was decrypted and finds no VXLAN socket
+//   with "port unreachable" and up to 548 bytes of it. Behind the 8 bytes of ICMP there are the quoted IP header (its
+//   protocol in byte 9, in IPv6 byte 6), then the ports of UDP. An error about ESP on the way quotes ESP.
 // * in: before anybody's filter; a packet that came in ESP passes here after decryption, and carries its reqid.
 // Accepting ends
 //   only this chain: other tables still have their say.
@@ -71,6 +74,14 @@ constexpr std::string_view kTable = R"(table inet warren {{
     typeof ipsec in reqid . udp dport
     {pairs}
   }}
+  set quoted_ports_ip {{
+    typeof @th,240,16
+    {ports}
+  }}
+  set quoted_ports_ip6 {{
+    typeof @th,400,16
+    {ports}
+  }}
   chain untouched {{
     type filter hook output priority -300; policy accept;
     udp sport 512-1023 udp dport @encrypted_ports notrack
@@ -78,6 +89,8 @@ constexpr std::string_view kTable = R"(table inet warren {{
   chain out {{
     type filter hook postrouting priority 300; policy accept;
     udp sport 512-1023 udp dport @encrypted_ports rt ipsec missing counter name sent_clear drop
+    meta l4proto icmp @th,136,8 17 @th,240,16 @quoted_ports_ip counter name sent_clear drop
+    meta l4proto ipv6-icmp @th,112,8 17 @th,400,16 @quoted_ports_ip6 counter name sent_clear drop
   }}
   chain in {{
     type filter hook input priority -300; policy accept;
@@ -101,9 +114,14 @@ std::string barrier_ruleset(const ProtectedPorts& ports, const DropCounters& cou
 }
 
 std::string barrier_elements(const ProtectedPorts& ports) {
-    std::string out = "flush set inet warren encrypted_ports\nflush set inet warren pairs\n";
+    std::string out = "flush set inet warren pairs\n";
+    for (const auto* set : {"encrypted_ports", "quoted_ports_ip", "quoted_ports_ip6"}) {
+        out += fmt::format("flush set inet warren {}\n", set);
+        if (!ports.empty()) {
+            out += fmt::format("add element inet warren {} {{ {} }}\n", set, elements(ports, false));
+        }
+    }
     if (!ports.empty()) {
-        out += fmt::format("add element inet warren encrypted_ports {{ {} }}\n", elements(ports, false));
         out += fmt::format("add element inet warren pairs {{ {} }}\n", elements(ports, true));
     }
     return out;

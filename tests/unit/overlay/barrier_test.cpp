@@ -33,8 +33,10 @@ TEST(BarrierRuleset, NamesNoOtherTable) {
 
 TEST(BarrierElements, ChangesOnlyTheSets) {
     EXPECT_EQ(barrier_elements(kTwo),
-              "flush set inet warren encrypted_ports\nflush set inet warren pairs\n"
-              "add element inet warren encrypted_ports { 10001, 10002 }\n"
+              "flush set inet warren pairs\n"
+              "flush set inet warren encrypted_ports\nadd element inet warren encrypted_ports { 10001, 10002 }\n"
+              "flush set inet warren quoted_ports_ip\nadd element inet warren quoted_ports_ip { 10001, 10002 }\n"
+              "flush set inet warren quoted_ports_ip6\nadd element inet warren quoted_ports_ip6 { 10001, 10002 }\n"
               "add element inet warren pairs { 1459617793 . 10001, 1459617794 . 10002 }\n");
 }
 
