@@ -1,22 +1,21 @@
 #include "tests/lab/capture.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
 #include <netpacket/packet.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
+#include <string_view>
 
 #include "base/unique_fd.h"
+#include "tests/lab/in_namespace.h"
 #include "tests/lab/lab.h"
 
 namespace warren::lab {
@@ -27,26 +26,6 @@ using std::chrono::seconds;
 // An Ethertype for local experiments (IEEE 802): nobody answers it, and no filter of a test matches it.
 constexpr uint16_t kMark = 0x88b5;
 constexpr const char* kNotMark = "not ether proto 0x88b5";
-
-// Goes into a namespace and comes back at the end of the scope.
-class InNamespace {
-  public:
-    explicit InNamespace(const Where& where) : home_(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
-        if (where.netns.empty()) {
-            return;
-        }
-        const base::UniqueFd there(::open(("/run/netns/" + where.netns).c_str(), O_RDONLY | O_CLOEXEC));
-        if (::setns(there.get(), CLONE_NEWNET) != 0) {
-            throw std::runtime_error(fmt::format("setns {}: {}", where.netns, std::strerror(errno)));
-        }
-    }
-    InNamespace(const InNamespace&) = delete;
-    InNamespace& operator=(const InNamespace&) = delete;
-    ~InNamespace() { ::setns(home_.get(), CLONE_NEWNET); }
-
-  private:
-    base::UniqueFd home_;
-};
 
 void send_mark(const std::string& interface, const Where& where) {
     const InNamespace inside(where);
@@ -61,23 +40,25 @@ void send_mark(const std::string& interface, const Where& where) {
     }
 }
 
-// Walks over the records of a pcap file (libpcap's pcap-savefile(5), in this machine's byte order).
-bool has_mark(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+// The frames in a pcap file (libpcap's pcap-savefile(5), in this machine's byte order). The last may be half written.
+std::vector<std::string_view> frames_in(std::string_view bytes) {
     constexpr size_t kFileHeader = 24;
     constexpr size_t kRecordHeader = 16;
-    for (size_t at = kFileHeader; at + kRecordHeader + 14 <= bytes.size();) {
+    std::vector<std::string_view> frames;
+    for (size_t at = kFileHeader; at + kRecordHeader <= bytes.size();) {
         uint32_t length = 0;
         std::memcpy(&length, bytes.data() + at + 8, sizeof(length));
-        uint16_t type = 0;
-        std::memcpy(&type, bytes.data() + at + kRecordHeader + 12, sizeof(type));
-        if (ntohs(type) == kMark) {
-            return true;
-        }
+        frames.push_back(bytes.substr(at + kRecordHeader, length));
         at += kRecordHeader + length;
     }
-    return false;
+    return frames;
+}
+
+bool has_mark(const std::filesystem::path& file) {
+    const std::string mark{static_cast<char>(kMark >> 8U), static_cast<char>(kMark & 0xffU)};
+    const auto bytes = file_content(file);
+    return std::ranges::any_of(frames_in(bytes),
+                               [&](auto frame) { return frame.size() >= 14 && frame.substr(12, 2) == mark; });
 }
 
 }  // namespace
@@ -135,6 +116,15 @@ bool Capture::sees(const std::string& filter, std::chrono::milliseconds deadline
 std::string Capture::show(const std::string& filter, int packets) const {
     return run({"tcpdump", "-n", "-e", "-c", std::to_string(packets), "-r", file_, filter.empty() ? kNotMark : filter})
         .out;
+}
+
+std::vector<std::string> Capture::frames(const std::string& filter) const {
+    const auto chosen = file_.string() + ".chosen";
+    must({"tcpdump", "-n", "-Z", "root", "-r", file_, "-w", chosen, filter});
+    const auto bytes = file_content(chosen);
+    std::filesystem::remove(chosen);
+    const auto frames = frames_in(bytes);
+    return {frames.begin(), frames.end()};
 }
 
 }  // namespace warren::lab

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/lab/process.h"
 
@@ -28,6 +29,8 @@ class Capture {
                             std::chrono::milliseconds deadline = std::chrono::seconds(10)) const;
     // The first lines of what matches, for a failure's message.
     [[nodiscard]] std::string show(const std::string& filter, int packets = 5) const;
+    // The frames that match, each from its Ethernet header on.
+    [[nodiscard]] std::vector<std::string> frames(const std::string& filter) const;
 
   private:
     std::filesystem::path file_;  // in memory: written packet by packet

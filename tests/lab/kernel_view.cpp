@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -71,6 +72,29 @@ std::vector<Sa> sa_table(const Host& host, uint32_t reqid) {
     auto table = sa_table(host);
     std::erase_if(table, [&](const Sa& sa) { return sa.reqid != reqid; });
     return table;
+}
+
+std::vector<SaKey> sa_keys(const Host& host) {
+    std::istringstream text(host.must({"ip", "xfrm", "state"}));
+    std::vector<SaKey> keys;
+    Sa sa;
+    for (std::string line; std::getline(text, line);) {
+        std::istringstream in(line);
+        const std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
+        if (line.starts_with("src ")) {
+            sa = {.source = after(words, "src"), .destination = after(words, "dst")};
+        } else if (!words.empty()) {
+            read_line(sa, words, line);
+        }
+        if (words.size() > 2 && words[0] == "aead" && is_ours(sa)) {
+            keys.push_back({.source = sa.source,
+                            .destination = sa.destination,
+                            .spi = sa.spi,
+                            .algorithm = words[1],
+                            .key = words[2].substr(2)});
+        }
+    }
+    return keys;
 }
 
 std::set<size_t> key_fingerprints(const Host& host) {

@@ -28,6 +28,16 @@ struct Sa {
 std::vector<Sa> sa_table(const Host& host);
 // Those of one encrypted network.
 std::vector<Sa> sa_table(const Host& host, uint32_t reqid);
+// An SA's key as the kernel gives it to root, for a decoder that is not ours.
+struct SaKey {
+    std::string source;
+    std::string destination;
+    uint32_t spi = 0;
+    std::string algorithm;  // "rfc4106(gcm(aes))"
+    std::string key;        // hexadecimal, the last 4 bytes are the salt
+};
+// Those of Warren's SAs of a host.
+std::vector<SaKey> sa_keys(const Host& host);
 // A fingerprint of each SA's key and salt. The key itself is read and dropped.
 std::set<size_t> key_fingerprints(const Host& host);
 // How many keys are in both.
