@@ -67,6 +67,14 @@ struct Bench {
         step();
         return asked.target;
     }
+    // A rotation of which the only member has changed over: the grace of the old epoch has just begun.
+    void rotate_until_draining(base::MembershipId only) {
+        ask();
+        for (int change = 0; change < 2; ++change) {  // the epoch, and that it is active
+            acknowledge(only);
+            step();
+        }
+    }
     // Everybody that is connected acknowledges and time passes, until nothing moves any more.
     void settle() {
         for (int i = 0; i < 50; ++i) {

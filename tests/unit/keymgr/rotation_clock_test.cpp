@@ -24,12 +24,7 @@ class RotationClock : public testing::TestWithParam<base::Duration>, public Benc
 };
 
 TEST_P(RotationClock, NeitherShortensNorLengthensTheGrace) {
-    const auto a = join();
-    ask();
-    acknowledge(a);
-    ASSERT_TRUE(step());
-    acknowledge(a);
-    ASSERT_TRUE(step());
+    rotate_until_draining(join());
     ASSERT_EQ(stage(1), Stage::kDraining);
     now += settings.grace / 2;
     set_clock(GetParam());
@@ -115,12 +110,7 @@ TEST_F(RotationSchedule, AtRestThereIsNothingToStore) {
 }
 
 TEST_F(RotationSchedule, AManagerThatBeginsGivesTheWholeGrace) {
-    const auto a = join();
-    ask();
-    acknowledge(a);
-    step();
-    acknowledge(a);
-    step();
+    rotate_until_draining(join());
     ASSERT_EQ(stage(1), Stage::kDraining);
     now += hours(5);  // or the clock was set by as much: it can't know
     state = resumed(state, now);

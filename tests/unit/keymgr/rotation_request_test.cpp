@@ -31,12 +31,7 @@ TEST_F(RotationRequest, RequestsWhileOneIsInstalledBecomeOneMore) {
 }
 
 TEST_F(RotationRequest, TheNextOneMayBeginWhileTheLastIsRetired) {
-    const auto a = join();
-    ask();
-    acknowledge(a);
-    step();
-    acknowledge(a);
-    step();
+    rotate_until_draining(join());
     ASSERT_EQ(stage(1), Stage::kDraining);
     ask();
     EXPECT_EQ(stage(3), Stage::kInstalling);
