@@ -51,7 +51,8 @@ base::Result<store::Transaction> update_network(const Cluster& cluster, const ba
     }
     keymgr::Asked asked{.state = read_keys(network->keys.record), .target = {}};
     auto history = network->history;
-    if (changed->cipher != before.cipher) {
+    // Both are an epoch's: what is there keeps them, and the next one has others.
+    if (changed->cipher != before.cipher || changed->replay_window != before.replay_window) {
         if (auto able = check_members(cluster, *network, changed->cipher); !able) {
             return base::fail_in(fmt::format("network '{}'", network->record().name()), std::move(able));
         }

@@ -134,7 +134,7 @@ TEST(Keys, TheScheduleSurvivesTheManagerAndIsKept) {
     EXPECT_GT(keys(manager).next_rotation_unix_ms(), due);
 }
 
-// Another cipher comes with new keys, and all networks rotate by one command.
+// Another cipher or replay window comes with new keys, and all networks rotate by one command.
 TEST(Keys, CipherChangesAndAllNetworksRotateUnderFlood) {
     const auto lab = cluster_of(2);
     auto& manager = lab->host(1);
@@ -143,12 +143,15 @@ TEST(Keys, CipherChangesAndAllNetworksRotateUnderFlood) {
     }
     const auto containers = containers_on_all(*lab, "net1");
     auto floods = flood_all_pairs(*lab, containers);
-    manager.warren_ok({"network", "update", "net1", "--opt", "cipher=chacha20-poly1305"});
+    manager.warren_ok(
+        {"network", "update", "net1", "--opt", "cipher=chacha20-poly1305", "--opt", "replay-window=4096"});
     EXPECT_TRUE(eventually(seconds(20), [&] { return keys(manager).phase() == "idle"; }));
     EXPECT_EQ(keys(manager).active_epoch(), 2U);
     const auto states = lab->host(2).must({"ip", "xfrm", "state", "list", "nokeys"});
     EXPECT_NE(states.find("rfc7539esp(chacha20,poly1305)"), std::string::npos) << states;
     EXPECT_EQ(states.find("gcm"), std::string::npos) << states;
+    EXPECT_NE(states.find("replay_window 4096"), std::string::npos) << states;
+    EXPECT_EQ(states.find("replay_window 1024"), std::string::npos) << states;
 
     const auto all = manager.warren({"key", "rotate", "--all", "--at-once", "2"});
     EXPECT_EQ(all.code, 0) << all.err;

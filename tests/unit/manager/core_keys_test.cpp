@@ -281,6 +281,19 @@ TEST_F(CoreKeys, AnotherCipherIsARotation) {
     EXPECT_EQ(core_->network_list({})->networks(0).revision(), revision) << "nothing changed";
 }
 
+TEST_F(CoreKeys, AnotherReplayWindowIsARotation) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    ASSERT_TRUE(update({"replay-window=4096"}));
+    EXPECT_EQ(keys().phase(), "installing");
+    EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
+    const auto delta = m1.agent->last(v1::FromManager::kDelta)->delta();
+    ASSERT_EQ(delta.epochs_size(), 1);
+    EXPECT_EQ(delta.epochs(0).replay_window(), 4096U);
+}
+
 TEST_F(CoreKeys, ACipherThatAMemberLacksIsRefusedAndChangesNothing) {
     const auto m1 = own_session();
     const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2", 1, {1});

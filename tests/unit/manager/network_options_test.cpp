@@ -110,17 +110,17 @@ INSTANTIATE_TEST_SUITE_P(
     Table, NetworkUpdateRefused,
     testing::Values(
         Refused{{},
-                "nothing to change: give --opt KEY=VALUE with one of cipher, key-rotation, rekey-after-packets, "
-                "rekey-after-bytes"},
+                "nothing to change: give --opt KEY=VALUE with one of cipher, replay-window, key-rotation, "
+                "rekey-after-packets, rekey-after-bytes"},
         Refused{{"crypt=1"},
-                "--opt crypt: unknown option; known are cipher, key-rotation, rekey-after-packets, rekey-after-bytes"},
+                "--opt crypt: unknown option; known are cipher, replay-window, key-rotation, rekey-after-packets, "
+                "rekey-after-bytes"},
         Refused{{"encrypted=false"},
                 "--opt encrypted: can't be changed: a network is encrypted or plain from its beginning; make another "
                 "network"},
         Refused{{"mtu=1400"},
                 "--opt mtu: can't be changed: the interfaces of its containers have the old one; make another network"},
-        Refused{{"replay-window=64"},
-                "--opt replay-window: can't be changed: it is chosen when the network is made; make another network"},
+        Refused{{"replay-window=4097"}, "--opt replay-window=4097: must be a number from 32 to 4096"},
         Refused{{"key-rotation=1h", "key-rotation=2h"}, "--opt key-rotation: given twice"},
         Refused{{"key-rotation=5x"}, "--opt key-rotation '5x': must be a duration such as 90s, 30m, 12h or 7d"}));
 
