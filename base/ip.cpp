@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/random.h"
 #include "base/text.h"
 
 namespace warren::base {
@@ -144,10 +143,9 @@ Result<MacAddress> parse_mac(std::string_view what, std::string_view text) {
     return mac;
 }
 
-MacAddress random_mac() {
-    MacAddress mac;
-    random_bytes(mac.bytes);
-    mac.bytes[0] = static_cast<std::uint8_t>((mac.bytes[0] & 0xfcU) | 0x02U);
+MacAddress mac_for(const IpAddress& ip) {
+    MacAddress mac{{0x02, 0x57}};
+    std::ranges::copy(ip.raw().last(4), mac.bytes.begin() + 2);
     return mac;
 }
 

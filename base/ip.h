@@ -65,8 +65,9 @@ struct MacAddress {
 };
 // A unicast MAC address in xx:xx:xx:xx:xx:xx.
 [[nodiscard]] Result<MacAddress> parse_mac(std::string_view what, std::string_view text);
-// Locally administered, unicast, random.
-[[nodiscard]] MacAddress random_mac();
+// 02:57 and the last four bytes of the address (locally administered, unicast): what comes back under an address is found
+// at once by those who knew it.
+[[nodiscard]] MacAddress mac_for(const IpAddress& ip);
 
 // "IP:PORT" or "[IPv6]:PORT"; without a port `default_port`.
 struct SocketAddress {

@@ -13,6 +13,22 @@ namespace {
 using base::Code;
 using base::fail;
 
+// ESP and VXLAN go between addresses of one family.
+base::Status check_family(const NetworkState& network, const v1::NodeRecord& node, const base::IpAddress& vtep) {
+    const auto name = [](base::Family family) { return family == base::Family::kIpv4 ? "IPv4" : "IPv6"; };
+    for (const auto& member : network.members.record.members()) {
+        const auto other = ip_of(member.vtep());
+        if (other && other->family != vtep.family) {
+            return fail(Code::kPrecondition,
+                        "network '{}' goes over {} (a member's data address is {}), but node '{}' has the data address "
+                        "{}: all members must be of one family; make another network, or join the node with another "
+                        "--data-addr",
+                        network.record().name(), name(other->family), *other, node.name(), vtep);
+        }
+    }
+    return {};
+}
+
 // The node can carry the network: its kernel has the cipher, its underlay the packets.
 base::Status check_node(const NetworkState& network, const v1::NodeRecord& node) {
     const auto& record = network.record();
@@ -22,6 +38,7 @@ base::Status check_node(const NetworkState& network, const v1::NodeRecord& node)
         }
     }
     const auto vtep = ip_of(node.data_address());
+    WARREN_TRY(check_family(network, node, *vtep));
     const auto carried =
         overlay::inner_mtu(base::Mtu{node.underlay_mtu()}, vtep->family,
                            record.encrypted() ? overlay::Protection::kEsp : overlay::Protection::kPlain);
@@ -66,8 +83,9 @@ base::Result<base::IpAddress> choose_ip(const NetworkState& network, const v1::C
     return *ip;
 }
 
-base::Result<base::MacAddress> choose_mac(const NetworkState& network, const v1::ConnectEndpoint& request) {
-    const auto mac = request.mac().empty() ? base::random_mac() : mac_of(request.mac()).value_or(base::MacAddress{});
+base::Result<base::MacAddress> choose_mac(const NetworkState& network, const v1::ConnectEndpoint& request,
+                                          const base::IpAddress& ip) {
+    const auto mac = request.mac().empty() ? base::mac_for(ip) : mac_of(request.mac()).value_or(base::MacAddress{});
     for (const auto& [id, endpoint] : network.endpoints) {
         if (endpoint.mac() == raw(mac)) {
             return fail(Code::kConflict, "--mac {}: taken by endpoint '{}'; choose another one", mac, endpoint.name());
@@ -95,7 +113,7 @@ base::Result<v1::StoredEndpoint> make_endpoint(const NetworkState& network, cons
         WARREN_TRY(base::check_name("--alias", alias));
     }
     WARREN_TRY_ASSIGN(const auto ip, choose_ip(network, endpoint.request));
-    WARREN_TRY_ASSIGN(const auto mac, choose_mac(network, endpoint.request));
+    WARREN_TRY_ASSIGN(const auto mac, choose_mac(network, endpoint.request, ip));
     stored.set_id(raw(endpoint.id));
     stored.set_network_id(network.record().id());
     stored.set_name(name);
