@@ -304,7 +304,8 @@ class Run {
 
 Result<Builder> Builder::open(const std::filesystem::path& run_dir) {
     WARREN_TRY_ASSIGN(Socket host, Socket::open(netlink::Protocol::kRoute));
-    return Builder(std::move(host), netlink::PinnedNamespaces(run_dir / "netns"));
+    WARREN_TRY_ASSIGN(LinkWatch watch, LinkWatch::open());
+    return Builder(std::move(host), netlink::PinnedNamespaces(run_dir / "netns"), std::move(watch));
 }
 
 Outcome Builder::apply(const Network& network) {
@@ -312,6 +313,7 @@ Outcome Builder::apply(const Network& network) {
     auto home = open_namespace(namespaces_.open(name));
     const bool missing = !home && home.error().code() == base::Code::kNotFound;
     if (missing) {
+        watch_.forget(network.id);  // lest a namespace that somebody unpinned, and its port, live on
         home = open_namespace(namespaces_.create(name));
     }
     if (!home) {
@@ -320,13 +322,32 @@ Outcome Builder::apply(const Network& network) {
             std::move(home).error().in(missing ? "create the network's namespace" : "open the network's namespace"));
         return out;
     }
+    const auto watched = watch_.watch(network.id, home->ns);  // before the look, so that no change is missed
     Outcome out = Run(host_, *home, network).run();
     out.changes += missing ? 1 : 0;
+    if (!watched) {
+        out.errors.push_back(watched.error());
+    }
     return out;
+}
+
+Status Builder::stop(const base::NetworkId& network) {
+    auto home = open_namespace(namespaces_.open(network.text()));
+    if (!home) {
+        return home.error().code() == base::Code::kNotFound ? Status{} : base::fail_with(std::move(home));
+    }
+    WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home->socket));
+    for (const auto& link : links) {
+        if (link.kind == "vxlan" && link.master != base::IfIndex{}) {
+            WARREN_TRY(home->socket.request(netlink::set_link(link.index, {.master = base::IfIndex{}})));
+        }
+    }
+    return {};
 }
 
 Status Builder::remove(const base::NetworkId& network) {
     const std::string name = network.text();
+    watch_.forget(network);
     auto home = open_namespace(namespaces_.open(name));
     if (!home && home.error().code() == base::Code::kNotFound) {
         return namespaces_.remove(name);  // at most a leftover file

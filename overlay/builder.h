@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "netlink/kernel_socket.h"
 #include "netlink/namespace.h"
+#include "overlay/link_watch.h"
 #include "overlay/model.h"
 
 namespace warren::overlay {
@@ -48,19 +50,36 @@ class Builder {
 
     [[nodiscard]] Outcome apply(const Network& network);
 
+    // Takes the network's VXLAN devices out of their bridges, so that no frame leaves or comes in until the next
+    // apply(). They stay up: to what is decrypted and finds no socket the kernel answers with an ICMP error that quotes
+    // it. Fine if there is nothing.
+    [[nodiscard]] base::Status stop(const base::NetworkId& network);
+
     // Takes away everything that the network has on this node, the interfaces in containers included. Fine if there is
     // nothing.
     [[nodiscard]] base::Status remove(const base::NetworkId& network);
 
+    // A network's namespace. kNotFound: it has none (any more).
+    [[nodiscard]] base::Result<netlink::Namespace> home(const base::NetworkId& network) const {
+        return namespaces_.open(network.text());
+    }
+
     // The networks that have a namespace in run_dir.
     [[nodiscard]] base::Result<std::vector<base::NetworkId>> found() const;
 
+    // Readable when something changed in the namespace of a network that was applied. In a container's namespace
+    // nobody listens.
+    [[nodiscard]] int event_fd() const { return watch_.fd(); }
+    // The networks in question: apply them again. Our own changes are among what happened.
+    [[nodiscard]] std::set<base::NetworkId> handle_events() { return watch_.take(); }
+
   private:
-    Builder(netlink::Socket host, netlink::PinnedNamespaces namespaces)
-        : host_(std::move(host)), namespaces_(std::move(namespaces)) {}
+    Builder(netlink::Socket host, netlink::PinnedNamespaces namespaces, LinkWatch watch)
+        : host_(std::move(host)), namespaces_(std::move(namespaces)), watch_(std::move(watch)) {}
 
     netlink::Socket host_;
     netlink::PinnedNamespaces namespaces_;
+    LinkWatch watch_;
 };
 
 // Who holds a UDP port in the calling thread's network namespace, in words: "process 812 (dockerd)", "a tunnel of the

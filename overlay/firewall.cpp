@@ -5,6 +5,8 @@
 #include <nftables/libnftables.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 #include "netlink/attributes.h"
 
@@ -67,6 +69,12 @@ class DryRun {
     nft_ctx* context_;
 };
 
+// Which says nothing about what the kernel can do.
+bool is_shortage(const base::Error& error) {
+    return error.message().find(std::strerror(ENOMEM)) != std::string::npos ||
+           error.message().find(std::strerror(ENOBUFS)) != std::string::npos;
+}
+
 }  // namespace
 
 void free_nft_context(nft_ctx* context) noexcept {
@@ -100,11 +108,19 @@ Result<std::string> Firewall::run(const std::string& commands, unsigned output_f
     return output;
 }
 
+Result<std::string> Firewall::ruleset() {
+    return run("list ruleset", NFT_CTX_OUTPUT_JSON);
+}
+
 Status Firewall::check_support() {
     const DryRun dry(context_.get());
     const auto whole = run(barrier_ruleset({{.reqid = 1, .port = base::UdpPort(1)}}, {}));
     if (whole) {
         return {};
+    }
+    if (is_shortage(whole.error())) {
+        return base::fail(Code::kUnavailable, "the kernel lacks memory for the table that encrypted networks need: {}",
+                          whole.error().message());
     }
     for (const auto& [ruleset, option] : kRequirements) {
         if (const auto part = run(ruleset); !part) {
@@ -176,7 +192,8 @@ Result<bool> Firewall::handle_events() {
         ours = ours || concerns_us(event);
         return {};
     }));
-    if ((!ours && outcome == netlink::Subscription::Outcome::kDrained) || !applied_) {
+    const bool seen = ours || outcome == netlink::Subscription::Outcome::kLost || std::exchange(put_off_, false);
+    if (!seen || !applied_) {
         return false;
     }
     // Our own changes are among the events.
@@ -186,6 +203,11 @@ Result<bool> Firewall::handle_events() {
     }
     WARREN_TRY(apply(ProtectedPorts(*applied_)));
     return true;
+}
+
+void Firewall::put_off_events() {
+    (void)events_.receive([](const netlink::Received& /*event*/) { return Status{}; });
+    put_off_ = true;
 }
 
 Result<std::optional<DropCounters>> Firewall::drop_counters() {

@@ -46,6 +46,11 @@ class Firewall {
     // back.
     [[nodiscard]] int event_fd() const { return events_.fd(); }
     [[nodiscard]] base::Result<bool> handle_events();
+    // Forgets what happened, for now: the next handle_events() looks whether the table is as it should be.
+    void put_off_events();
+
+    // All rules of this namespace, ours and others', as `nft --json list ruleset` prints them.
+    [[nodiscard]] base::Result<std::string> ruleset();
 
     // nullopt: there is no table. Restarted from zero only when somebody else removed the table.
     [[nodiscard]] base::Result<std::optional<DropCounters>> drop_counters();
@@ -63,6 +68,7 @@ class Firewall {
     netlink::Subscription events_;
     std::optional<ProtectedPorts> applied_;
     std::string expected_;  // the kernel's listing after our last write
+    bool put_off_ = false;
 };
 
 }  // namespace warren::overlay

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <chrono>
@@ -156,20 +157,65 @@ TEST(Builder, ADisconnectedEndpointLosesItsInterfaceAndTheOthersKeepTheirs) {
     EXPECT_EQ(t.web.link("eth0"), web_before);
 }
 
+// A kernel tells some things a moment later: carriers, multicast groups, addresses that are checked for duplicates.
+void quieten(Builder& builder) {
+    pollfd events{.fd = builder.event_fd(), .events = POLLIN, .revents = 0};
+    while (::poll(&events, 1, 300) > 0) {
+        (void)builder.handle_events();
+    }
+}
+
+TEST(Builder, TrafficIsNothingToLookAt) {
+    Lone t;
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    quieten(builder);
+    EXPECT_TRUE(t.web.pings("10.1.0.1"));
+    EXPECT_THAT(builder.handle_events(), IsEmpty());
+}
+
+TEST(Builder, HearsNothingMoreOfANetworkThatIsRemoved) {
+    Lone t;
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    ASSERT_TRUE(builder.remove(t.network.id));
+    EXPECT_THAT(builder.handle_events(), IsEmpty());
+}
+
+TEST(Builder, AStoppedNetworkStartsWithTheNextApply) {
+    Lone t;
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    ASSERT_TRUE(builder.stop(t.network.id));
+    for (const auto& link : links_in(t.home())) {
+        if (link.kind == "vxlan") {
+            EXPECT_EQ(link.master, base::IfIndex{});
+            EXPECT_TRUE(link.up) << "without its socket what is decrypted is answered, and quoted";
+        }
+    }
+    EXPECT_TRUE(complete(builder.apply(t.network)));
+    EXPECT_TRUE(t.web.pings("10.1.0.1"));
+    EXPECT_TRUE(builder.stop(base::NetworkId{{9}})) << "there is no such network";
+}
+
 TEST(Builder, HealsWhatSomebodyBroke) {
     Lone t;
-    ASSERT_TRUE(complete(t.host.apply(t.network)));
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
     const auto home = t.home();
     const auto break_and_heal = [&](const std::string& command) {
         must(netlink::run_in(home, [&]() -> base::Status {
             return ::system(command.c_str()) == 0 ? base::Status() : base::fail(base::Code::kInternal, "{}", command);
         }));
-        const Outcome healed = t.host.apply(t.network);
+        EXPECT_THAT(builder.handle_events(), ElementsAre(t.network.id)) << "nobody would look after " << command;
+        const Outcome healed = builder.apply(t.network);
         EXPECT_TRUE(complete(healed)) << command;
         EXPECT_GT(healed.changes, 0U) << command;
-        EXPECT_EQ(t.host.apply(t.network).changes, 0U) << command;
+        EXPECT_EQ(builder.apply(t.network).changes, 0U) << command;
         EXPECT_TRUE(t.web.pings("10.1.0.1")) << command;
+        quieten(builder);
     };
+    quieten(builder);
     break_and_heal("ip link del br0");
     break_and_heal("ip link del vx0");
     break_and_heal("ip link set vx0 down");
