@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/result.h"
+#include "doctor/finding.h"
+
+// Whether the rules of this host's own firewall (firewalld, ufw, Docker, somebody's nftables) let in what encrypted
+// networks need: ESP from other nodes, and the VXLAN that was in it, which passes the firewall a second time. Pure.
+namespace warren::doctor {
+
+// What comes in from the underlay.
+struct Arriving {
+    std::string device;
+    base::Family family = base::Family::kIpv4;
+    bool esp = false;      // the ESP itself; else the UDP that was in it
+    base::UdpPort port{};  // of that UDP
+};
+
+struct ChainVerdict {
+    std::string family;  // of the table: ip, ip6, inet
+    std::string table;
+    std::string chain;
+    // What may become of it there: one of them, or both when rules ask for what is not known here.
+    bool may_accept = false;
+    bool may_drop = false;
+
+    bool operator==(const ChainVerdict&) const = default;
+};
+
+// What every chain at the input hook does with it, our own table left out. `ruleset` is what `nft --json list ruleset`
+// prints. kInvalid: it is not that.
+[[nodiscard]] base::Result<std::vector<ChainVerdict>> judge_input(std::string_view ruleset, const Arriving& arriving);
+
+// `answered`: frames from peers have been seen to come through, so that what may be dropped is not.
+[[nodiscard]] std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, const std::string& device,
+                                                  base::Family family, const std::vector<base::UdpPort>& ports,
+                                                  bool answered);
+
+}  // namespace warren::doctor

@@ -1,0 +1,146 @@
+#include "probe/probe_port.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace warren::probe {
+
+namespace {
+
+using base::fail_errno;
+using base::Result;
+using base::Status;
+using base::UniqueFd;
+
+// As desired.cpp has it for VXLAN devices.
+constexpr std::uint16_t kSourceLow = 512;
+constexpr std::uint16_t kSourceHigh = 1023;
+constexpr std::size_t kFramesAtOnce = 64;
+constexpr std::size_t kLargestFrame = 65536;
+
+struct Address {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+
+    [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+Address address_of(const base::IpAddress& ip, std::uint16_t port) {
+    Address address;
+    if (ip.family == base::Family::kIpv4) {
+        sockaddr_in in{};
+        in.sin_family = AF_INET;
+        in.sin_port = htons(port);
+        std::ranges::copy(ip.raw(), reinterpret_cast<std::uint8_t*>(&in.sin_addr));
+        std::memcpy(&address.storage, &in, sizeof in);
+        address.size = sizeof in;
+    } else {
+        sockaddr_in6 in{};
+        in.sin6_family = AF_INET6;
+        in.sin6_port = htons(port);
+        std::ranges::copy(ip.raw(), reinterpret_cast<std::uint8_t*>(&in.sin6_addr));
+        std::memcpy(&address.storage, &in, sizeof in);
+        address.size = sizeof in;
+    }
+    return address;
+}
+
+// Frames of our ethertype only, so that the socket costs the others nothing (net/core/dev.c, ptype_specific).
+Result<UniqueFd> open_in(const netlink::Namespace& home) {
+    return netlink::run_in(home, []() -> Result<UniqueFd> {
+        UniqueFd fd(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        if (!fd) {
+            return fail_errno("receive probe frames: socket", errno);
+        }
+        sockaddr_ll bridge{};
+        bridge.sll_family = AF_PACKET;
+        bridge.sll_protocol = htons(kProbeEthertype);
+        bridge.sll_ifindex = static_cast<int>(::if_nametoindex("br0"));
+        if (bridge.sll_ifindex == 0) {
+            return base::fail(base::Code::kNotFound, "receive probe frames: the network has no bridge yet");
+        }
+        if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&bridge), sizeof bridge) != 0) {
+            return fail_errno("receive probe frames: bind", errno);
+        }
+        return fd;
+    });
+}
+
+Result<UniqueFd> open_out(const overlay::Network& network) {
+    const int family = network.vtep.family == base::Family::kIpv4 ? AF_INET : AF_INET6;
+    UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd) {
+        return fail_errno("send probe frames: socket", errno);
+    }
+    int error = EADDRINUSE;
+    // From above: what takes a port there at random (bindresvport) begins at 512 to 600.
+    for (std::uint16_t port = kSourceHigh; port >= kSourceLow && error == EADDRINUSE; --port) {
+        const auto own = address_of(network.vtep, network.encrypted ? port : 0);
+        error = ::bind(fd.get(), own.get(), own.size) == 0 ? 0 : errno;
+    }
+    if (error != 0) {
+        return fail_errno(fmt::format("send probe frames: bind to a port of {} to {}", kSourceLow, kSourceHigh), error);
+    }
+    return fd;
+}
+
+}  // namespace
+
+ProbePort::ProbePort(UniqueFd in, UniqueFd out, const overlay::Network& network)
+    : in_(std::move(in)),
+      out_(std::move(out)),
+      port_(network.port),
+      vni_(network.subnets.front().vni),
+      bridge_(overlay::gateway_mac(network.id, 0)) {}
+
+Result<ProbePort> ProbePort::open(const overlay::Network& network, const netlink::Namespace& home) {
+    WARREN_TRY_ASSIGN(auto in, open_in(home));
+    WARREN_TRY_ASSIGN(auto out, open_out(network));
+    return ProbePort(std::move(in), std::move(out), network);
+}
+
+Result<std::vector<ReceivedProbe>> ProbePort::receive() {
+    std::vector<ReceivedProbe> probes;
+    std::vector<std::uint8_t> buffer(kLargestFrame);
+    for (std::size_t i = 0; i < kFramesAtOnce; ++i) {
+        const auto size = ::recv(in_.get(), buffer.data(), buffer.size(), 0);
+        if (size < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (size < 0) {
+            return fail_errno("receive probe frames", errno);
+        }
+        if (const auto probe = decode_probe(std::span(buffer).first(static_cast<std::size_t>(size)))) {
+            probes.push_back(*probe);
+        }
+    }
+    return probes;
+}
+
+Status ProbePort::send(const Probe& probe, base::Mtu size, const base::IpAddress& vtep) {
+    const bool v4 = vtep.family == base::Family::kIpv4;
+    // Else as the VXLAN device does: IP cuts what is too large.
+    const int cut =
+        v4 ? (probe.whole ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT) : (probe.whole ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT);
+    if (::setsockopt(out_.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &cut,
+                     sizeof cut) != 0) {
+        return fail_errno("send a probe frame: setsockopt", errno);
+    }
+    const auto datagram = encode_probe(probe, vni_, bridge_, size);
+    const auto to = address_of(vtep, port_.value);
+    if (::sendto(out_.get(), datagram.data(), datagram.size(), 0, to.get(), to.size) < 0) {
+        return fail_errno(fmt::format("send a probe frame to {}", vtep), errno);
+    }
+    return {};
+}
+
+}  // namespace warren::probe

@@ -1,0 +1,169 @@
+#include "doctor/firewall_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+// The rulesets are what `nft --json list ruleset` printed (nftables 1.0.6), without counters, handles and what does not
+// hang on the input hook: firewalld 1.3.3 and ufw 0.36.2 as they are when they are switched on, and with what the
+// remedy says.
+namespace warren::doctor {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string ruleset(const std::string& name) {
+    std::ifstream file(std::string(WARREN_RULESETS) + "/" + name + ".json");
+    std::ostringstream text;
+    text << file.rdbuf();
+    EXPECT_FALSE(text.str().empty()) << name;
+    return text.str();
+}
+
+// Of the only chain: "accept", "drop" or "maybe".
+std::string judged(const std::string& json, const Arriving& packet) {
+    const auto verdicts = judge_input(json, packet);
+    if (!verdicts) {
+        return verdicts.error().message();
+    }
+    if (verdicts->size() != 1) {
+        return std::to_string(verdicts->size()) + " chains";
+    }
+    const auto& verdict = verdicts->front();
+    return verdict.may_accept && verdict.may_drop ? "maybe" : verdict.may_accept ? "accept" : "drop";
+}
+
+Arriving esp() {
+    return {.device = "eth0", .esp = true};
+}
+Arriving udp(std::uint16_t port = 10001) {
+    return {.device = "eth0", .port = base::UdpPort{port}};
+}
+
+TEST(JudgeInput, FirewallsAsTheyComeDropIt) {
+    for (const auto* name : {"firewalld", "ufw"}) {
+        EXPECT_EQ(judged(ruleset(name), esp()), "drop") << name;
+        EXPECT_EQ(judged(ruleset(name), udp()), "drop") << name;
+    }
+}
+
+TEST(JudgeInput, WithTheRemedyTheyLetItIn) {
+    EXPECT_EQ(judged(ruleset("firewalld-open"), esp()), "accept");
+    EXPECT_EQ(judged(ruleset("firewalld-open"), udp()), "accept");
+    EXPECT_EQ(judged(ruleset("firewalld-open"), udp(10009)), "drop");
+    EXPECT_EQ(judged(ruleset("ufw-open"), esp()), "accept");
+    EXPECT_EQ(judged(ruleset("ufw-open"), udp()), "maybe") << "nft does not tell what multiport and policy ask for";
+}
+
+TEST(JudgeInput, RulesByHandAreRead) {
+    const auto json = ruleset("hand");
+    EXPECT_EQ(judged(json, esp()), "accept");
+    EXPECT_EQ(judged(json, udp(10100)), "accept");
+    EXPECT_EQ(judged(json, udp(10101)), "maybe") << "its source address may be one of a set";
+    EXPECT_EQ(judged(json, {.device = "lo", .port = base::UdpPort{9}}), "accept");
+}
+
+std::string one_chain(const std::string& policy, const std::string& rules) {
+    std::string json = R"({"nftables": [{"chain": {"family": "inet", "table": "t", "name": "c", "type": "filter",
+        "hook": "input", "prio": 0, "policy": ")" +
+                       policy + R"("}},
+        {"chain": {"family": "inet", "table": "t", "name": "sub"}})";
+    std::istringstream lines(rules);
+    for (std::string line; std::getline(lines, line);) {
+        const bool sub = line.starts_with("sub: ");
+        json += R"(, {"rule": {"family": "inet", "table": "t", "chain": ")" + std::string(sub ? "sub" : "c") +
+                R"(", "expr": [)" + (sub ? line.substr(5) : line) + "]}}";
+    }
+    return json + "]}";
+}
+
+TEST(JudgeInput, ChainsAreWalkedAsTheKernelDoes) {
+    const std::string accept = R"({"accept": null})";
+    const std::string drop = R"({"drop": null})";
+    const std::string jump = R"({"jump": {"target": "sub"}})";
+    const std::string go = R"({"goto": {"target": "sub"}})";
+    const std::string leave = R"({"return": null})";
+    const std::string maybe =
+        R"({"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "192.0.2.9"}}, )";
+    const std::string tcp =
+        R"({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, )";
+    const std::string not_lo = R"({"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "lo"}}, )";
+    const std::string eth = R"({"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth*"}}, )";
+    const auto result = [](const std::string& policy, const std::string& rules) {
+        return judged(one_chain(policy, rules), udp());
+    };
+    EXPECT_EQ(result("accept", ""), "accept");
+    EXPECT_EQ(result("drop", ""), "drop");
+    EXPECT_EQ(result("drop", tcp + accept), "drop");
+    EXPECT_EQ(result("drop", not_lo + accept), "accept");
+    EXPECT_EQ(result("drop", eth + accept), "accept");
+    EXPECT_EQ(result("drop", maybe + accept), "maybe");
+    EXPECT_EQ(result("drop", maybe + drop), "drop");
+    EXPECT_EQ(result("accept", drop + "\n" + accept), "drop");
+    EXPECT_EQ(result("drop", jump + "\n" + accept + "\nsub: " + leave + "\nsub: " + drop), "accept");
+    EXPECT_EQ(result("drop", go + "\n" + accept + "\nsub: " + leave + "\nsub: " + accept), "drop");
+    EXPECT_EQ(result("accept", jump + "\nsub: " + drop), "drop");
+    EXPECT_EQ(result("accept", jump + "\nsub: " + jump), "maybe") << "a loop, which the kernel would not take";
+    EXPECT_EQ(result("accept", R"({"xt": {"type": "match", "name": "recent"}}, )" + drop), "maybe");
+    EXPECT_EQ(result("accept", R"({"vmap": {"key": {"ct": {"key": "state"}}, "data": "@m"}})"), "maybe");
+}
+
+TEST(JudgeInput, OurOwnTableOtherFamiliesAndOtherHooksDoNotCount) {
+    EXPECT_THAT(*judge_input(R"({"nftables": [
+        {"chain": {"family": "inet", "table": "warren", "name": "in", "type": "filter", "hook": "input", "policy": "drop"}},
+        {"chain": {"family": "ip6", "table": "filter", "name": "INPUT", "type": "filter", "hook": "input", "policy": "drop"}},
+        {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "type": "filter", "hook": "forward", "policy": "drop"}}
+        ]})",
+                             esp()),
+                IsEmpty());
+}
+
+TEST(JudgeInput, WhatIsNotNftsIsSaid) {
+    for (const auto* text : {"", "{}", "[1]", R"({"nftables": [{"rule": {}}]})", R"({"nftables": 7})"}) {
+        EXPECT_FALSE(judge_input(text, esp())) << text;
+    }
+}
+
+std::vector<Finding> checked(const std::string& name, bool answered) {
+    return check_firewall(ruleset(name), "eth0", base::Family::kIpv4, {base::UdpPort{10001}, base::UdpPort{10002}},
+                          answered);
+}
+
+TEST(CheckFirewall, NamesTheChainAndTheRuleToAdd) {
+    auto findings = checked("ufw", false);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(findings[0].verdict, Verdict::kWrong);
+    EXPECT_EQ(findings[0].detail,
+              "chain INPUT of table ip filter drops ESP, decrypted UDP to port 10001, decrypted UDP to port 10002");
+    EXPECT_THAT(findings[0].remedy, HasSubstr("iptables -I INPUT -p udp -m multiport --dports 10001,10002 -m policy"));
+    findings = checked("firewalld", false);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_THAT(findings[0].remedy, HasSubstr("firewall-cmd --permanent --add-protocol=esp"));
+    EXPECT_EQ(checked("ufw-open", false)[0].detail,
+              "chain INPUT of table ip filter may drop decrypted UDP to port 10001, decrypted UDP to port 10002");
+    EXPECT_EQ(checked("ufw-open", true)[0].verdict, Verdict::kOk);
+    findings = checked("firewalld-open", true);
+    EXPECT_EQ(findings[0].verdict, Verdict::kWrong) << "of one of the two networks";
+    EXPECT_EQ(findings[0].detail, "chain filter_INPUT of table inet firewalld drops decrypted UDP to port 10002");
+}
+
+TEST(CheckFirewall, WhatMayBeDroppedIsNotOnceItWasSeenToComeThrough) {
+    auto json = ruleset("hand");
+    const auto findings = [&](bool answered) {
+        return check_firewall(json, "eth0", base::Family::kIpv4, {base::UdpPort{11000}}, answered);
+    };
+    ASSERT_EQ(findings(false).size(), 1U);
+    EXPECT_EQ(findings(false)[0].verdict, Verdict::kWarning);
+    EXPECT_EQ(findings(false)[0].detail, "chain input of table inet filter may drop decrypted UDP to port 11000");
+    EXPECT_EQ(findings(true)[0].verdict, Verdict::kOk);
+    EXPECT_EQ(
+        check_firewall(base::fail(base::Code::kInternal, "no nft"), "eth0", base::Family::kIpv4, {}, true)[0].verdict,
+        Verdict::kUnknown);
+}
+
+}  // namespace
+}  // namespace warren::doctor
