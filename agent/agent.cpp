@@ -39,9 +39,12 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       tick_timer_(loop),
       key_events_(loop),
       firewall_events_(loop),
-      next_sweep_(started_ + kSweep) {
+      link_events_(loop),
+      next_sweep_(base::steady_now() + kSweep),
+      probes_(loop) {
     watch(key_events_, fabric_->key_events(), &Agent::on_key_events);
     watch(firewall_events_, fabric_->firewall_events(), &Agent::on_firewall_events);
+    watch(link_events_, fabric_->link_events(), &Agent::on_link_events);
     tick();
 }
 
@@ -54,7 +57,10 @@ void Agent::stop() {
     session_.reset();
     session_timer_.cancel();
     tick_timer_.cancel();
-    for (auto* descriptor : {&key_events_, &firewall_events_}) {
+    stop_verify();
+    asked_peers_.clear();
+    probes_.stop();
+    for (auto* descriptor : {&key_events_, &firewall_events_, &link_events_}) {
         if (descriptor->is_open()) {
             descriptor->release();  // the fabric closes it
         }
@@ -91,6 +97,13 @@ Self Agent::self() const {
 }
 
 void Agent::mark(const base::NetworkId& network) {
+    if (const auto found = networks_.find(network); found != networks_.end()) {
+        found->second.news = true;
+    }
+    look(network);
+}
+
+void Agent::look(const base::NetworkId& network) {
     dirty_.insert(network);
     if (!reconcile_posted_) {
         reconcile_posted_ = true;
@@ -109,7 +122,15 @@ void Agent::reconcile() {
 }
 
 void Agent::apply(const base::NetworkId& id, NetworkState& state) {
-    auto applied = fabric_->apply(state.view, self());
+    const auto now = base::steady_now();
+    if (!state.news && state.held_until && now < *state.held_until) {
+        return;
+    }
+    state.held_until.reset();
+    const bool was_right = !state.news && !state.applied.retry && !state.links_held;
+    state.links_held = besieged(state, now);
+    auto applied =
+        fabric_->apply(state.view, self(), state.links_held ? Fabric::Links::kHeldBack : Fabric::Links::kWanted);
     for (const auto& problem : applied.problems) {
         if (std::find(state.applied.problems.begin(), state.applied.problems.end(), problem) ==
             state.applied.problems.end()) {
@@ -117,8 +138,15 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
         }
     }
     state.applied = std::move(applied);
+    state.news = false;
+    if (was_right && state.applied.policies + state.applied.links > 0) {
+        note_repair(id, state);
+    }
+    if (state.view.encrypted && state.view.members.contains(self().node)) {
+        probes_.keep(state.view, self().node, [&] { return fabric_->open_probe_port(state.view, self()); });
+    }
     state.failures = state.applied.retry ? state.failures + 1 : 0;
-    state.retry_at = state.applied.retry ? std::optional(options_.now() + backoff(state.failures)) : std::nullopt;
+    state.retry_at = state.applied.retry ? std::optional(base::steady_now() + backoff(state.failures)) : std::nullopt;
     if (state.applied.keys_complete) {
         state.applied_revision = state.view.revision;
         acknowledge(id, state);
@@ -141,11 +169,11 @@ void Agent::acknowledge(const base::NetworkId& id, NetworkState& state) {
 }
 
 void Agent::ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs) {
-    const auto now = options_.now();
+    const auto now = base::steady_now();
     std::erase_if(asked_, [&](const auto& entry) { return entry.second + kAskAgain <= now; });
     for (const auto& need : needs) {
         auto& asked = asked_[{network, need}];
-        if (!welcomed_ || (asked != base::Time{} && now < asked + kAskAgain)) {
+        if (!welcomed_ || (asked != base::Moment{} && now < asked + kAskAgain)) {
             continue;
         }
         asked = now;
@@ -168,7 +196,7 @@ void Agent::take_changes(const Fabric::Changes& changes) {
             continue;
         }
         if (changes.dirty.contains(state.view.index)) {
-            mark(id);
+            look(id);
         }
         if (const auto needs = changes.rotations.find(state.view.index); needs != changes.rotations.end()) {
             ask_rotations(id, needs->second);
@@ -192,14 +220,6 @@ void Agent::watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agen
                           });
 }
 
-void Agent::on_key_events() {
-    take_changes(fabric_->handle_key_events());
-}
-
-void Agent::on_firewall_events() {
-    fabric_->handle_firewall_events();
-}
-
 void Agent::tell_counters() {
     if (!welcomed_ || !counters_.news()) {
         return;
@@ -216,7 +236,7 @@ void Agent::tell_counters() {
 }
 
 void Agent::tick() {
-    const auto now = options_.now();
+    const auto now = base::steady_now();
     keeper_.tick();
     if (session_ && now - heard_ > heartbeat_ * kMissedHeartbeats) {
         close_session(base::Error(base::Code::kUnavailable, "the manager says nothing"));
@@ -229,19 +249,25 @@ void Agent::tick() {
         next_sweep_ = now + kSweep;
         take_changes(fabric_->sweep());
         counters_.see(fabric_->sent());
+        recent_errors_.note(now, error_counters());
         for (const auto& [id, state] : networks_) {
-            mark(id);
+            look(id);
         }
     }
     for (const auto& [id, state] : networks_) {
-        if (state.retry_at && *state.retry_at <= now) {
-            mark(id);
+        if ((state.retry_at && *state.retry_at <= now) || (state.held_until && *state.held_until <= now) ||
+            (state.links_held && state.quiet_from <= now)) {
+            look(id);
         }
+    }
+    if (firewall_held_until_ && *firewall_held_until_ <= now) {
+        on_firewall_events();
     }
     tell_counters();
     for (const auto& [id, error] : std::map(removals_)) {
         gone(id);
     }
+    end_late_questions(now);
     std::vector<std::uint64_t> late;
     for (const auto& [id, pending] : pending_) {
         if (pending.deadline <= now) {

@@ -10,14 +10,19 @@
 #include <set>
 #include <string>
 
+#include "agent/error_counters.h"
 #include "agent/fabric.h"
 #include "agent/host_facts.h"
 #include "agent/identity_keeper.h"
 #include "agent/key_counters.h"
+#include "agent/peer_probes.h"
+#include "agent/repairs.h"
+#include "agent/run_watch.h"
 #include "agent/session_client.h"
 #include "agent/view.h"
 #include "base/time.h"
 #include "certs/node_identity.h"
+#include "doctor/finding.h"
 #include "proto/local.pb.h"
 #include "proto/state.pb.h"
 
@@ -72,6 +77,10 @@ class Agent {
     void connect(const v1::NetworkConnectRequest& request, const Respond<v1::NetworkConnectReply>& respond);
     void disconnect(const v1::NetworkDisconnectRequest& request, const Respond<v1::NetworkDisconnectReply>& respond);
     void status(v1::StatusReply& reply);
+    // Looks at the host and at the way to every peer: some seconds.
+    void doctor(const Respond<v1::DoctorReply>& respond);
+    // Proves that an encrypted network of this host is: some seconds.
+    void verify(const v1::NetworkVerifyRequest& request, const Respond<v1::NetworkVerifyReply>& respond);
     [[nodiscard]] base::Result<v1::ClusterInfoReply> info() const;
     [[nodiscard]] base::Result<v1::CertShowReply> certificate() const;
     void renew_certificate(const Respond<v1::CertShowReply>& respond);
@@ -85,11 +94,16 @@ class Agent {
         base::Revision applied_revision;  // that the kernel shows
         base::Revision acked;             // in this session
         int failures = 0;
-        std::optional<base::Time> retry_at;
+        std::optional<base::Moment> retry_at;
+        bool news = true;  // what is wanted has changed since the last apply
+        Repairs repairs;
+        std::optional<base::Moment> held_until;  // in a fight: nothing is put right before
+        base::Moment quiet_from;                 // nothing of its barriers was damaged since two seconds before
+        bool links_held = false;
     };
     // A request of the local API on its way. `settle` is asked after every apply of its network until it says true.
     struct Pending {
-        base::Time deadline;
+        base::Moment deadline;
         std::optional<base::NetworkId> network;  // once the manager has answered
         std::function<void(const base::Error&)> fail;
         std::function<bool(const v1::EndpointReply&)> settle;
@@ -116,7 +130,7 @@ class Agent {
     std::unique_ptr<SessionClient> session_;
     bool welcomed_ = false;
     base::Time session_since_;
-    base::Time heard_;
+    base::Moment heard_;
     base::Duration heartbeat_ = std::chrono::seconds(5);
     int session_failures_ = 0;
     std::string session_error_;
@@ -128,14 +142,36 @@ class Agent {
     std::map<base::NetworkId, base::Error> removals_;  // that failed, to be tried again
     std::map<std::uint64_t, Pending> pending_;
     std::uint64_t next_request_ = 1;
-    std::map<std::pair<base::NetworkId, RotationNeed>, base::Time> asked_;  // rotations, so as not to ask all the time
+    std::map<std::pair<base::NetworkId, RotationNeed>, base::Moment>
+        asked_;  // rotations, so as not to ask all the time
 
     asio::steady_timer session_timer_;
     asio::steady_timer tick_timer_;
     asio::posix::stream_descriptor key_events_;
     asio::posix::stream_descriptor firewall_events_;
-    base::Time next_sweep_;
+    asio::posix::stream_descriptor link_events_;
+    Repairs firewall_repairs_;
+    std::optional<base::Moment> firewall_held_until_;
+    std::string firewall_problem_;  // why the table could not be put back; empty: it is as it should be
+    base::Moment next_sweep_;
     KeyCounters counters_;
+    RecentErrors recent_errors_;
+    PeerProbes probes_;
+    struct DoctorRun;
+    struct VerifyRun;
+    std::set<std::shared_ptr<VerifyRun>> verify_runs_;
+    struct Watch {
+        std::unique_ptr<RunWatch> watch;
+        base::Moment until;
+    };
+    std::map<std::uint64_t, Watch> watches_;  // for peers, by the run
+    struct PeerAsked {
+        base::Moment deadline;
+        base::NodeId peer;
+        std::function<void(const v1::PeerAnswer&)> then;
+    };
+    std::map<std::uint64_t, PeerAsked> asked_peers_;  // by the question's id
+    std::optional<base::Duration> clock_ahead_;       // of the manager's
     bool reconcile_posted_ = false;
 
     void open_session();
@@ -150,7 +186,9 @@ class Agent {
     void gone(const base::NetworkId& network);
     void snapshots_complete();
 
+    // What is wanted of a network has changed; or, look(), what the kernel has of it may have.
     void mark(const base::NetworkId& network);
+    void look(const base::NetworkId& network);
     void reconcile();
     void apply(const base::NetworkId& id, NetworkState& state);
     void acknowledge(const base::NetworkId& id, NetworkState& state);
@@ -161,12 +199,39 @@ class Agent {
     void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
     void on_key_events();
     void on_firewall_events();
+    void on_link_events();
+    void guard_networks();
+    // Both of its barriers are fought about, and the last blow was a moment ago.
+    [[nodiscard]] bool besieged(const NetworkState& state, base::Moment now) const;
+    void ask_peers(const std::shared_ptr<DoctorRun>& run);
+    void end_doctor(DoctorRun& run);
+    [[nodiscard]] std::vector<doctor::Finding> examine_paths(DoctorRun& run);
+    [[nodiscard]] std::vector<doctor::Finding> examine_host(bool answered);
+    [[nodiscard]] base::Result<std::shared_ptr<VerifyRun>> prepare_verify(
+        const std::string& network, const Respond<v1::NetworkVerifyReply>& respond);
+    void send_marked(const std::shared_ptr<VerifyRun>& run);
+    void send_forged(const std::shared_ptr<VerifyRun>& run);
+    void end_verify(const std::shared_ptr<VerifyRun>& ended);
+    void stop_verify();
+    // Asks another member of the question's network, through the manager; `then` gets an answer in any case, if need be
+    // one with an error.
+    void ask_peer(const base::NodeId& peer, v1::PeerQuestion question, std::function<void(const v1::PeerAnswer&)> then);
+    void take_answer(const v1::PeerAnswer& answer);
+    void end_late_questions(base::Moment now);
+    void answer_peer(const v1::PeerQuestion& question);
+    [[nodiscard]] base::Status begin_watch(const v1::PeerQuestion& question, const NetworkView& view);
+    void tell_seen(const v1::PeerQuestion& question, const base::IpAddress& asker, v1::PeerAnswer& answer);
+    void note_repair(const base::NetworkId& id, NetworkState& state);
+    // Tells the log and the manager; `id` nothing: of all encrypted networks.
+    void tell_repair(const std::optional<base::NetworkId>& id, const std::string& what, const Repairs& repairs,
+                     const std::optional<base::Moment>& next);
 
     [[nodiscard]] base::Status check_session() const;
     std::uint64_t request(v1::EndpointRequest message, Pending pending);
     void answer(const v1::EndpointReply& reply);
     void settle_pending();
     [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond);
+    [[nodiscard]] std::vector<ErrorCounter> error_counters();
     [[nodiscard]] Self self() const;
     [[nodiscard]] std::vector<std::string> problems() const;
 };

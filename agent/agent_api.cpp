@@ -115,7 +115,7 @@ std::uint64_t Agent::request(v1::EndpointRequest message, Pending pending) {
     message.set_request_id(id);
     v1::FromAgent wrapped;
     *wrapped.mutable_endpoint_request() = std::move(message);
-    pending.deadline = options_.now() + kPatience;
+    pending.deadline = base::steady_now() + kPatience;
     pending_.emplace(id, std::move(pending));
     session_->send(std::move(wrapped));
     return id;
@@ -293,6 +293,7 @@ base::Status Agent::leave() {
     }
     awaited_.clear();
     networks_.clear();
+    probes_.forget_all();
     dirty_.clear();
     removals_.clear();
     asked_.clear();
@@ -320,6 +321,24 @@ std::vector<std::string> Agent::problems() const {
         for (const auto& peer : cut_off_peers(state.view, self().node)) {
             problems.push_back(fmt::format("network {}: {}", state.view.name, peer));
         }
+    }
+    const auto fight = [&](std::string_view whose, const Repairs& repairs) {
+        if (const auto times = repairs.fought(base::steady_now()); times > 0) {
+            problems.push_back(fmt::format(
+                "another program keeps changing {}, which was put right {} times in a row: find it (nft monitor, ip "
+                "xfrm monitor, ip monitor) and stop it",
+                whose, times));
+        }
+    };
+    for (const auto& [id, state] : networks_) {
+        fight(fmt::format("what the kernel has of network {}", state.view.name), state.repairs);
+    }
+    fight("the nft table inet warren", firewall_repairs_);
+    if (!firewall_problem_.empty()) {
+        problems.push_back(fmt::format(
+            "the nft table inet warren is not as it should be and can't be put back: {}; what it protects is "
+            "held by the IPsec policies, or stopped",
+            firewall_problem_));
     }
     for (const auto& [id, error] : removals_) {
         problems.push_back(fmt::format("network {} can't be taken down: {}", id, error.message()));

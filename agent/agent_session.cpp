@@ -35,6 +35,8 @@ std::string network_of(const v1::FromManager& message) {
         case v1::FromManager::kTrust:
         case v1::FromManager::kCertificate:
         case v1::FromManager::kHeartbeat:
+        case v1::FromManager::kPeerQuestion:
+        case v1::FromManager::kPeerAnswer:
         case v1::FromManager::MESSAGE_NOT_SET:
             break;
     }
@@ -75,7 +77,7 @@ void Agent::start_session() {
         channel_generation_ = keeper_.generation();
     }
     welcomed_ = false;
-    heard_ = options_.now();
+    heard_ = base::steady_now();
     session_ = std::make_unique<SessionClient>(
         *loop_, channel_,
         SessionEvents{.message = [this](v1::FromManager message) { handle(std::move(message)); },
@@ -143,7 +145,7 @@ void Agent::send_hello() {
 }
 
 void Agent::handle(v1::FromManager message) {
-    heard_ = options_.now();
+    heard_ = base::steady_now();
     log_message(message);
     switch (message.message_case()) {
         case v1::FromManager::kWelcome:
@@ -177,7 +179,15 @@ void Agent::handle(v1::FromManager message) {
         case v1::FromManager::kCertificate:
             keeper_.take_certificate(message.certificate());
             break;
+        case v1::FromManager::kPeerQuestion:
+            answer_peer(message.peer_question());
+            break;
+        case v1::FromManager::kPeerAnswer:
+            take_answer(message.peer_answer());
+            break;
         case v1::FromManager::kHeartbeat:
+            clock_ahead_ = options_.now() - proto::time_of(message.heartbeat().now_unix_ms());
+            break;
         case v1::FromManager::MESSAGE_NOT_SET:
             break;
     }
@@ -185,6 +195,7 @@ void Agent::handle(v1::FromManager message) {
 
 void Agent::welcome(const v1::Welcome& welcome) {
     welcomed_ = true;
+    clock_ahead_ = options_.now() - proto::time_of(welcome.now_unix_ms());
     session_since_ = options_.now();
     session_failures_ = 0;
     session_error_.clear();
@@ -239,7 +250,7 @@ void Agent::delta(const v1::NetworkDelta& message) {
         return;
     }
     if (limits_of(found->second.view) != limits) {
-        next_sweep_ = options_.now();  // the SAs that are there may be beyond the new ones
+        next_sweep_ = base::steady_now();  // the SAs that are there may be beyond the new ones
     }
     mark(id);
 }
@@ -249,6 +260,7 @@ void Agent::gone(const base::NetworkId& network) {
     if (found != networks_.end()) {
         kLog.info("network {}: this node is no member any more", found->second.view.name);
         networks_.erase(found);
+        probes_.forget(network);
     }
     dirty_.erase(network);
     if (auto removed = fabric_->remove(network); !removed) {

@@ -1,5 +1,7 @@
+#include <algorithm>
+#include <iterator>
+
 #include "agent/agent.h"
-#include "agent/xfrm_stat.h"
 #include "proto/wire.h"
 
 namespace warren::agent {
@@ -8,26 +10,27 @@ namespace {
 
 using proto::unix_ms;
 
-void add_counter(v1::StatusReply& reply, std::string_view name, std::uint64_t value, std::string_view meaning) {
-    if (value == 0) {
-        return;
-    }
-    auto& counter = *reply.add_counters();
-    counter.set_name(std::string(name));
-    counter.set_value(value);
-    counter.set_meaning(std::string(meaning));
-}
-
-void add_drops(v1::StatusReply& reply, const overlay::DropCounters& drops) {
-    add_counter(reply, "nft sent_clear", drops.sent_clear,
-                "frames of encrypted networks that would have left in clear: dropped");
-    add_counter(reply, "nft received_clear", drops.received_clear,
-                "frames for encrypted networks that came in clear, or through another network's SA: dropped");
-    add_counter(reply, "nft forwarded", drops.forwarded,
-                "packets to encrypted networks' ports that this host was to forward: dropped");
-}
-
 }  // namespace
+
+std::vector<ErrorCounter> Agent::error_counters() {
+    std::vector<ErrorCounter> errors;
+    if (const auto drops = fabric_->drops()) {
+        errors = barrier_errors(*drops);
+    }
+    auto repairs = firewall_repairs_.total();
+    for (const auto& [id, state] : networks_) {
+        repairs += state.repairs.total();
+    }
+    if (repairs > 0) {
+        errors.push_back(
+            {.name = "repaired",
+             .value = repairs,
+             .meaning = "times that another program changed what is Warren's in the kernel, and it was put right",
+             .remedy = "see what it was: warren events, on a manager"});
+    }
+    std::ranges::move(read_xfrm_errors(), std::back_inserter(errors));
+    return errors;
+}
 
 void Agent::status(v1::StatusReply& reply) {
     reply.set_version(options_.version);
@@ -79,11 +82,13 @@ void Agent::status(v1::StatusReply& reply) {
             network.set_esp_in_packets(keys->second.packets_in);
         }
     }
-    if (const auto drops = fabric_->drops()) {
-        add_drops(reply, *drops);
-    }
-    for (const auto& error : read_xfrm_errors()) {
-        add_counter(reply, error.name, error.value, error.meaning);
+    for (const auto& error : error_counters()) {
+        auto& counter = *reply.add_counters();
+        counter.set_name(error.name);
+        counter.set_value(error.value);
+        counter.set_meaning(std::string(error.meaning));
+        counter.set_remedy(std::string(error.remedy));
+        counter.set_lately(recent_errors_.lately(error));
     }
     for (auto& problem : problems()) {
         reply.add_problems(std::move(problem));

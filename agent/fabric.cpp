@@ -69,14 +69,16 @@ base::Status Fabric::check_encryption(const xfrm::Network& keys) {
     return xfrm::check_foreign_policies(keys, engine_->policies());
 }
 
-base::Status Fabric::raise_barriers(const NetworkView& view, const xfrm::Network& keys) {
+base::Status Fabric::raise_barriers(const NetworkView& view, const xfrm::Network& keys, Applied& applied) {
     if (!indexes_.contains(view.id)) {
         WARREN_TRY(check_encryption(keys));
     }
     ports_.insert(protected_port(view));
     indexes_.insert_or_assign(view.id, view.index);
     WARREN_TRY(firewall_->apply(ports_));
-    return first_failure(engine_->apply_policies(keys));
+    const auto outcome = engine_->apply_policies(keys);
+    applied.policies = outcome.added + outcome.updated + outcome.deleted;
+    return first_failure(outcome);
 }
 
 base::Status Fabric::lower_barriers(base::NetworkIndex index) {
@@ -101,7 +103,7 @@ void Fabric::apply_keys(const xfrm::Network& keys, Applied& applied) {
     applied.keys_complete = outcome.failed.empty();
 }
 
-Applied Fabric::apply(const NetworkView& view, const Self& self) {
+Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
     Applied applied;
     applied.keys_complete = true;
     if (view.encrypted) {
@@ -111,7 +113,7 @@ Applied Fabric::apply(const NetworkView& view, const Self& self) {
         }());
         const auto keys = wanted_keys(view, self, sent);
         const auto barriers =
-            keys ? raise_barriers(view, *keys) : base::Status(tl::unexpected<base::Error>(keys.error()));
+            keys ? raise_barriers(view, *keys, applied) : base::Status(tl::unexpected<base::Error>(keys.error()));
         if (!barriers) {
             // Without both barriers there is no VXLAN device: dark, not clear.
             applied.keys_complete = false;
@@ -124,7 +126,16 @@ Applied Fabric::apply(const NetworkView& view, const Self& self) {
         }
         apply_keys(*keys, applied);
     }
+    if (links == Links::kHeldBack) {
+        const auto stopped = builder_.stop(view.id);
+        applied.problems.push_back(stopped
+                                       ? "no frame goes in or out: another program takes both barriers away, again and "
+                                         "again; this ends when it stops"
+                                       : stopped.error().message());
+        return applied;
+    }
     auto built = builder_.apply(wanted_links(view, self));
+    applied.links = built.changes;
     for (const auto& error : built.errors) {
         applied.problems.push_back(error.message());
     }
@@ -141,6 +152,15 @@ Applied Fabric::apply(const NetworkView& view, const Self& self) {
     applied.endpoint_errors.merge(built.endpoint_errors);
     applied.ifnames = std::move(built.ifnames);
     return applied;
+}
+
+base::Status Fabric::guard(const NetworkView& view, const Self& self) {
+    const auto keys = wanted_keys(view, self, {});
+    const bool policies = keys && engine_->has_policies(*keys);
+    if (!view.encrypted || policies || (firewall_ && firewall_->intact().value_or(false))) {
+        return {};
+    }
+    return builder_.stop(view.id);
 }
 
 // SAs go before the VXLAN device: what is decrypted and finds nobody would be answered with an ICMP error that quotes
@@ -208,15 +228,6 @@ Fabric::Changes Fabric::sweep() {
     return changes_of(engine_->resync());
 }
 
-void Fabric::handle_firewall_events() {
-    const auto restored = firewall_->handle_events();
-    if (!restored) {
-        kLog.error("nft table inet warren can't be put back: {}", restored.error().message());
-    } else if (*restored) {
-        kLog.warn("somebody changed or removed the nft table inet warren; it has been put back");
-    }
-}
-
 std::map<base::NetworkIndex, Fabric::KeyTraffic> Fabric::traffic() {
     std::map<base::NetworkIndex, KeyTraffic> traffic;
     const auto status = engine_->status();
@@ -237,6 +248,41 @@ std::map<base::NetworkIndex, Fabric::KeyTraffic> Fabric::traffic() {
 
 std::optional<overlay::DropCounters> Fabric::drops() {
     return firewall_ ? firewall_->drop_counters().value_or(std::nullopt) : std::nullopt;
+}
+
+Fabric::KeysOfPeers Fabric::peer_keys() {
+    KeysOfPeers keys;
+    for (const auto& entry : engine_->status().value_or(std::vector<xfrm::SaStatus>())) {
+        auto& network = keys[entry.network];
+        if (entry.direction == xfrm::Direction::kOut) {
+            ++network[entry.sa.location.destination].out;
+        } else if (entry.direction == xfrm::Direction::kIn) {
+            auto& peer = network[entry.sa.location.source];
+            ++peer.in;
+            peer.decrypted += entry.sa.counters.packets;
+        }
+    }
+    return keys;
+}
+
+base::Result<std::string> Fabric::firewall_rules() {
+    if (!firewall_) {
+        return base::fail(base::Code::kPrecondition, "{}", firewall_problem_);
+    }
+    return firewall_->ruleset();
+}
+
+base::Result<probe::ProbePort> Fabric::open_probe_port(const NetworkView& view, const Self& self) const {
+    WARREN_TRY_ASSIGN(const auto home, builder_.home(view.id));
+    return probe::ProbePort::open(wanted_links(view, self), home);
+}
+
+std::string Fabric::firewall_problem() {
+    if (!firewall_) {
+        return firewall_problem_;
+    }
+    const auto supported = firewall_->check_support();
+    return supported ? std::string() : supported.error().message();
 }
 
 }  // namespace warren::agent

@@ -11,6 +11,7 @@
 #include "agent/wanted.h"
 #include "overlay/builder.h"
 #include "overlay/firewall.h"
+#include "probe/probe_port.h"
 #include "xfrm/engine.h"
 
 namespace warren::agent {
@@ -30,7 +31,9 @@ struct Applied {
     std::map<base::EndpointId, base::Error> endpoint_errors;  // of single local endpoints
     std::map<base::EndpointId, std::string> ifnames;          // of the local endpoints that are in place
     std::set<RotationNeed> rotations;
-    bool retry = false;  // something failed that may go by itself
+    bool retry = false;        // something failed that may go by itself
+    std::size_t policies = 0;  // how many were added, changed or deleted
+    std::size_t links = 0;     // how many changes links, addresses, forwarding entries and so on took
 };
 
 // This host's kernel, as far as it is ours: both barriers, SAs, and links, in the order that never lets a frame out in
@@ -42,7 +45,12 @@ class Fabric {
     // Reads what a former daemon left and changes nothing. `run_dir` is absolute.
     [[nodiscard]] static base::Result<std::unique_ptr<Fabric>> open(const std::filesystem::path& run_dir);
 
-    [[nodiscard]] Applied apply(const NetworkView& view, const Self& self);
+    // Held back, an encrypted network gets its barriers and keys, and its VXLAN device joins no bridge.
+    enum class Links : std::uint8_t { kWanted, kHeldBack };
+    [[nodiscard]] Applied apply(const NetworkView& view, const Self& self, Links links = Links::kWanted);
+    // For as long as the kernel's objects of an encrypted network are not put right: stops its VXLAN device unless at
+    // least one of the two barriers stands. The next apply() starts it again, behind both.
+    [[nodiscard]] base::Status guard(const NetworkView& view, const Self& self);
     [[nodiscard]] base::Status remove(const base::NetworkId& network);
     // Takes down whatever of ours is not among `known`: what was left by networks that this node is in no more.
     [[nodiscard]] base::Status remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known);
@@ -50,6 +58,7 @@ class Fabric {
     // Readable when a watched part of the kernel has changed.
     [[nodiscard]] int key_events() const { return engine_->event_fd(); }
     [[nodiscard]] int firewall_events() const { return firewall_ ? firewall_->event_fd() : -1; }
+    [[nodiscard]] int link_events() const { return builder_.event_fd(); }
     // Networks to apply again, soft limits that were reached, and what was sent under SAs that are no more.
     struct Changes {
         std::set<base::NetworkIndex> dirty;
@@ -59,7 +68,11 @@ class Fabric {
     };
     [[nodiscard]] Changes handle_key_events();
     [[nodiscard]] Changes sweep();  // the same from a look at everything; now and then, since events can be lost
-    void handle_firewall_events();
+    // Networks to apply again.
+    [[nodiscard]] std::set<base::NetworkId> handle_link_events() { return builder_.handle_events(); }
+    void put_off_firewall_events() { firewall_->put_off_events(); }
+    // True: the table had been changed, and has been put back.
+    [[nodiscard]] base::Result<bool> handle_firewall_events() { return firewall_->handle_events(); }
 
     struct KeyTraffic {
         std::size_t sas = 0;
@@ -67,9 +80,23 @@ class Fabric {
         std::uint64_t packets_in = 0;
     };
     [[nodiscard]] std::map<base::NetworkIndex, KeyTraffic> traffic();
+    struct PeerKeys {
+        unsigned out = 0;  // SAs to the peer
+        unsigned in = 0;
+        std::uint64_t decrypted = 0;  // packets, by the SAs that are there
+    };
+    using KeysOfPeers = std::map<base::NetworkIndex, std::map<base::IpAddress, PeerKeys>>;  // by VTEP
+    [[nodiscard]] KeysOfPeers peer_keys();
     // What was sent under the SAs that are there, as of the last sweep.
     [[nodiscard]] std::vector<xfrm::SentUnder> sent() const { return engine_->sent(); }
     [[nodiscard]] std::optional<overlay::DropCounters> drops();
+    // All nftables rules of this host, as JSON.
+    [[nodiscard]] base::Result<std::string> firewall_rules();
+    // Why the second barrier can't be had; empty: it can.
+    [[nodiscard]] std::string firewall_problem();
+
+    // For a network that was applied.
+    [[nodiscard]] base::Result<probe::ProbePort> open_probe_port(const NetworkView& view, const Self& self) const;
 
   private:
     Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Engine> engine, overlay::Builder builder,
@@ -85,7 +112,7 @@ class Fabric {
 
     // Why this host cannot take an encrypted network; the error names what to change.
     [[nodiscard]] base::Status check_encryption(const xfrm::Network& keys);
-    [[nodiscard]] base::Status raise_barriers(const NetworkView& view, const xfrm::Network& keys);
+    [[nodiscard]] base::Status raise_barriers(const NetworkView& view, const xfrm::Network& keys, Applied& applied);
     [[nodiscard]] base::Status lower_barriers(base::NetworkIndex index);
     void apply_keys(const xfrm::Network& keys, Applied& applied);
     [[nodiscard]] Changes changes_of(base::Result<xfrm::Findings> findings) const;

@@ -95,6 +95,18 @@ grpc::ServerUnaryReactor* LocalService::NetworkDisconnect(grpc::CallbackServerCo
     return posted(context, reply, [this, request](auto respond) { agent_->disconnect(*request, std::move(respond)); });
 }
 
+grpc::ServerUnaryReactor* LocalService::Doctor(grpc::CallbackServerContext* context,
+                                               const v1::DoctorRequest* /*request*/, v1::DoctorReply* reply) {
+    return posted(context, reply, [this](auto respond) { agent_->doctor(std::move(respond)); });
+}
+
+grpc::ServerUnaryReactor* LocalService::NetworkVerify(grpc::CallbackServerContext* context,
+                                                      const v1::NetworkVerifyRequest* request,
+                                                      v1::NetworkVerifyReply* reply) {
+    log_change(*context, "network verify");
+    return posted(context, reply, [this, request](auto respond) { agent_->verify(*request, std::move(respond)); });
+}
+
 grpc::ServerUnaryReactor* LocalService::CertShow(grpc::CallbackServerContext* context,
                                                  const v1::CertShowRequest* /*request*/, v1::CertShowReply* reply) {
     return posted(context, reply, [this](auto respond) { respond(agent_->certificate()); });

@@ -51,6 +51,11 @@ class LocalService final : public v1::Local::CallbackService {
     grpc::ServerUnaryReactor* NetworkDisconnect(grpc::CallbackServerContext* context,
                                                 const v1::NetworkDisconnectRequest* request,
                                                 v1::NetworkDisconnectReply* reply) override;
+    grpc::ServerUnaryReactor* Doctor(grpc::CallbackServerContext* context, const v1::DoctorRequest* request,
+                                     v1::DoctorReply* reply) override;
+    grpc::ServerUnaryReactor* NetworkVerify(grpc::CallbackServerContext* context,
+                                            const v1::NetworkVerifyRequest* request,
+                                            v1::NetworkVerifyReply* reply) override;
     grpc::ServerUnaryReactor* CertShow(grpc::CallbackServerContext* context, const v1::CertShowRequest* request,
                                        v1::CertShowReply* reply) override;
     grpc::ServerUnaryReactor* CertRenew(grpc::CallbackServerContext* context, const v1::CertRenewRequest* request,

@@ -31,6 +31,10 @@ Time system_now() {
     return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
 }
 
+Moment steady_now() {
+    return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
+}
+
 Result<Duration> parse_duration(std::string_view what, std::string_view text) {
     const auto bad = [&] {
         return fail(Code::kInvalid, "{} '{}': must be a duration such as 90s, 30m, 12h or 7d", what, text);

@@ -17,6 +17,10 @@ using Duration = std::chrono::milliseconds;
 using Clock = std::function<Time()>;
 [[nodiscard]] Time system_now();
 
+// A moment of this process's steady clock, which nobody sets: what is only waited for. A host that slept has not waited.
+using Moment = std::chrono::time_point<std::chrono::steady_clock, Duration>;
+[[nodiscard]] Moment steady_now();
+
 // "90s", "12h", "7d", "1h30m", "500ms"; "0" is zero. `what` names the field in the error.
 [[nodiscard]] Result<Duration> parse_duration(std::string_view what, std::string_view text);
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr base::Log kLog{"manager"};
 constexpr int kMissedHeartbeats = 3;
+constexpr base::Rate kRepairs{.burst = 10, .refill = std::chrono::seconds(10)};
 
 }  // namespace
 
@@ -41,6 +42,7 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
       rotations_(*ledger_, hub_, vault_),
       removals_(*ledger_, hub_, rotations_),
       events_(ledger_->cluster()),
+      relay_(ledger_->cluster(), hub_),
       certificates_(*ledger_, vault_, options_.self, options_.shortest_leaf),
       authority_(*ledger_, hub_, vault_, options_.self) {
     ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
@@ -155,9 +157,18 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
         case v1::FromAgent::kKeyCounters:
             rotations_.take_counters(*node, message.key_counters());
             break;
+        case v1::FromAgent::kRepaired:
+            note_repair(*node, message.repaired(), now);
+            break;
+        case v1::FromAgent::kPeerQuestion:
+            relay_.question(*node, message.peer_question(), now);
+            break;
+        case v1::FromAgent::kPeerAnswer:
+            relay_.answer(*node, message.peer_answer(), now);
+            break;
         case v1::FromAgent::kHeartbeat: {
             v1::FromManager answer;
-            answer.mutable_heartbeat();
+            answer.mutable_heartbeat()->set_now_unix_ms(proto::unix_ms(now));
             hub_.reply(*node, std::move(answer));
             break;
         }
@@ -231,6 +242,22 @@ void Core::acknowledge(const base::NodeId& node, const v1::Applied& applied, bas
         return;
     }
     hub_.acknowledge(node, applied, now);
+}
+
+// A node's own word, so a few at a time: it must not push what others told out of the log.
+void Core::note_repair(const base::NodeId& node, const v1::Repaired& repaired, base::Time now) {
+    const auto network = id_of<base::NetworkId>(repaired.network_id());
+    const auto* known = cluster().network(network);
+    if (!repaired.network_id().empty() && (known == nullptr || known->member(node) == nullptr)) {
+        return;  // it has left meanwhile
+    }
+    if (const auto before = repairs_[node].pass(kRepairs, now)) {
+        tell_alone({.kind = EventKind::kRepaired,
+                    .network = network,
+                    .node = node,
+                    .text = *before == 0 ? repaired.what()
+                                         : fmt::format("{} (and {} more before)", repaired.what(), *before)});
+    }
 }
 
 void Core::tell_alone(const Event& event) {

@@ -16,6 +16,7 @@
 #include "manager/event_feed.h"
 #include "manager/lasting_calls.h"
 #include "manager/ledger.h"
+#include "manager/peer_relay.h"
 #include "manager/refusals.h"
 #include "manager/removals.h"
 #include "manager/rotations.h"
@@ -143,6 +144,8 @@ class Core {
     EventFeed events_;
     LastingCalls lasting_;
     RefusalLimit refusals_;
+    PeerRelay relay_;
+    std::map<base::NodeId, base::TellingRate> repairs_;  // told by each node
     std::string caller_;
     Certificates certificates_;
     AuthorityRotation authority_;
@@ -160,6 +163,7 @@ class Core {
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
     void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);
+    void note_repair(const base::NodeId& node, const v1::Repaired& repaired, base::Time now);
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);
     [[nodiscard]] base::Status connect(const base::NodeId& node, const v1::ConnectEndpoint& request,
                                        v1::EndpointReply& reply);

@@ -47,6 +47,7 @@ enum class EventKind : std::uint8_t {
     kCaRotating,
     kCaRotated,
     kRefused,
+    kRepaired,
 };
 
 struct EventKindName {
@@ -78,6 +79,7 @@ inline constexpr std::array kEventKinds{
     EventKindName{EventKind::kCaRotating, "ca-rotating"},
     EventKindName{EventKind::kCaRotated, "ca-rotated"},
     EventKindName{EventKind::kRefused, "refused"},
+    EventKindName{EventKind::kRepaired, "repaired"},
 };
 [[nodiscard]] std::string_view name(EventKind kind);
 

@@ -43,6 +43,7 @@ bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms, base::Time
     auto& welcome = *message.mutable_welcome();
     welcome.set_node_index(record->record.index());
     welcome.set_heartbeat_ms(heartbeat_ms);
+    welcome.set_now_unix_ms(unix_ms(now));
     for (const auto& [id, network] : cluster_->networks()) {
         if (network.member(*node) != nullptr) {
             welcome.add_networks(raw(id));

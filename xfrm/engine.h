@@ -89,6 +89,10 @@ class Engine {
 
     // The four policies. Before the VXLAN device exists, and again whenever findings name the network.
     [[nodiscard]] Outcome apply_policies(const Network& network);
+    // All four are there, as of the last dump or event.
+    [[nodiscard]] bool has_policies(const Network& network) const {
+        return diff_policies(network, policies_).steps.empty();
+    }
     // The SAs, in an order that loses no packet. An epoch without its secret fails only where an SA has to be added.
     [[nodiscard]] Outcome apply_states(const Network& network);
 

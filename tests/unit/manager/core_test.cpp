@@ -241,6 +241,20 @@ TEST_F(CoreTest, NodeWithoutEspIsToldWhyAndNeverBecomesAMember) {
     EXPECT_EQ(w1.agent->last(v1::FromManager::kSnapshot), nullptr);
 }
 
+TEST_F(CoreTest, MembersOfANetworkAreOfOneFamily) {
+    const auto m1 = own_session();
+    const auto w6 = begin_session(join("w6", "2001:db8::2"), "2001:db8::2");
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    EXPECT_THAT(
+        connect(w6, "net1", "b").error(),
+        HasSubstr("network 'net1' goes over IPv4 (a member's data address is 192.0.2.1), but node 'w6' has the data "
+                  "address 2001:db8::2: all members must be of one family"));
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 1);
+    ASSERT_TRUE(create("net2", {"encrypted"}));
+    EXPECT_EQ(connect(w6, "net2", "b").error(), "") << "a network of its own is fine";
+}
+
 TEST_F(CoreTest, NetworkInUseStaysAndTheErrorNamesTheUser) {
     const auto m1 = own_session();
     ASSERT_TRUE(create("net1"));
@@ -364,6 +378,110 @@ TEST_F(CoreTest, SilentSessionsEnd) {
     (void)core_->run();
     ASSERT_TRUE(w1.agent->closed);
     EXPECT_EQ(w1.agent->closed->code(), Code::kUnavailable);
+}
+
+TEST_F(CoreTest, ARepairOnANodeIsAnEventAndManyAreCounted) {
+    const auto [m1, w1, network] = two_members();
+    v1::FromAgent message;
+    message.mutable_repaired()->set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+    message.mutable_repaired()->set_what("4 IPsec policies\nand more");
+    core_->session_message(w1.session, message);
+    const auto all = events();
+    const auto& last = all.events(all.events_size() - 1);
+    EXPECT_EQ(last.kind(), "repaired");
+    EXPECT_EQ(last.node(), "w1");
+    EXPECT_EQ(last.network(), "net1");
+    EXPECT_EQ(last.text(), "4 IPsec policies?and more");
+    const auto before = events().events_size();
+    for (int i = 0; i < 1000; ++i) {
+        core_->session_message(w1.session, message);
+    }
+    EXPECT_LT(events().events_size(), before + 12) << "a node pushes out what others told";
+    now_ += 1min;
+    v1::FromAgent beat;
+    beat.mutable_heartbeat();
+    core_->session_message(w1.session, beat);
+    core_->session_message(w1.session, message);
+    const auto after = events();
+    EXPECT_THAT(after.events(after.events_size() - 1).text(), HasSubstr("more before)"));
+}
+
+TEST_F(CoreTest, ARepairOfANetworkThatIsNotTheNodesIsNone) {
+    const auto m1 = own_session();
+    const auto network = create("net1", {"encrypted"}).value();
+    const auto before = events().events_size();
+    v1::FromAgent message;
+    message.mutable_repaired()->set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+    core_->session_message(m1.session, message);
+    message.mutable_repaired()->set_network_id("no id");
+    core_->session_message(m1.session, message);
+    EXPECT_EQ(events().events_size(), before);
+}
+
+v1::FromAgent question_to(const base::NodeId& node, const v1::Network& network) {
+    v1::FromAgent message;
+    auto& question = *message.mutable_peer_question();
+    question.set_id(7);
+    question.set_node_id(raw(node));
+    question.set_network_id(raw(base::parse_id<base::NetworkId>("id", network.id()).value()));
+    question.set_run(99);
+    question.set_probes(true);
+    return message;
+}
+
+TEST_F(CoreTest, MembersOfANetworkAskEachOther) {
+    const auto [m1, w1, network] = two_members();
+    core_->session_message(w1.session, question_to(m1.node, network));
+    const auto* asked = m1.agent->last(v1::FromManager::kPeerQuestion);
+    ASSERT_NE(asked, nullptr);
+    EXPECT_EQ(asked->peer_question().node_id(), raw(w1.node)) << "whoever it says it is";
+    EXPECT_EQ(asked->peer_question().run(), 99U);
+    v1::FromAgent message;
+    auto& answer = *message.mutable_peer_answer();
+    answer.set_id(asked->peer_question().id());
+    answer.set_node_id(asked->peer_question().node_id());
+    answer.set_probes(5);
+    core_->session_message(m1.session, message);
+    const auto* answered = w1.agent->last(v1::FromManager::kPeerAnswer);
+    ASSERT_NE(answered, nullptr);
+    EXPECT_EQ(answered->peer_answer().id(), 7U);
+    EXPECT_EQ(answered->peer_answer().node_id(), raw(m1.node));
+    EXPECT_EQ(answered->peer_answer().probes(), 5U);
+    EXPECT_EQ(answered->peer_answer().error(), "");
+}
+
+TEST_F(CoreTest, AQuestionThatCannotBeHandedOnIsAnsweredWithTheReason) {
+    const auto [m1, w1, network] = two_members();
+    const auto stranger = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
+    const auto refused = [&](const auto& asker) {
+        const auto* answer = asker.agent->last(v1::FromManager::kPeerAnswer);
+        return answer == nullptr ? "nothing" : answer->peer_answer().error();
+    };
+    core_->session_message(stranger.session, question_to(m1.node, network));
+    EXPECT_EQ(refused(stranger), "only members of a network ask each other");
+    core_->session_message(w1.session, question_to(stranger.node, network));
+    EXPECT_EQ(refused(w1), "only members of a network ask each other");
+    core_->session_closed(m1.session);
+    core_->session_message(w1.session, question_to(m1.node, network));
+    EXPECT_EQ(refused(w1), "it has no session with the manager");
+    EXPECT_EQ(m1.agent->last(v1::FromManager::kPeerQuestion), nullptr);
+}
+
+TEST_F(CoreTest, ANodeThatAsksWithoutEndIsNotHandedOnWithoutEnd) {
+    const auto [m1, w1, network] = two_members();
+    const auto before = m1.agent->messages.size();
+    for (int i = 0; i < 10'000; ++i) {
+        core_->session_message(w1.session, question_to(m1.node, network));
+    }
+    EXPECT_LE(m1.agent->messages.size() - before, 1000U);
+}
+
+TEST_F(CoreTest, AHeartbeatIsAnsweredWithTheTime) {
+    const auto m1 = own_session();
+    v1::FromAgent beat;
+    beat.mutable_heartbeat();
+    core_->session_message(m1.session, beat);
+    EXPECT_EQ(m1.agent->last(v1::FromManager::kHeartbeat)->heartbeat().now_unix_ms(), unix_ms(now_));
 }
 
 TEST_F(CoreTest, NobodyHasBeenSilentBecauseTheClockWasSet) {

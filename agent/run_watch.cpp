@@ -1,0 +1,97 @@
+#include "agent/run_watch.h"
+
+#include <algorithm>
+
+#include "agent/peer_probes.h"
+#include "base/log.h"
+#include "overlay/mtu.h"
+
+namespace warren::agent {
+
+namespace {
+
+constexpr base::Log kLog{"agent"};
+constexpr std::size_t kVxlanAndEthernet = 8 + 14;
+constexpr base::UdpPort kForgedSource{600};  // one of those that VXLAN devices of encrypted networks use
+
+}  // namespace
+
+base::Result<std::unique_ptr<RunWatch>> RunWatch::open(asio::io_context& loop, const std::string& device,
+                                                       const Run& run, std::vector<ErrorCounter> counters) {
+    const auto esp_size = overlay::outer_size(run.size, run.self.family, overlay::Protection::kEsp);
+    WARREN_TRY_ASSIGN(auto tap, probe::UnderlayTap::open(device, run.port, esp_size));
+    return std::unique_ptr<RunWatch>(new RunWatch(loop, std::move(tap), run, std::move(counters)));
+}
+
+RunWatch::RunWatch(asio::io_context& loop, probe::UnderlayTap tap, const Run& run, std::vector<ErrorCounter> counters)
+    : tap_(std::move(tap)), readable_(loop, tap_.fd()), run_(run), before_(std::move(counters)) {
+    listen();
+}
+
+void RunWatch::listen() {
+    readable_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& error) {
+        if (error) {
+            return;
+        }
+        const auto frames = tap_.receive();
+        if (!frames) {
+            kLog.warn("{}", frames.error().message());
+            return;
+        }
+        std::ranges::for_each(*frames, [this](const auto& frame) { take(frame); });
+        listen();
+    });
+}
+
+void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
+    const auto packet = probe::parse_underlay(frame.bytes);
+    if (!packet) {
+        return;
+    }
+    auto& seen = seen_[frame.out ? packet->destination : packet->source];
+    if (packet->esp) {
+        ++(frame.out ? seen.esp_out : seen.esp_in);
+        if (frame.out) {
+            seen.way = packet->link;
+        }
+        return;
+    }
+    if (packet->payload.size() < kVxlanAndEthernet) {
+        return;
+    }
+    const auto probe = probe::decode_probe(packet->payload.subspan(kVxlanAndEthernet));
+    if (!probe || probe->probe.run != run_.number) {
+        return;
+    }
+    if (probe->probe.number != PeerProbes::kForged) {
+        ++seen.clear;
+    } else if (!frame.out) {
+        ++seen.forged;
+    }
+}
+
+std::map<std::string, std::uint64_t> RunWatch::growth(const std::vector<ErrorCounter>& counters) const {
+    std::map<std::string, std::uint64_t> growth;
+    for (const auto& counter : counters) {
+        const auto before = std::ranges::find(before_, counter.name, &ErrorCounter::name);
+        const auto from = before == before_.end() ? 0 : before->value;
+        // One that began anew has counted all that it has since.
+        const auto by = counter.value >= from ? counter.value - from : counter.value;
+        if (by > 0) {
+            growth.emplace(counter.name, by);
+        }
+    }
+    return growth;
+}
+
+base::Status RunWatch::forge(const base::IpAddress& peer, const std::vector<std::uint8_t>& payload) {
+    const auto& way = seen_[peer].way;
+    if (!way) {
+        return base::fail(base::Code::kPrecondition, "no ESP was seen to leave for {}", peer);
+    }
+    return tap_.send(probe::make_datagram(
+        {.link = *way, .source = run_.self, .destination = peer, .source_port = kForgedSource, .port = run_.port},
+        payload));
+}
+
+}  // namespace warren::agent
