@@ -85,6 +85,9 @@ struct NetworkInspect {
 struct NetworkUpdate {
     v1::NetworkUpdateRequest request;
 };
+struct NetworkVerify {
+    v1::NetworkVerifyRequest request;
+};
 struct NetworkRemove {
     std::vector<std::string> networks;  // a failure does not keep the rest
 };
@@ -133,6 +136,9 @@ struct CertRenew {
     v1::CertRenewRequest request;
 };
 
+struct Doctor {
+    v1::DoctorRequest request;
+};
 struct Status {
     v1::StatusRequest request;
 };
@@ -140,8 +146,8 @@ struct Status {
 using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, ClusterLock,
                              ClusterUnlock, KekRotate, TokenShow, TokenRotate, CertIssue, CertList, CertRevoke,
                              NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList, NetworkInspect,
-                             NetworkUpdate, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
-                             KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Status>;
+                             NetworkUpdate, NetworkVerify, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
+                             KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Doctor, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -151,6 +151,9 @@ void add_node_commands(CLI::App& root, Command& chosen) {
 }
 
 void add_status_command(CLI::App& root, Command& chosen) {
+    add_command<Doctor>(root, chosen,
+                        {"doctor", "Examine this host and the ways to its peers; exits with 4 if ill", "warren doctor"},
+                        [](Syntax& /*syntax*/, Doctor& /*value*/) {});
     add_command<Status>(
         root, chosen, {"status", "Show how this node is doing; exits with 4 when something is wrong", "warren status"},
         [](Syntax& /*syntax*/, Status& /*value*/) {});

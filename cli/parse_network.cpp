@@ -96,8 +96,14 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
         [](Syntax& syntax, NetworkUpdate& value) {
             v1::NetworkUpdateRequest& request = value.request;
             syntax.texts("--opt", "K=V", *request.mutable_options(),
-                         "cipher, key-rotation, rekey-after-packets or -bytes; repeatable");
+                         "cipher, replay-window, key-rotation or rekey-after-...; repeatable");
             syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
+        });
+    add_command<NetworkVerify>(
+        group, chosen,
+        {"verify", "Prove that an encrypted network of this host is encrypted", "warren network verify net1"},
+        [](Syntax& syntax, NetworkVerify& value) {
+            syntax.argument("NETWORK", *value.request.mutable_network(), kNetworkHelp);
         });
     add_command<NetworkRemove>(
         group, chosen, {"rm", "Remove networks that nobody is connected to", "warren network rm net1 net2"},

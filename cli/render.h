@@ -72,6 +72,8 @@ struct RotationResult {
 [[nodiscard]] std::string operators_line(const v1::CaShowReply& reply);
 [[nodiscard]] std::string render_certificate(const v1::CertShowReply& reply, const View& view);
 
+[[nodiscard]] std::string render_verified(const v1::NetworkVerifyReply& reply, const View& view);
+[[nodiscard]] std::string render_doctor(const v1::DoctorReply& reply, const View& view);
 [[nodiscard]] std::string render_status(const v1::StatusReply& reply, const View& view);
 
 }  // namespace warren::cli

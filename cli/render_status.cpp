@@ -98,11 +98,19 @@ std::string networks_table(const v1::StatusReply& reply, const View& view) {
 }
 
 std::string counters_text(const v1::StatusReply& reply, const View& view) {
-    Table table({"COUNTER", "PACKETS", "MEANING"});
+    Table table({"COUNTER", "PACKETS", "LAST MINUTE", "MEANING"});
+    std::string remedies;
     for (const v1::Counter& counter : reply.counters()) {
-        table.row({counter.name(), counter.value(), counter.meaning()});
+        const Tone tone = counter.lately() > 0 ? Tone::kCaution : Tone::kPlain;
+        table.row({counter.name(), counter.value(), Cell(std::to_string(counter.lately()), tone), counter.meaning()});
+        if (counter.lately() > 0 && !counter.remedy().empty()) {
+            remedies += fmt::format("  * {}: {}\n", printable(counter.name()), printable(counter.remedy()));
+        }
     }
-    return table.empty() ? "" : "\n" + table.text(view);
+    if (table.empty()) {
+        return "";
+    }
+    return "\n" + table.text(view) + (remedies.empty() ? "" : "\nTo do about what goes on:\n" + remedies);
 }
 
 std::string verdict(const v1::StatusReply& reply, std::size_t problems, const View& view) {

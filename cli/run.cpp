@@ -1,5 +1,6 @@
 #include "cli/run.h"
 
+#include <algorithm>
 #include <optional>
 #include <ostream>
 #include <utility>
@@ -112,6 +113,17 @@ class Runner {
     Exit operator()(const NetworkUpdate& command) {
         return show(&Control::NetworkUpdate, command.request, viewed(render_network, terminal_.view));
     }
+    Exit operator()(const NetworkVerify& command) {
+        const auto reply = call(&Local::NetworkVerify, command.request, kLimit);
+        if (!reply) {
+            return refuse(terminal_, reply.error());
+        }
+        print(*reply, viewed(render_verified, terminal_.view));
+        if (reply->verdict() == "encrypted") {
+            return Exit::kDone;
+        }
+        return reply->verdict() == "clear" ? Exit::kFailed : Exit::kDegraded;
+    }
     Exit operator()(const NetworkRemove& command);
     Exit operator()(const NetworkConnect& command) {
         return show(&Local::NetworkConnect, command.request, render_connected);
@@ -174,6 +186,17 @@ class Runner {
     }
     Exit operator()(const CertRenew& command) {
         return show(&Local::CertRenew, command.request, viewed(render_certificate, terminal_.view));
+    }
+
+    Exit operator()(const Doctor& command) {
+        const auto reply = call(&Local::Doctor, command.request, kLimit);
+        if (!reply) {
+            return refuse(terminal_, reply.error());
+        }
+        print(*reply, viewed(render_doctor, terminal_.view));
+        return std::ranges::any_of(reply->findings(), [](const auto& finding) { return finding.verdict() == "wrong"; })
+                   ? Exit::kDegraded
+                   : Exit::kDone;
     }
 
     Exit operator()(const Status& command) {

@@ -121,6 +121,7 @@ INSTANTIATE_TEST_SUITE_P(
              R"(name: "net1" options: "encrypted=false")"},
         Line{"network ls", index_of<NetworkList>(), ""}, Line{"network ls -q", index_of<NetworkList>(), " quiet"},
         Line{"network inspect net1", index_of<NetworkInspect>(), R"(network: "net1")"},
+        Line{"network verify net1", index_of<NetworkVerify>(), R"(network: "net1")"},
         Line{"network rm net1 net2 net3", index_of<NetworkRemove>(), "<net1><net2><net3>"},
         Line{"network connect net1 --netns web", index_of<NetworkConnect>(), R"(network: "net1" netns: "web")"},
         Line{"network connect --netns /run/netns/web net1 --name w --alias a --alias b --ip 10.9.0.7 --mac "
@@ -144,7 +145,8 @@ INSTANTIATE_TEST_SUITE_P(
              R"(network: "net1" options: "cipher=aes-256-gcm" options: "key-rotation=1h")"},
         Line{"ca show", index_of<CaShow>(), ""}, Line{"cert show", index_of<CertShow>(), ""},
         Line{"cert renew", index_of<CertRenew>(), ""}, Line{"status", index_of<Status>(), ""},
-        Line{"version", index_of<ShowVersion>(), ""}, Line{"--version", index_of<ShowVersion>(), ""},
+        Line{"doctor", index_of<Doctor>(), ""}, Line{"version", index_of<ShowVersion>(), ""},
+        Line{"--version", index_of<ShowVersion>(), ""},
         // Names of commands are good names of networks too.
         Line{"network inspect status", index_of<NetworkInspect>(), R"(network: "status")"},
         Line{"network rm network ls key", index_of<NetworkRemove>(), "<network><ls><key>"},

@@ -49,6 +49,12 @@ TEST(RenderStatus, DegradedNodeSaysWhyAndEndsInTheVerdict) {
     counter.set_name("XfrmInTmplMismatch");
     counter.set_value(12);
     counter.set_meaning("plaintext, or another network's key: dropped");
+    counter.set_remedy("look who sends it");
+    counter.set_lately(3);
+    v1::Counter& past = *reply.add_counters();
+    past = counter;
+    past.set_name("XfrmInNoStates");
+    past.set_lately(0);
     const std::string text = render_status(reply, kSampleView);
     EXPECT_NE(text.find("Manager:       192.0.2.1:7443, not connected for 2m 5s\n"), std::string::npos) << text;
     EXPECT_NE(text.find("Encryption:    none\n               the kernel has no ESP (CONFIG_INET_ESP)\n"),
@@ -56,8 +62,12 @@ TEST(RenderStatus, DegradedNodeSaysWhyAndEndsInTheVerdict) {
     const std::size_t tail = text.find("\nCOUNTER");
     ASSERT_NE(tail, std::string::npos) << text;
     EXPECT_EQ(text.substr(tail), R"(
-COUNTER              PACKETS   MEANING
-XfrmInTmplMismatch   12        plaintext, or another network's key: dropped
+COUNTER              PACKETS   LAST MINUTE   MEANING
+XfrmInTmplMismatch   12        3             plaintext, or another network's key: dropped
+XfrmInNoStates       12        0             plaintext, or another network's key: dropped
+
+To do about what goes on:
+  * XfrmInTmplMismatch: look who sends it
 
 Problems:
   * no manager reachable at 192.0.2.1:7443: check that it runs
