@@ -10,7 +10,10 @@
 namespace warren::lab {
 
 // Everything between VTEPs that is neither ESP nor the control plane, as a tcpdump filter.
-inline constexpr const char* kNotEsp = "ip and not esp and not tcp port 7443";
+// Neighbour discovery, and what has a hop-by-hop header, as multicast listeners' reports have, is the underlay's own.
+inline constexpr const char* kNotEsp =
+    "(ip or ip6) and not esp and not tcp port 7443 and not (icmp6 and ip6[40] >= 133 and ip6[40] <= 137) and not "
+    "(ip6[6] == 0)";
 
 inline v1::Network inspect(const Host& host, const std::string& network) {
     return host.ask<v1::Network>({"network", "inspect", network});

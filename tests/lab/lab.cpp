@@ -132,16 +132,17 @@ bool Container::ping(const std::string& address, int count) const {
                .out.find(" 0% packet loss") != std::string::npos;
 }
 
-Host::Host(unsigned number, fs::path artefacts)
+Host::Host(unsigned number, fs::path artefacts, Underlay underlay)
     : name_(fmt::format("h{}", number)),
-      address_(fmt::format("192.0.2.{}", number)),
+      address_(fmt::format("{}{}", underlay == Underlay::kIpv4 ? "192.0.2." : "2001:db8::", number)),
       directory_(fs::path("/run/lab") / name_),
       artefacts_(std::move(artefacts)) {
     const auto port = fmt::format("port{}", number);
     lab::must({"ip", "netns", "add", name_});
     lab::must({"ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name_});
     lab::must({"ip", "link", "set", port, "master", kUnderlay, "up"});
-    must({"ip", "address", "add", address_ + "/24", "dev", "eth0"});
+    const bool v4 = underlay == Underlay::kIpv4;
+    must({"ip", "address", "add", address_ + (v4 ? "/24" : "/64"), "dev", "eth0", "nodad"});
     must({"ip", "link", "set", "eth0", "up"});
     must({"ip", "link", "set", "lo", "up"});
     fs::create_directories(run_dir());
@@ -260,7 +261,7 @@ void Host::start_daemon_to_die_at(const std::string& fault_point) {
 void Host::launch(const Argv& argv) {
     daemon_ = std::make_unique<Process>(argv, Where{.netns = name_, .out_file = log()});
     const auto socket_path = run_dir() / "warren.sock";
-    const bool up = eventually(seconds(15), [&] { return !daemon_->running() || answers(socket_path); });
+    const bool up = eventually(seconds(60), [&] { return !daemon_->running() || answers(socket_path); });
     if (!up || !daemon_->running()) {
         throw std::runtime_error(fmt::format("{}: warrend did not come up; see {}", name_, log().string()));
     }
@@ -354,7 +355,7 @@ fs::path artefact_directory() {
     return base.filename().string().ends_with(name) ? base : base / name;
 }
 
-Lab::Lab(unsigned hosts) : artefacts_(artefact_directory()) {
+Lab::Lab(unsigned hosts, Underlay underlay) : artefacts_(artefact_directory()), underlay_(underlay) {
     fs::create_directories(artefacts_);
     empty_but_for_kernel_log(artefacts_);
     must({"ip", "link", "add", kUnderlay, "type", "bridge"});
@@ -365,7 +366,7 @@ Lab::Lab(unsigned hosts) : artefacts_(artefact_directory()) {
 }
 
 Host& Lab::add_host() {
-    hosts_.push_back(std::make_unique<Host>(static_cast<unsigned>(hosts_.size() + 1), artefacts_));
+    hosts_.push_back(std::make_unique<Host>(static_cast<unsigned>(hosts_.size() + 1), artefacts_, underlay_));
     return *hosts_.back();
 }
 
@@ -413,8 +414,8 @@ Output join(Lab& lab, const Host& host) {
                         lab.host(1).address()});
 }
 
-std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init) {
-    auto lab = std::make_unique<Lab>(hosts);
+std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init, Underlay underlay) {
+    auto lab = std::make_unique<Lab>(hosts, underlay);
     form_cluster(*lab, init);
     return lab;
 }

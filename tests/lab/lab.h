@@ -15,7 +15,8 @@
 
 // Hosts, containers and daemons for tests of the whole. A host is a network namespace with an address on one underlay
 // bridge and a real warrend; a container is a network namespace. scripts/lab-run gives each test a kernel (or
-// namespaces) of its own, so names are fixed: hosts h1, h2, … with 192.0.2.1, 192.0.2.2, …; the bridge is `underlay`.
+// namespaces) of its own, so names are fixed: hosts h1, h2, … with 192.0.2.1, 192.0.2.2, … or 2001:db8::1, …; the
+// bridge is `underlay`.
 //
 // Whatever fails while things are set up throws std::runtime_error, which ends the test with that message.
 namespace warren::lab {
@@ -44,10 +45,13 @@ class Container {
     std::string name_;
 };
 
+// What hosts have addresses of.
+enum class Underlay : std::uint8_t { kIpv4, kIpv6 };
+
 // A host: its namespace and its daemon.
 class Host {
   public:
-    Host(unsigned number, std::filesystem::path artefacts);
+    Host(unsigned number, std::filesystem::path artefacts, Underlay underlay);
     Host(Host&&) noexcept = default;
     Host& operator=(Host&&) = delete;
     Host(const Host&) = delete;
@@ -147,7 +151,7 @@ class Host {
 // in `artefacts()` what is needed to understand it.
 class Lab {
   public:
-    explicit Lab(unsigned hosts);
+    explicit Lab(unsigned hosts, Underlay underlay = Underlay::kIpv4);
     Lab(const Lab&) = delete;
     Lab& operator=(const Lab&) = delete;
     ~Lab();
@@ -164,6 +168,7 @@ class Lab {
     void leave_artefacts();
 
     std::filesystem::path artefacts_;
+    Underlay underlay_;
     std::vector<std::unique_ptr<Host>> hosts_;
 };
 
@@ -178,7 +183,7 @@ void form_cluster(Lab& lab, const Argv& init = {});
 // Makes a host whose daemon runs part of that cluster; what the command says.
 Output join(Lab& lab, const Host& host);
 // As many hosts as that, formed into a cluster.
-std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init = {});
+std::unique_ptr<Lab> cluster_of(unsigned hosts, const Argv& init = {}, Underlay underlay = Underlay::kIpv4);
 
 // A cluster whose certificates live for so long; nobody but a test may have less than an hour.
 std::unique_ptr<Lab> short_lived(unsigned hosts, const std::string& lifetime, const Argv& settings = {});

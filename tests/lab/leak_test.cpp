@@ -460,8 +460,7 @@ void power_on(Host& host) {
 // Until a rotation that heals lost SAs may follow another one.
 constexpr seconds kOneRotation{90};
 constexpr const char* kPoliciesReported = "its policies are not as they were";
-constexpr const char* kTableReported = "the nft table inet warren; it has been put back";
-constexpr const char* kUnwatched = "issue 5: what is changed of links is found by the sweep, after up to 30 s";
+constexpr const char* kTableReported = "the nft table inet warren: changed by another program, and put right";
 constexpr const char* kFlushBoth = "ip xfrm policy flush; nft flush ruleset";
 
 constexpr Step kKillMember{.call = [](Scene& scene) { scene.member.kill_daemon(SIGKILL); }};
@@ -714,22 +713,18 @@ const std::vector<Disturbance> kDisturbances{
      .within = seconds(60)},
     {.name = "VxlanDeviceDown",
      .part = Part::kUnderlay,
-     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link set vx0 down"},
-     .broken = kUnwatched},
+     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link set vx0 down"}},
     {.name = "VxlanDeviceDeleted",
      .part = Part::kUnderlay,
-     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link delete vx0"},
-     .broken = kUnwatched},
+     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link delete vx0"}},
     {.name = "BridgeDeleted",
      .part = Part::kUnderlay,
-     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link delete br0"},
-     .broken = kUnwatched},
+     .happens = {.script = "nsenter --net=$(echo $4/netns/*) ip link delete br0"}},
     {.name = "ForwardingEntriesFlushed",
      .part = Part::kUnderlay,
      .happens = {.script = "nsenter --net=$(echo $4/netns/*) bash -c 'bridge fdb show dev vx0 | "
                            "while read -r mac _; do bridge fdb del $mac dev vx0 || bridge fdb del $mac dev vx0 master; "
-                           "done' &> /dev/null || true"},
-     .broken = kUnwatched},
+                           "done' &> /dev/null || true"}},
 
     // ---- Keys ----
     {.name = "Rotated", .part = Part::kKeys, .happens = kRotate},
@@ -803,7 +798,7 @@ const std::vector<Disturbance> kDisturbances{
      .happens = {.call = [](Scene& scene) { scene.disconnect(scene.other, 2); }},
      .then = Then::kRemedyIsNeeded,
      .remedy = {.call = [](Scene& scene) { scene.connect(scene.other, 2); }}},
-    {.name = "LastContainerComesBackWithAnotherMac",
+    {.name = "LastContainerComesBackUnderItsAddress",
      .part = Part::kMembers,
      .happens = {.call = [](Scene& scene) { scene.disconnect(scene.other, 2); }},
      .then = Then::kRemedyIsNeeded,
@@ -811,8 +806,7 @@ const std::vector<Disturbance> kDisturbances{
                     [](Scene& scene) {
                         scene.other.warren_ok({"network", "connect", "net1", "--netns", "c3", "--name", "c3", "--ip",
                                                scene.addresses[2]});
-                    }},
-     .broken = "issue 5: each connect draws a MAC address, and the other containers' ARP entries outlive the old one"},
+                    }}},
     {.name = "MemberRemoved",
      .part = Part::kMembers,
      .in_test_command = true,
