@@ -237,6 +237,7 @@ class Run {
     void record(const Step& step, Status result) {
         if (result || already_gone(step, result.error())) {
             ++out_.changes;
+            out_.of_endpoints += step.endpoint ? 1U : 0U;
             return;
         }
         failed_.insert(describe(step));

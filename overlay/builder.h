@@ -20,7 +20,8 @@ namespace warren::overlay {
 
 // What one apply() did and could not do.
 struct Outcome {
-    std::size_t changes = 0;  // operations that the kernel took; 0 and no error = everything was right already
+    std::size_t changes = 0;       // operations that the kernel took; 0 and no error = everything was right already
+    std::size_t of_endpoints = 0;  // of these: of local endpoints' links, which what is in the container can undo
 
     // What failed with the network as a whole (bridge, VXLAN, remote endpoints), in context.
     std::vector<base::Error> errors;

@@ -19,6 +19,7 @@ using base::Result;
 using base::Status;
 
 constexpr const char* kList = "list table inet warren";
+constexpr const char* kNever = "no listing is like this";
 
 // What the table needs, from the general to the special, and which option of the kernel gives it. Each is tried for
 // itself when the table is refused.
@@ -68,6 +69,15 @@ class DryRun {
   private:
     nft_ctx* context_;
 };
+
+// Rules that drop, in a ruleset or in a listing.
+std::size_t drops_in(std::string_view text) {
+    std::size_t count = 0;
+    for (auto at = text.find(" drop"); at != std::string_view::npos; at = text.find(" drop", at + 1)) {
+        ++count;
+    }
+    return count;
+}
 
 // Which says nothing about what the kernel can do.
 bool is_shortage(const base::Error& error) {
@@ -165,6 +175,11 @@ Status Firewall::apply(const ProtectedPorts& ports) {
     }
     WARREN_TRY_ASSIGN(const auto now, listing());
     applied_ = ports;
+    // What is there a moment later is what it is compared with from now on: not if somebody was faster.
+    if (!ports.empty() && (!now || drops_in(*now) < drops_in(barrier_ruleset(ports, {})))) {
+        expected_ = kNever;
+        return base::fail(Code::kAborted, "another program changed the table inet warren while it was put in place");
+    }
     expected_ = now.value_or("");
     return {};
 }
