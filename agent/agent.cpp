@@ -127,8 +127,14 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
         return;
     }
     state.held_until.reset();
-    const bool was_right = !state.news && !state.applied.retry && !state.links_held;
+    // What was as we had left it, and is not now, is somebody else's doing.
+    const bool barriers_were_right = !state.news && state.applied.keys_complete;
+    const bool links_were_right = !state.news && !state.applied.retry && !state.links_held && !state.guarded;
     state.links_held = besieged(state, now);
+    // Its socket keeps a namespace, and the UDP port of the device in there, although nobody else does.
+    if (probes_.home(id) != fabric_->home(id)) {
+        probes_.forget(id);
+    }
     auto applied =
         fabric_->apply(state.view, self(), state.links_held ? Fabric::Links::kHeldBack : Fabric::Links::kWanted);
     for (const auto& problem : applied.problems) {
@@ -139,11 +145,20 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     }
     state.applied = std::move(applied);
     state.news = false;
-    if (was_right && state.applied.policies + state.applied.links > 0) {
+    state.guarded = false;
+    if (!barriers_were_right) {
+        state.applied.policies = 0;
+    }
+    if (!links_were_right) {
+        state.applied.links = 0;
+    }
+    if (state.applied.policies + state.applied.links > 0) {
         note_repair(id, state);
     }
     if (state.view.encrypted && state.view.members.contains(self().node)) {
-        probes_.keep(state.view, self().node, [&] { return fabric_->open_probe_port(state.view, self()); });
+        if (const auto home = fabric_->home(id)) {
+            probes_.keep(state.view, self().node, *home, [&] { return fabric_->open_probe_port(state.view, self()); });
+        }
     }
     state.failures = state.applied.retry ? state.failures + 1 : 0;
     state.retry_at = state.applied.retry ? std::optional(base::steady_now() + backoff(state.failures)) : std::nullopt;
@@ -254,9 +269,10 @@ void Agent::tick() {
             look(id);
         }
     }
-    for (const auto& [id, state] : networks_) {
+    for (auto& [id, state] : networks_) {
         if ((state.retry_at && *state.retry_at <= now) || (state.held_until && *state.held_until <= now) ||
-            (state.links_held && state.quiet_from <= now)) {
+            (state.links_held && state.quiet_from <= now) || state.look_due) {
+            state.look_due = false;
             look(id);
         }
     }
@@ -268,6 +284,7 @@ void Agent::tick() {
         gone(id);
     }
     end_late_questions(now);
+    end_late_watches(now);
     std::vector<std::uint64_t> late;
     for (const auto& [id, pending] : pending_) {
         if (pending.deadline <= now) {

@@ -100,6 +100,9 @@ class Agent {
         std::optional<base::Moment> held_until;  // in a fight: nothing is put right before
         base::Moment quiet_from;                 // nothing of its barriers was damaged since two seconds before
         bool links_held = false;
+        bool guarded = false;  // its VXLAN device may be out of its bridge by our own doing
+        base::Moment looked;   // because of an event of links
+        bool look_due = false;
     };
     // A request of the local API on its way. `settle` is asked after every apply of its network until it says true.
     struct Pending {
@@ -151,6 +154,7 @@ class Agent {
     asio::posix::stream_descriptor firewall_events_;
     asio::posix::stream_descriptor link_events_;
     Repairs firewall_repairs_;
+    std::uint64_t repaired_ = 0;  // in all
     std::optional<base::Moment> firewall_held_until_;
     std::string firewall_problem_;  // why the table could not be put back; empty: it is as it should be
     base::Moment next_sweep_;
@@ -162,9 +166,12 @@ class Agent {
     std::set<std::shared_ptr<VerifyRun>> verify_runs_;
     struct Watch {
         std::unique_ptr<RunWatch> watch;
+        base::IpAddress peer;  // the VTEP of who asked
+        base::NetworkId network;
+        std::uint64_t run = 0;
         base::Moment until;
     };
-    std::map<std::uint64_t, Watch> watches_;  // for peers, by the run
+    std::map<base::NodeId, Watch> watches_;  // for peers, one for each
     struct PeerAsked {
         base::Moment deadline;
         base::NodeId peer;
@@ -185,6 +192,7 @@ class Agent {
     void delta(const v1::NetworkDelta& message);
     void gone(const base::NetworkId& network);
     void snapshots_complete();
+    void compare_clock(std::int64_t managers_unix_ms);  // 0: it does not say
 
     // What is wanted of a network has changed; or, look(), what the kernel has of it may have.
     void mark(const base::NetworkId& network);
@@ -220,7 +228,9 @@ class Agent {
     void end_late_questions(base::Moment now);
     void answer_peer(const v1::PeerQuestion& question);
     [[nodiscard]] base::Status begin_watch(const v1::PeerQuestion& question, const NetworkView& view);
-    void tell_seen(const v1::PeerQuestion& question, const base::IpAddress& asker, v1::PeerAnswer& answer);
+    void tell_seen(const v1::PeerQuestion& question, v1::PeerAnswer& answer);
+    void end_watch(const base::NodeId& asker);
+    void end_late_watches(base::Moment now);
     void note_repair(const base::NetworkId& id, NetworkState& state);
     // Tells the log and the manager; `id` nothing: of all encrypted networks.
     void tell_repair(const std::optional<base::NetworkId>& id, const std::string& what, const Repairs& repairs,

@@ -10,6 +10,8 @@ namespace {
 constexpr base::Log kLog{"agent"};
 // As long without damage, whoever takes barriers away over and over has stopped.
 constexpr base::Duration kQuiet = std::chrono::seconds(2);
+// Between two looks at a network because of events of its links.
+constexpr base::Duration kPace = std::chrono::milliseconds(200);
 
 std::string what_was_wrong(const Applied& applied) {
     const auto some = [](std::size_t count, std::string_view one, std::string_view more) {
@@ -31,8 +33,20 @@ void Agent::on_key_events() {
 }
 
 void Agent::on_link_events() {
+    const auto now = base::steady_now();
     for (const auto& id : fabric_->handle_link_events()) {
-        look(id);
+        const auto network = networks_.find(id);
+        if (network == networks_.end()) {
+            continue;
+        }
+        // What a container does to its interface is an event, too: it must not keep this host busy. Else the next tick.
+        auto& state = network->second;
+        if (now - state.looked < kPace) {
+            state.look_due = true;
+        } else {
+            state.looked = now;
+            look(id);
+        }
     }
 }
 
@@ -57,6 +71,7 @@ void Agent::on_firewall_events() {
     }
     firewall_problem_.clear();
     if (*restored) {
+        ++repaired_;
         firewall_held_until_ = firewall_repairs_.note(now);
         tell_repair(std::nullopt, "the nft table inet warren", firewall_repairs_, firewall_held_until_);
     }
@@ -70,6 +85,7 @@ void Agent::guard_networks() {
             continue;
         }
         state.quiet_from = now + kQuiet;
+        state.guarded = true;
         if (const auto stopped = fabric_->guard(state.view, self()); !stopped) {
             kLog.error("network {}: its VXLAN device can't be stopped: {}", state.view.name, stopped.error().message());
         }
@@ -83,6 +99,7 @@ bool Agent::besieged(const NetworkState& state, base::Moment now) const {
 
 void Agent::note_repair(const base::NetworkId& id, NetworkState& state) {
     const auto now = base::steady_now();
+    ++repaired_;
     state.held_until = state.repairs.note(now);
     state.quiet_from = now + kQuiet;
     tell_repair(id, what_was_wrong(state.applied), state.repairs, state.held_until);

@@ -186,16 +186,22 @@ void Agent::handle(v1::FromManager message) {
             take_answer(message.peer_answer());
             break;
         case v1::FromManager::kHeartbeat:
-            clock_ahead_ = options_.now() - proto::time_of(message.heartbeat().now_unix_ms());
+            compare_clock(message.heartbeat().now_unix_ms());
             break;
         case v1::FromManager::MESSAGE_NOT_SET:
             break;
     }
 }
 
+void Agent::compare_clock(std::int64_t managers_unix_ms) {
+    if (managers_unix_ms != 0) {
+        clock_ahead_ = options_.now() - proto::time_of(managers_unix_ms);
+    }
+}
+
 void Agent::welcome(const v1::Welcome& welcome) {
     welcomed_ = true;
-    clock_ahead_ = options_.now() - proto::time_of(welcome.now_unix_ms());
+    compare_clock(welcome.now_unix_ms());
     session_since_ = options_.now();
     session_failures_ = 0;
     session_error_.clear();

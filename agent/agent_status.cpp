@@ -17,14 +17,10 @@ std::vector<ErrorCounter> Agent::error_counters() {
     if (const auto drops = fabric_->drops()) {
         errors = barrier_errors(*drops);
     }
-    auto repairs = firewall_repairs_.total();
-    for (const auto& [id, state] : networks_) {
-        repairs += state.repairs.total();
-    }
-    if (repairs > 0) {
+    if (repaired_ > 0) {
         errors.push_back(
             {.name = "repaired",
-             .value = repairs,
+             .value = repaired_,
              .meaning = "times that another program changed what is Warren's in the kernel, and it was put right",
              .remedy = "see what it was: warren events, on a manager"});
     }

@@ -114,18 +114,24 @@ base::Result<std::shared_ptr<Agent::VerifyRun>> Agent::prepare_verify(const std:
     if (view.mtu.value > kLeastSize + 1) {
         run->size.value += static_cast<std::uint32_t>(base::random_u64() % (view.mtu.value - 1 - kLeastSize));
     }
-    WARREN_TRY_ASSIGN(run->watch,
-                      RunWatch::open(*loop_, underlay_device_,
-                                     {.number = run->number, .size = run->size, .self = self().vtep, .port = view.port},
-                                     error_counters()));
+    std::set<base::IpAddress> vteps;
     for (const auto& [node, member] : view.members) {
         if (node != self().node) {
             auto& peer = run->peers.emplace_back();
             peer.node = node;
             peer.vtep = member.vtep;
             peer.proof.set_peer(member.vtep.text());
+            vteps.insert(member.vtep);
         }
     }
+    WARREN_TRY_ASSIGN(run->watch, RunWatch::open(*loop_, underlay_device_,
+                                                 {.number = run->number,
+                                                  .size = run->size,
+                                                  .self = self().vtep,
+                                                  .port = view.port,
+                                                  .peers = std::move(vteps)},
+                                                 error_counters()));
+    probes_.remember(run->network, run->number);
     verify_runs_.insert(run);
     return run;
 }
@@ -151,7 +157,8 @@ void Agent::send_marked(const std::shared_ptr<VerifyRun>& run) {
 void Agent::send_forged(const std::shared_ptr<VerifyRun>& run) {
     const auto network = networks_.find(run->network);
     for (auto& peer : run->peers) {
-        if (network == networks_.end() || !network->second.view.members.contains(peer.node)) {
+        if (network == networks_.end() || !network->second.view.members.contains(peer.node) ||
+            !network->second.view.members.contains(self().node)) {
             continue;
         }
         const auto payload = probes_.forgery(network->second.view, self().node, peer.node, run->number);
@@ -204,18 +211,14 @@ void Agent::end_verify(const std::shared_ptr<VerifyRun>& ended) {
             proof.set_clear_there(peer.told->clear());
             proof.set_forged_seen_there(peer.told->forged());
             proof.set_forged_delivered(peer.told->forged_delivered());
-            std::string refused;
-            for (const auto& [name, by] : peer.told->refusals()) {
-                refused += fmt::format("{}{} +{}", refused.empty() ? "" : ", ", name, by);
-            }
-            proof.set_refused_by(refused);
         }
-        judge(proof, peer.told.has_value());
+        judge(proof, peer.told);
         *reply.add_peers() = proof;
     }
     reply.set_network(network == networks_.end() ? run.network.text() : network->second.view.name);
     reply.set_verdict(verdict_of(reply));
     run.watch.reset();
+    probes_.forget_run(run.network, run.number);
     run.respond(std::move(reply));
 }
 
@@ -242,7 +245,7 @@ void Agent::answer_peer(const v1::PeerQuestion& question) {
             answer.set_error(begun.error().message());
         }
     } else if (question.has_seen()) {
-        tell_seen(question, network->second.view.members.at(peer).vtep, answer);
+        tell_seen(question, answer);
     } else {
         answer.set_probes(probes_.came(id, question.run()).questions);
     }
@@ -250,8 +253,8 @@ void Agent::answer_peer(const v1::PeerQuestion& question) {
 }
 
 base::Status Agent::begin_watch(const v1::PeerQuestion& question, const NetworkView& view) {
-    const auto now = base::steady_now();
-    std::erase_if(watches_, [now](const auto& entry) { return entry.second.until <= now; });
+    const auto asker = proto::id_of<base::NodeId>(question.node_id());
+    end_watch(asker);
     const base::Mtu size{question.watch().size()};
     if (!view.encrypted || size < probe::kSmallestProbe || size > view.mtu) {
         return fail(Code::kInvalid, "watch: it takes an encrypted network and a size from {} to {}",
@@ -260,22 +263,32 @@ base::Status Agent::begin_watch(const v1::PeerQuestion& question, const NetworkV
     if (watches_.size() >= kWatches) {
         return fail(Code::kExhausted, "it watches for others already; try again in some seconds");
     }
-    WARREN_TRY_ASSIGN(auto watch,
-                      RunWatch::open(*loop_, underlay_device_,
-                                     {.number = question.run(), .size = size, .self = self().vtep, .port = view.port},
-                                     error_counters()));
-    watches_.insert_or_assign(question.run(), Watch{.watch = std::move(watch), .until = now + kWatchLimit});
+    WARREN_TRY_ASSIGN(auto watch, RunWatch::open(*loop_, underlay_device_,
+                                                 {.number = question.run(),
+                                                  .size = size,
+                                                  .self = self().vtep,
+                                                  .port = view.port,
+                                                  .peers = {view.members.at(asker).vtep}},
+                                                 error_counters()));
+    watches_.emplace(asker, Watch{.watch = std::move(watch),
+                                  .peer = view.members.at(asker).vtep,
+                                  .network = view.id,
+                                  .run = question.run(),
+                                  .until = base::steady_now() + kWatchLimit});
+    probes_.remember(view.id, question.run());
     return {};
 }
 
-void Agent::tell_seen(const v1::PeerQuestion& question, const base::IpAddress& asker, v1::PeerAnswer& answer) {
-    const auto watch = watches_.extract(question.run());
-    if (!watch) {
+void Agent::tell_seen(const v1::PeerQuestion& question, v1::PeerAnswer& answer) {
+    const auto asker = proto::id_of<base::NodeId>(question.node_id());
+    const auto found = watches_.find(asker);
+    if (found == watches_.end() || found->second.run != question.run()) {
         answer.set_error("it does not watch any more");
         return;
     }
-    const auto& counted = watch.mapped().watch->seen(asker);
-    const auto came = probes_.came(proto::id_of<base::NetworkId>(question.network_id()), question.run());
+    auto& watch = *found->second.watch;
+    const auto counted = watch.seen(found->second.peer);
+    const auto came = probes_.came(found->second.network, question.run());
     auto& seen = *answer.mutable_seen();
     seen.set_esp_in(counted.esp_in);
     seen.set_esp_out(counted.esp_out);
@@ -283,9 +296,26 @@ void Agent::tell_seen(const v1::PeerQuestion& question, const base::IpAddress& a
     seen.set_delivered(came.questions);
     seen.set_forged(counted.forged);
     seen.set_forged_delivered(came.forged);
-    for (const auto& [name, by] : watch.mapped().watch->growth(error_counters())) {
+    for (const auto& [name, by] : watch.growth(error_counters())) {
         (*seen.mutable_refusals())[name] = by;
     }
+    end_watch(asker);
+}
+
+void Agent::end_watch(const base::NodeId& asker) {
+    if (const auto watch = watches_.extract(asker)) {
+        probes_.forget_run(watch.mapped().network, watch.mapped().run);
+    }
+}
+
+void Agent::end_late_watches(base::Moment now) {
+    std::vector<base::NodeId> late;
+    for (const auto& [asker, watch] : watches_) {
+        if (watch.until <= now) {
+            late.push_back(asker);
+        }
+    }
+    std::ranges::for_each(late, [this](const auto& asker) { end_watch(asker); });
 }
 
 }  // namespace warren::agent

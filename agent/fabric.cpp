@@ -75,9 +75,11 @@ base::Status Fabric::raise_barriers(const NetworkView& view, const xfrm::Network
     }
     ports_.insert(protected_port(view));
     indexes_.insert_or_assign(view.id, view.index);
-    WARREN_TRY(firewall_->apply(ports_));
+    // Each whatever becomes of the other.
+    auto table = firewall_->apply(ports_);
     const auto outcome = engine_->apply_policies(keys);
     applied.policies = outcome.added + outcome.updated + outcome.deleted;
+    WARREN_TRY(std::move(table));
     return first_failure(outcome);
 }
 
@@ -115,10 +117,13 @@ Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
         const auto barriers =
             keys ? raise_barriers(view, *keys, applied) : base::Status(tl::unexpected<base::Error>(keys.error()));
         if (!barriers) {
-            // Without both barriers there is no VXLAN device: dark, not clear.
+            // Without both barriers no VXLAN device is made, and one that is there stays only behind one of them.
             applied.keys_complete = false;
             applied.retry = true;
             applied.problems.push_back(barriers.error().message());
+            if (const auto guarded = guard(view, self); !guarded) {
+                applied.problems.push_back(guarded.error().message());
+            }
             for (const auto& [id, attachment] : view.attachments) {
                 applied.endpoint_errors.insert_or_assign(id, barriers.error());
             }
@@ -127,15 +132,21 @@ Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
         apply_keys(*keys, applied);
     }
     if (links == Links::kHeldBack) {
+        // The revision is acknowledged all the same: a rotation need not wait for what carries nothing.
         const auto stopped = builder_.stop(view.id);
-        applied.problems.push_back(stopped
-                                       ? "no frame goes in or out: another program takes both barriers away, again and "
-                                         "again; this ends when it stops"
-                                       : stopped.error().message());
+        applied.retry = !stopped;
+        const base::Error why(base::Code::kUnavailable,
+                              stopped ? "no frame goes in or out: another program takes both barriers away, again and "
+                                        "again; this ends when it stops"
+                                      : stopped.error().message());
+        applied.problems.push_back(why.message());
+        for (const auto& [id, attachment] : view.attachments) {
+            applied.endpoint_errors.insert_or_assign(id, why);
+        }
         return applied;
     }
     auto built = builder_.apply(wanted_links(view, self));
-    applied.links = built.changes;
+    applied.links = built.changes - built.of_endpoints;
     for (const auto& error : built.errors) {
         applied.problems.push_back(error.message());
     }
@@ -270,6 +281,11 @@ base::Result<std::string> Fabric::firewall_rules() {
         return base::fail(base::Code::kPrecondition, "{}", firewall_problem_);
     }
     return firewall_->ruleset();
+}
+
+std::optional<netlink::NamespaceIdentity> Fabric::home(const base::NetworkId& network) const {
+    const auto home = builder_.home(network);
+    return home ? std::optional(home->identity()) : std::nullopt;
 }
 
 base::Result<probe::ProbePort> Fabric::open_probe_port(const NetworkView& view, const Self& self) const {

@@ -95,6 +95,8 @@ class Fabric {
     // Why the second barrier can't be had; empty: it can.
     [[nodiscard]] std::string firewall_problem();
 
+    // The network's namespace; nullopt: it has none (any more).
+    [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
     // For a network that was applied.
     [[nodiscard]] base::Result<probe::ProbePort> open_probe_port(const NetworkView& view, const Self& self) const;
 

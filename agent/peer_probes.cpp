@@ -11,6 +11,8 @@ namespace {
 
 constexpr base::Log kLog{"agent"};
 constexpr std::chrono::milliseconds kStep{5};
+constexpr std::size_t kMany = 64;  // as many as a port gives at once
+constexpr std::chrono::milliseconds kPause{50};
 
 base::Time bucket_time() {
     return base::Time(base::steady_now().time_since_epoch());
@@ -18,7 +20,7 @@ base::Time bucket_time() {
 
 }  // namespace
 
-void PeerProbes::keep(const NetworkView& view, const base::NodeId& self,
+void PeerProbes::keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
                       const std::function<base::Result<probe::ProbePort>()>& open) {
     auto& kept = networks_[view.id];
     if (!kept) {
@@ -28,7 +30,7 @@ void PeerProbes::keep(const NetworkView& view, const base::NodeId& self,
             networks_.erase(view.id);
             return;
         }
-        kept = std::make_unique<Kept>(*loop_, *std::move(port));
+        kept = std::make_unique<Kept>(*loop_, *std::move(port), home);
         listen(view.id, *kept);
     }
     kept->largest = view.mtu;
@@ -61,13 +63,41 @@ void PeerProbes::listen(const base::NetworkId& network, Kept& kept) {
         for (const auto& probe : *received) {
             take(network, listener, probe);
         }
-        listen(network, listener);
+        if (received->size() < kMany) {
+            listen(network, listener);
+            return;
+        }
+        // A container that floods its own bridge must not keep this host busy.
+        listener.pause.expires_after(kPause);
+        listener.pause.async_wait([this, network](const asio::error_code& stopped) {
+            const auto still = stopped ? networks_.end() : networks_.find(network);
+            if (!stopped && still != networks_.end()) {
+                listen(network, *still->second);
+            }
+        });
     });
+}
+
+std::optional<netlink::NamespaceIdentity> PeerProbes::home(const base::NetworkId& network) const {
+    const auto kept = networks_.find(network);
+    return kept == networks_.end() ? std::nullopt : std::optional(kept->second->home);
+}
+
+void PeerProbes::remember(const base::NetworkId& network, std::uint64_t run) {
+    if (const auto kept = networks_.find(network); kept != networks_.end()) {
+        kept->second->remembered.insert(run);
+    }
+}
+
+void PeerProbes::forget_run(const base::NetworkId& network, std::uint64_t run) {
+    if (const auto kept = networks_.find(network); kept != networks_.end()) {
+        kept->second->remembered.erase(run);
+    }
 }
 
 void PeerProbes::take(const base::NetworkId& network, Kept& kept, const probe::ReceivedProbe& received) {
     const auto& probe = received.probe;
-    if (probe.to != kept.self) {
+    if (probe.to != kept.self || !kept.peers.contains(probe.from)) {
         return;
     }
     auto& known = came(kept, probe.run);
@@ -80,9 +110,7 @@ void PeerProbes::take(const base::NetworkId& network, Kept& kept, const probe::R
         answer(kept, received);
         return;
     }
-    if (kept.peers.contains(probe.from)) {
-        ++known.answers[probe.from];
-    }
+    ++known.answers[probe.from];
     for (auto& probed : probed_) {
         if (probed.network == network && probed.probe.run() == probe.run) {
             probed.probe.take(received, std::chrono::steady_clock::now());
@@ -95,16 +123,21 @@ PeerProbes::Came& PeerProbes::came(Kept& kept, std::uint64_t run) {
     if (known != kept.came.end()) {
         return *known;
     }
-    if (kept.came.size() == kRuns) {
-        kept.came.pop_front();
+    if (kept.came.size() >= kRuns) {
+        const auto oldest =
+            std::ranges::find_if(kept.came, [&](const Came& other) { return !kept.remembered.contains(other.run); });
+        if (oldest != kept.came.end()) {
+            kept.came.erase(oldest);
+        }
     }
     return kept.came.emplace_back(Came{.run = run, .questions = 0, .forged = 0, .answers = {}});
 }
 
-// Whoever is in the network can ask; what goes out is no more than what came in, to a peer, and limited.
+// Whoever is in the network can ask, and a container can ask in a peer's name: the answers go to the peer, a few at a
+// time.
 void PeerProbes::answer(Kept& kept, const probe::ReceivedProbe& question) {
     const auto peer = kept.peers.find(question.probe.from);
-    if (peer == kept.peers.end() || kept.answered.take(kAnswers, bucket_time())) {
+    if (kept.answered[question.probe.from].take(kAnswers, bucket_time())) {
         return;
     }
     auto answer = question.probe;

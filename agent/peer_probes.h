@@ -28,10 +28,12 @@ class PeerProbes {
 
     // From now on this network's probes are answered, as its view is now. After each apply of it; `open` is asked for a
     // port if there is none.
-    void keep(const NetworkView& view, const base::NodeId& self,
+    void keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
               const std::function<base::Result<probe::ProbePort>()>& open);
     void forget(const base::NetworkId& network) { networks_.erase(network); }
     void forget_all() { networks_.clear(); }
+    // The namespace in which it listens; nullopt: in none.
+    [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
 
     // A probe with this number is a forgery of ours, to be refused: it is counted and not answered.
     static constexpr std::uint16_t kForged = 0xffff;
@@ -44,6 +46,9 @@ class PeerProbes {
         std::map<base::NodeIndex, unsigned> answers;  // of whom
     };
     [[nodiscard]] Came came(const base::NetworkId& network, std::uint64_t run) const;
+    // What comes of this run is kept, whatever else comes, until it is forgotten.
+    void remember(const base::NetworkId& network, std::uint64_t run);
+    void forget_run(const base::NetworkId& network, std::uint64_t run);
     // Asks one peer once; what it answers is in came().
     [[nodiscard]] base::Status ask(const base::NetworkId& network, const base::NodeId& peer, std::uint64_t run,
                                    std::uint16_t number, base::Mtu size);
@@ -63,7 +68,7 @@ class PeerProbes {
     void stop();
 
   private:
-    static constexpr base::Rate kAnswers{.burst = 200, .refill = std::chrono::milliseconds(2)};
+    static constexpr base::Rate kAnswers{.burst = 100, .refill = std::chrono::milliseconds(10)};  // to each peer
     static constexpr std::size_t kRuns = 64;  // remembered of each network
 
     struct Peer {
@@ -71,18 +76,22 @@ class PeerProbes {
         base::IpAddress vtep;
     };
     struct Kept {
-        Kept(asio::io_context& loop, probe::ProbePort opened) : port(std::move(opened)), readable(loop, port.fd()) {}
+        Kept(asio::io_context& loop, probe::ProbePort opened, const netlink::NamespaceIdentity& where)
+            : port(std::move(opened)), home(where), readable(loop, port.fd()), pause(loop) {}
         Kept(const Kept&) = delete;
         Kept& operator=(const Kept&) = delete;
         ~Kept() { readable.release(); }
 
         probe::ProbePort port;
+        netlink::NamespaceIdentity home;
         asio::posix::stream_descriptor readable;  // of port, which closes it
         base::NodeIndex self;
         base::Mtu largest;
         std::map<base::NodeIndex, Peer> peers;
         std::deque<Came> came;
-        base::TokenBucket answered;
+        std::map<base::NodeIndex, base::TokenBucket> answered;
+        std::set<std::uint64_t> remembered;  // runs
+        asio::steady_timer pause;
     };
     struct Probed {
         base::NetworkId network;

@@ -19,7 +19,6 @@ std::optional<base::Moment> Repairs::note(base::Moment now) {
     }
     last_ = now;
     ++row_;
-    ++total_;
     if (!fights()) {
         return std::nullopt;
     }

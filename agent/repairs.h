@@ -17,7 +17,6 @@ class Repairs {
 
     // In a fight: how many times in a row it was put right. 0: there is none, or none any more.
     [[nodiscard]] std::size_t fought(base::Moment now) const;
-    [[nodiscard]] std::size_t total() const { return total_; }
 
   private:
     // As many within such a time are no accident, and after so long without one a fight is over.
@@ -25,7 +24,6 @@ class Repairs {
     static constexpr base::Duration kSpan = std::chrono::seconds(10);
     static constexpr base::Duration kOver = std::chrono::minutes(2);
 
-    std::size_t total_ = 0;
     std::size_t row_ = 0;  // with less than kSpan, in a fight kOver, between the first and the last
     base::Moment first_;   // of the row
     base::Moment last_;

@@ -45,7 +45,7 @@ void RunWatch::listen() {
 
 void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
     const auto packet = probe::parse_underlay(frame.bytes);
-    if (!packet) {
+    if (!packet || !run_.peers.contains(frame.out ? packet->destination : packet->source)) {
         return;
     }
     auto& seen = seen_[frame.out ? packet->destination : packet->source];
@@ -63,11 +63,9 @@ void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
     if (!probe || probe->probe.run != run_.number) {
         return;
     }
-    if (probe->probe.number != PeerProbes::kForged) {
-        ++seen.clear;
-    } else if (!frame.out) {
-        ++seen.forged;
-    }
+    const bool forged = probe->probe.number == PeerProbes::kForged;
+    seen.clear += frame.out && !forged ? 1 : 0;
+    seen.forged += !frame.out && forged ? 1 : 0;
 }
 
 std::map<std::string, std::uint64_t> RunWatch::growth(const std::vector<ErrorCounter>& counters) const {

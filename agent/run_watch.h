@@ -4,6 +4,7 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,10 @@ class RunWatch {
   public:
     struct Run {
         std::uint64_t number = 0;
-        base::Mtu size;        // of its frames, as IP packets in their place
-        base::IpAddress self;  // this node's VTEP
-        base::UdpPort port;    // the network's
+        base::Mtu size;                   // of its frames, as IP packets in their place
+        base::IpAddress self;             // this node's VTEP
+        base::UdpPort port;               // the network's
+        std::set<base::IpAddress> peers;  // their VTEPs: of others nothing is counted
     };
     [[nodiscard]] static base::Result<std::unique_ptr<RunWatch>> open(asio::io_context& loop, const std::string& device,
                                                                       const Run& run,
@@ -33,7 +35,9 @@ class RunWatch {
     struct Seen {
         unsigned esp_in = 0;
         unsigned esp_out = 0;
-        unsigned clear = 0;                    // either way; forged ones are not among them
+        // Going out; forged ones are not among them. What comes in was seen where it went out; here the kernel may show
+        // what it has decrypted (esp4_offload with GRO).
+        unsigned clear = 0;
         unsigned forged = 0;                   // that came
         std::optional<probe::LinkHeader> way;  // of what went out to it
     };

@@ -296,7 +296,7 @@ std::string remedy(const ChainVerdict& verdict, const std::string& ports) {
             "firewall-cmd --reload. What comes in clear to these ports is refused all the same",
             ports);
     }
-    if (verdict.chain == "INPUT") {
+    if (verdict.chain == "INPUT" && verdict.family != "inet") {
         const std::string command = verdict.family == "ip" ? "iptables" : "ip6tables";
         return fmt::format(
             "{0} -I INPUT -p esp -j ACCEPT; {0} -I INPUT -p udp -m multiport --dports {1} -m policy "
@@ -359,11 +359,13 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
     }
     std::vector<Finding> findings;
     const auto all_ports = fmt::format("{}", fmt::join(names, ","));
+    // Once frames have come through, even what is surely dropped is a warning: ESP may come in as an answer to ESP
+    // that this host has sent (conntrack).
     for (const auto& [id, entry] : bad) {
         const auto& chain = entry.chain;
         findings.push_back(
             {.check = check,
-             .verdict = entry.surely ? Verdict::kWrong : Verdict::kWarning,
+             .verdict = entry.surely && !answered ? Verdict::kWrong : Verdict::kWarning,
              .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
                                    entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
              .remedy = remedy(chain, all_ports)});

@@ -113,7 +113,7 @@ Finding check_local_ports(const std::optional<LocalPorts>& ports, const std::vec
     for (const auto& [port, owner] : needed) {
         if (takes(*ports, port)) {
             finding.detail += fmt::format("{}{} of {}", finding.detail.empty() ? "" : ", ", port, owner);
-            list += fmt::format("{}{}", list.empty() ? "" : ",", port);
+            list += fmt::format(",{}", port);
         }
     }
     if (list.empty()) {
@@ -126,10 +126,12 @@ Finding check_local_ports(const std::optional<LocalPorts>& ports, const std::vec
         ": among those that the kernel gives to any program, net.ipv4.ip_local_port_range {} to {}; after a restart "
         "another may have it",
         ports->low, ports->high);
-    finding.remedy = fmt::format(
-        "add them to net.ipv4.ip_local_reserved_ports: sysctl -w "
-        "net.ipv4.ip_local_reserved_ports={}",
-        list);
+    std::string reserved;
+    for (const auto& [first, last] : ports->reserved) {
+        reserved += first == last ? fmt::format(",{}", first) : fmt::format(",{}-{}", first, last);
+    }
+    finding.remedy = fmt::format("add them to what is reserved: sysctl -w net.ipv4.ip_local_reserved_ports={}",
+                                 (reserved + list).substr(1));
     return finding;
 }
 

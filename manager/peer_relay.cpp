@@ -1,5 +1,7 @@
 #include "manager/peer_relay.h"
 
+#include <algorithm>
+
 #include "proto/wire.h"
 
 namespace warren::manager {
@@ -9,6 +11,7 @@ namespace {
 using base::Code;
 
 // A doctor asks once about each peer of each network that it can't reach.
+constexpr std::size_t kLargest = 16U << 10U;  // bytes of a question or an answer
 constexpr base::Rate kSaid{.burst = 1000, .refill = std::chrono::milliseconds(20)};
 
 }  // namespace
@@ -26,7 +29,7 @@ base::Status PeerRelay::check(const base::NodeId& asker, const base::NodeId& ask
 }
 
 void PeerRelay::question(const base::NodeId& asker, const v1::PeerQuestion& question, base::Time now) {
-    if (said_[asker].take(kSaid, now)) {
+    if (question.ByteSizeLong() > kLargest || said_[asker].take(kSaid, now)) {
         return;
     }
     const auto asked = id_of<base::NodeId>(question.node_id());
@@ -46,14 +49,18 @@ void PeerRelay::question(const base::NodeId& asker, const v1::PeerQuestion& ques
 }
 
 void PeerRelay::answer(const base::NodeId& answerer, const v1::PeerAnswer& answer, base::Time now) {
-    if (said_[answerer].take(kSaid, now)) {
+    const auto asker = id_of<base::NodeId>(answer.node_id());
+    const bool strangers = std::ranges::none_of(cluster_->networks(), [&](const auto& entry) {
+        return entry.second.member(asker) != nullptr && entry.second.member(answerer) != nullptr;
+    });
+    if (strangers || answer.ByteSizeLong() > kLargest || said_[answerer].take(kSaid, now)) {
         return;
     }
     v1::FromManager message;
     auto& handed_on = *message.mutable_peer_answer();
     handed_on = answer;
     handed_on.set_node_id(proto::raw(answerer));
-    hub_->reply(id_of<base::NodeId>(answer.node_id()), std::move(message));
+    hub_->reply(asker, std::move(message));
 }
 
 }  // namespace warren::manager

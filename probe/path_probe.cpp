@@ -63,14 +63,17 @@ void PathProbe::take(const ReceivedProbe& answer, ProbeTime now) {
     }
     const Sent sent = question->second;
     sent_.erase(question);
+    const auto trial =
+        std::ranges::find_if(trials_, [&](const Trial& t) { return t.what == sent.what && t.size == sent.size; });
+    if (trial == trials_.end()) {
+        return;  // too late
+    }
     if (sent.what == What::kSmall) {
         ++found_.answered;
         found_.round_trip = std::min(found_.round_trip.value_or(ProbeSpan::max()), now - sent.at);
     }
-    const auto trial =
-        std::ranges::find_if(trials_, [&](const Trial& t) { return t.what == sent.what && t.size == sent.size; });
     // All small ones are waited for: some of them may be lost.
-    if (trial != trials_.end() && (sent.what != What::kSmall || found_.answered == kSmallOnes)) {
+    if (sent.what != What::kSmall || found_.answered == kSmallOnes) {
         const Trial over = *trial;
         trials_.erase(trial);
         ended(over, true, now);

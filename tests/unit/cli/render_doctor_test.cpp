@@ -27,6 +27,9 @@ TEST(RenderDoctor, OfAHealthyHostSaysSo) {
     const auto reply = sample<v1::DoctorReply>(R"(findings { check: "clock" verdict: "ok" detail: "fine" })");
     EXPECT_EQ(render_doctor(reply, kSampleView),
               "CHECK   VERDICT   WHAT WAS SEEN\nclock   ok        fine\n\nHealthy: nothing is wrong.\n");
+    const auto unsure = sample<v1::DoctorReply>(R"(findings { check: "clock" verdict: "unknown" detail: "not yet" })");
+    EXPECT_NE(render_doctor(unsure, kSampleView).find("known to be wrong; 0 warnings, 1 could not be looked at.\n"),
+              std::string::npos);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ TEST(LocalPorts, OursAmongThemAreNamedWithTheSysctl) {
     const auto finding = check_local_ports(parse_local_ports("1024 65535", "10000-10010"), needed);
     EXPECT_EQ(finding.verdict, Verdict::kWarning);
     EXPECT_THAT(finding.detail, HasSubstr("10011 of network net2, 4789 of network plain: among"));
-    EXPECT_THAT(finding.remedy, HasSubstr("net.ipv4.ip_local_reserved_ports=10011,4789"));
+    EXPECT_THAT(finding.remedy, HasSubstr("net.ipv4.ip_local_reserved_ports=10000-10010,10011,4789"));
     EXPECT_EQ(check_local_ports(std::nullopt, needed).verdict, Verdict::kUnknown);
 }
 

@@ -467,6 +467,19 @@ TEST_F(CoreTest, AQuestionThatCannotBeHandedOnIsAnsweredWithTheReason) {
     EXPECT_EQ(m1.agent->last(v1::FromManager::kPeerQuestion), nullptr);
 }
 
+TEST_F(CoreTest, OnlyWhoSharesANetworkIsAnswered) {
+    const auto [m1, w1, network] = two_members();
+    const auto stranger = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
+    v1::FromAgent message;
+    message.mutable_peer_answer()->set_node_id(raw(stranger.node));
+    core_->session_message(w1.session, message);
+    EXPECT_EQ(stranger.agent->last(v1::FromManager::kPeerAnswer), nullptr);
+    message.mutable_peer_answer()->set_node_id(raw(m1.node));
+    message.mutable_peer_answer()->set_error(std::string(1 << 20, 'x'));
+    core_->session_message(w1.session, message);
+    EXPECT_EQ(m1.agent->last(v1::FromManager::kPeerAnswer), nullptr) << "a manager's memory is not a peer's to fill";
+}
+
 TEST_F(CoreTest, ANodeThatAsksWithoutEndIsNotHandedOnWithoutEnd) {
     const auto [m1, w1, network] = two_members();
     const auto before = m1.agent->messages.size();

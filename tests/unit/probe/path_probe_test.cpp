@@ -103,6 +103,11 @@ TEST(PathProbe, LossOfSomeIsToldAndMisleadsNobody) {
     EXPECT_EQ(found.uncut_there, kLargest);
 }
 
+TEST(PathProbe, AnAnswerThatComesTooLateOpensNoWay) {
+    const auto found = probe({.takes = 5s});
+    EXPECT_EQ(found, PathFound{.asked = 5}) << "else the way would be called open, and too narrow for anything";
+}
+
 TEST(PathProbe, AnswersOfOthersAreNone) {
     ProbeTime now{1h};
     PathProbe probe(77, kSelf, kPeer, kLargest, now);
