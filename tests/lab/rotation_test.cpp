@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <stdexcept>
 
@@ -66,7 +67,10 @@ TEST(Rotation, AClockThatIsSetInTheMiddleLosesNothing) {
     const auto containers = containers_on_all(*lab, "net1");
     manager.stop_daemon();
     manager.start_daemon_at_other_time(seconds(0));
-    ASSERT_TRUE(eventually(seconds(20), [&] { return at_rest(manager, "net1"); }));
+    const auto all_settled = [&] {
+        return std::ranges::all_of(lab->hosts(), [](const auto& host) { return settled(*host); });
+    };
+    ASSERT_TRUE(eventually(seconds(20), [&] { return all_settled() && at_rest(manager, "net1"); }));
     const auto sessions = [&] { return lab->host(2).times_logged("session with manager"); };
     const auto sessions_before = sessions();
     auto floods = flood_all_pairs(*lab, containers);
