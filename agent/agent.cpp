@@ -126,7 +126,9 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (!state.news && state.held_until && now < *state.held_until) {
         return;
     }
-    state.held_until.reset();
+    if (std::exchange(state.held_until, std::nullopt)) {
+        state.quiet_from = now + kQuiet;  // what was gone meanwhile could not be taken away: it has to stand first
+    }
     // What was as we had left it, and is not now, is somebody else's doing.
     const bool barriers_were_right = !state.news && state.applied.keys_complete;
     const bool links_were_right = !state.news && !state.applied.retry && !state.links_held && !state.guarded;

@@ -88,6 +88,9 @@ class Agent {
     void stop();
 
   private:
+    // As long without damage, and whoever takes barriers away over and over has stopped.
+    static constexpr base::Duration kQuiet = std::chrono::seconds(2);
+
     struct NetworkState {
         NetworkView view;
         Applied applied;
@@ -98,7 +101,7 @@ class Agent {
         bool news = true;  // what is wanted has changed since the last apply
         Repairs repairs;
         std::optional<base::Moment> held_until;  // in a fight: nothing is put right before
-        base::Moment quiet_from;                 // nothing of its barriers was damaged since two seconds before
+        base::Moment quiet_from;                 // from then on its barriers will have stood for long enough
         bool links_held = false;
         bool guarded = false;  // its VXLAN device may be out of its bridge by our own doing
         base::Moment looked;   // because of an event of links
@@ -209,7 +212,7 @@ class Agent {
     void on_firewall_events();
     void on_link_events();
     void guard_networks();
-    // Both of its barriers are fought about, and the last blow was a moment ago.
+    // Both of its barriers are fought about, and have not stood for long.
     [[nodiscard]] bool besieged(const NetworkState& state, base::Moment now) const;
     void ask_peers(const std::shared_ptr<DoctorRun>& run);
     void end_doctor(DoctorRun& run);

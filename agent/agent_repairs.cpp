@@ -8,8 +8,6 @@ namespace warren::agent {
 namespace {
 
 constexpr base::Log kLog{"agent"};
-// As long without damage, whoever takes barriers away over and over has stopped.
-constexpr base::Duration kQuiet = std::chrono::seconds(2);
 // Between two looks at a network because of events of its links.
 constexpr base::Duration kPace = std::chrono::milliseconds(200);
 
