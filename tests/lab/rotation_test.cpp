@@ -74,8 +74,8 @@ TEST(Rotation, AClockThatIsSetInTheMiddleLosesNothing) {
     const auto sessions = [&] { return lab->host(2).times_logged("session with manager"); };
     const auto sessions_before = sessions();
     auto floods = flood_all_pairs(*lab, containers);
-    for (const auto& [set_to, says] : {std::pair(seconds(3600), "the clock was set forward by 1h"),
-                                       std::pair(seconds(0), "the clock was set back by 1h")}) {
+    for (const auto& [set_to, says] : {std::pair(seconds(3600), "the clock was set forward by"),
+                                       std::pair(seconds(0), "the clock was set back by")}) {
         rotate(manager, "net1", false);
         manager.set_clock(set_to);
         ASSERT_TRUE(eventually(seconds(10), [&] { return manager.times_logged(says) > 0; })) << says;
