@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <tuple>
 
 namespace warren::doctor {
@@ -21,6 +21,9 @@ constexpr std::uint64_t kSourceLow = 512;
 constexpr std::uint64_t kSourceHigh = 1023;
 // Deeper than the kernel lets chains jump (NFT_JUMP_STACK_SIZE).
 constexpr int kDeepest = 16;
+
+constexpr std::array<std::string_view, 9> kTransports{"tcp",  "udp", "icmp", "icmpv6", "sctp",
+                                                      "dccp", "esp", "ah",   "udplite"};
 
 enum class Match : std::uint8_t { kNo, kMaybe, kYes };
 
@@ -242,9 +245,7 @@ class Judge {
             const auto low = contains(right, kSourceLow);
             return low == contains(right, kSourceHigh) && low != Match::kYes ? low : Match::kMaybe;
         }
-        static const std::set<std::string> kTransports{"tcp",  "udp", "icmp", "icmpv6", "sctp",
-                                                       "dccp", "esp", "ah",   "udplite"};
-        if (kTransports.contains(protocol)) {
+        if (std::ranges::find(kTransports, protocol) != kTransports.end()) {
             return protocol == (packet_.esp ? "esp" : "udp") ? Match::kMaybe : Match::kNo;
         }
         if (protocol == "ip" || protocol == "ip6") {

@@ -129,8 +129,8 @@ Result<std::vector<ReceivedProbe>> ProbePort::receive() {
 Status ProbePort::send(const Probe& probe, base::Mtu size, const base::IpAddress& vtep) {
     const bool v4 = vtep.family == base::Family::kIpv4;
     // Else as the VXLAN device does: IP cuts what is too large.
-    const int cut =
-        v4 ? (probe.whole ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT) : (probe.whole ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT);
+    static_assert(IP_PMTUDISC_DO == IPV6_PMTUDISC_DO && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
+    const int cut = probe.whole ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
     if (::setsockopt(out_.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &cut,
                      sizeof cut) != 0) {
         return fail_errno("send a probe frame: setsockopt", errno);

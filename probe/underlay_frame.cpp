@@ -44,7 +44,7 @@ std::uint16_t checksum(std::span<const std::uint8_t> header) {
 std::optional<std::span<const std::uint8_t>> parse_ip(std::uint16_t ethertype, std::span<const std::uint8_t> ip,
                                                       UnderlayPacket& packet, std::uint8_t& protocol) {
     if (ethertype == kIpv4 && ip.size() >= kIpv4Header) {
-        const std::size_t header = (ip[0] & 0xfU) * 4U;
+        const auto header = std::size_t{4} * (ip[0] & 0xfU);
         if (header < kIpv4Header || ip.size() < header || (number_at(ip, 6) & kFragmentOffset) != 0) {
             return std::nullopt;
         }
