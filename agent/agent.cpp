@@ -37,6 +37,7 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
                .renew_own = options_.renew_own}),
       session_timer_(loop),
       tick_timer_(loop),
+      pace_timer_(loop),
       key_events_(loop),
       firewall_events_(loop),
       link_events_(loop),
@@ -57,6 +58,7 @@ void Agent::stop() {
     session_.reset();
     session_timer_.cancel();
     tick_timer_.cancel();
+    pace_timer_.cancel();
     stop_verify();
     asked_peers_.clear();
     probes_.stop();
@@ -273,8 +275,7 @@ void Agent::tick() {
     }
     for (auto& [id, state] : networks_) {
         if ((state.retry_at && *state.retry_at <= now) || (state.held_until && *state.held_until <= now) ||
-            (state.links_held && state.quiet_from <= now) || state.look_due) {
-            state.look_due = false;
+            (state.links_held && state.quiet_from <= now)) {
             look(id);
         }
     }

@@ -153,6 +153,8 @@ class Agent {
 
     asio::steady_timer session_timer_;
     asio::steady_timer tick_timer_;
+    asio::steady_timer pace_timer_;
+    bool pacing_ = false;  // its timer runs
     asio::posix::stream_descriptor key_events_;
     asio::posix::stream_descriptor firewall_events_;
     asio::posix::stream_descriptor link_events_;
@@ -211,6 +213,7 @@ class Agent {
     void on_key_events();
     void on_firewall_events();
     void on_link_events();
+    void look_soon();
     void guard_networks();
     // Both of its barriers are fought about, and have not stood for long.
     [[nodiscard]] bool besieged(const NetworkState& state, base::Moment now) const;

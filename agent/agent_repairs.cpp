@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "agent/agent.h"
 #include "base/log.h"
 #include "proto/wire.h"
@@ -37,15 +39,35 @@ void Agent::on_link_events() {
         if (network == networks_.end()) {
             continue;
         }
-        // What a container does to its interface is an event, too: it must not keep this host busy. Else the next tick.
+        // What a container does to its interface is an event, too: it must not keep this host busy.
         auto& state = network->second;
         if (now - state.looked < kPace) {
             state.look_due = true;
+            look_soon();
         } else {
             state.looked = now;
             look(id);
         }
     }
+}
+
+void Agent::look_soon() {
+    if (std::exchange(pacing_, true)) {
+        return;
+    }
+    pace_timer_.expires_after(kPace);
+    pace_timer_.async_wait([this](const asio::error_code& error) {
+        if (error) {
+            return;
+        }
+        pacing_ = false;
+        for (auto& [id, state] : networks_) {
+            if (std::exchange(state.look_due, false)) {
+                state.looked = base::steady_now();
+                look(id);
+            }
+        }
+    });
 }
 
 void Agent::on_firewall_events() {
