@@ -103,11 +103,7 @@ std::vector<Finding> Agent::examine_host(bool answered) {
                                      .verdict = facts_.ciphers.empty() ? Verdict::kWrong : Verdict::kWarning,
                                      .detail = facts_.esp_problem,
                                      .remedy = "load the modules (modprobe esp4 esp6), or use a kernel that has them"});
-    const auto firewall_problem = fabric_->firewall_problem();
-    findings.push_back(of_status(
-        "second barrier",
-        firewall_problem.empty() ? base::Status{} : base::fail(base::Code::kPrecondition, "{}", firewall_problem),
-        "nftables can do what it needs"));
+    findings.push_back(of_status("second barrier", fabric_->check_firewall(), "nftables can do what it needs"));
     findings.push_back(
         {.check = "segmentation",
          .verdict = facts_.segmentation == HostFacts::Segmentation::kFine ? Verdict::kOk : Verdict::kWarning,

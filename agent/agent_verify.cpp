@@ -39,7 +39,6 @@ struct Agent::VerifyRun {
         base::NodeId node;
         base::IpAddress vtep;
         v1::PeerProof proof;
-        bool watches = false;
         std::optional<v1::Seen> told;
     };
     std::vector<Peer> peers;
@@ -85,10 +84,7 @@ void Agent::verify(const v1::NetworkVerifyRequest& request, const Respond<v1::Ne
     question.mutable_watch()->set_size((*run)->size.value);
     (*run)->ask_all(
         *this, *run, question,
-        [](VerifyRun::Peer& peer, const v1::PeerAnswer& answer) {
-            peer.watches = answer.error().empty();
-            peer.proof.set_detail(answer.error());
-        },
+        [](VerifyRun::Peer& peer, const v1::PeerAnswer& answer) { peer.proof.set_detail(answer.error()); },
         [this, run = *run] { send_marked(run); });
 }
 

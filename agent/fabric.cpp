@@ -58,10 +58,7 @@ Fabric::Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Eng
 }
 
 base::Status Fabric::check_encryption(const xfrm::Network& keys) {
-    if (!firewall_) {
-        return fail(Code::kPrecondition, "{}", firewall_problem_);
-    }
-    WARREN_TRY(firewall_->check_support());
+    WARREN_TRY(check_firewall());
     WARREN_TRY(xfrm::check_vtep(keys.self.vtep));
     WARREN_TRY(xfrm::check_unprivileged_ports());
     WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", keys.self.vtep));
@@ -293,12 +290,8 @@ base::Result<probe::ProbePort> Fabric::open_probe_port(const NetworkView& view, 
     return probe::ProbePort::open(wanted_links(view, self), home);
 }
 
-std::string Fabric::firewall_problem() {
-    if (!firewall_) {
-        return firewall_problem_;
-    }
-    const auto supported = firewall_->check_support();
-    return supported ? std::string() : supported.error().message();
+base::Status Fabric::check_firewall() {
+    return firewall_ ? firewall_->check_support() : fail(Code::kPrecondition, "{}", firewall_problem_);
 }
 
 }  // namespace warren::agent

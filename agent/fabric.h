@@ -92,8 +92,8 @@ class Fabric {
     [[nodiscard]] std::optional<overlay::DropCounters> drops();
     // All nftables rules of this host, as JSON.
     [[nodiscard]] base::Result<std::string> firewall_rules();
-    // Why the second barrier can't be had; empty: it can.
-    [[nodiscard]] std::string firewall_problem();
+    // Whether the second barrier can be had here.
+    [[nodiscard]] base::Status check_firewall();
 
     // The network's namespace; nullopt: it has none (any more).
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;

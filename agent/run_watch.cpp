@@ -11,20 +11,21 @@ namespace warren::agent {
 namespace {
 
 constexpr base::Log kLog{"agent"};
-constexpr std::size_t kVxlanAndEthernet = 8 + 14;
 constexpr base::UdpPort kForgedSource{600};  // one of those that VXLAN devices of encrypted networks use
 
 }  // namespace
 
 base::Result<std::unique_ptr<RunWatch>> RunWatch::open(asio::io_context& loop, const std::string& device,
-                                                       const Run& run, std::vector<ErrorCounter> counters) {
+                                                       const Run& run, const std::vector<ErrorCounter>& counters) {
     const auto esp_size = overlay::outer_size(run.size, run.self.family, overlay::Protection::kEsp);
     WARREN_TRY_ASSIGN(auto tap, probe::UnderlayTap::open(device, run.port, esp_size));
-    return std::unique_ptr<RunWatch>(new RunWatch(loop, std::move(tap), run, std::move(counters)));
+    return std::unique_ptr<RunWatch>(new RunWatch(loop, std::move(tap), run, counters));
 }
 
-RunWatch::RunWatch(asio::io_context& loop, probe::UnderlayTap tap, const Run& run, std::vector<ErrorCounter> counters)
-    : tap_(std::move(tap)), readable_(loop, tap_.fd()), run_(run), before_(std::move(counters)) {
+RunWatch::RunWatch(asio::io_context& loop, probe::UnderlayTap tap, const Run& run,
+                   const std::vector<ErrorCounter>& counters)
+    : tap_(std::move(tap)), readable_(loop, tap_.fd()), run_(run) {
+    since_.note(base::steady_now(), counters);
     listen();
 }
 
@@ -56,10 +57,7 @@ void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
         }
         return;
     }
-    if (packet->payload.size() < kVxlanAndEthernet) {
-        return;
-    }
-    const auto probe = probe::decode_probe(packet->payload.subspan(kVxlanAndEthernet));
+    const auto probe = probe::decode_datagram(packet->payload);
     if (!probe || probe->probe.run != run_.number) {
         return;
     }
@@ -71,11 +69,7 @@ void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
 std::map<std::string, std::uint64_t> RunWatch::growth(const std::vector<ErrorCounter>& counters) const {
     std::map<std::string, std::uint64_t> growth;
     for (const auto& counter : counters) {
-        const auto before = std::ranges::find(before_, counter.name, &ErrorCounter::name);
-        const auto from = before == before_.end() ? 0 : before->value;
-        // One that began anew has counted all that it has since.
-        const auto by = counter.value >= from ? counter.value - from : counter.value;
-        if (by > 0) {
+        if (const auto by = since_.lately(counter); by > 0) {
             growth.emplace(counter.name, by);
         }
     }

@@ -27,7 +27,7 @@ class RunWatch {
     };
     [[nodiscard]] static base::Result<std::unique_ptr<RunWatch>> open(asio::io_context& loop, const std::string& device,
                                                                       const Run& run,
-                                                                      std::vector<ErrorCounter> counters);
+                                                                      const std::vector<ErrorCounter>& counters);
     RunWatch(const RunWatch&) = delete;
     RunWatch& operator=(const RunWatch&) = delete;
     ~RunWatch() { readable_.release(); }
@@ -51,12 +51,12 @@ class RunWatch {
     [[nodiscard]] base::Status forge(const base::IpAddress& peer, const std::vector<std::uint8_t>& payload);
 
   private:
-    RunWatch(asio::io_context& loop, probe::UnderlayTap tap, const Run& run, std::vector<ErrorCounter> counters);
+    RunWatch(asio::io_context& loop, probe::UnderlayTap tap, const Run& run, const std::vector<ErrorCounter>& counters);
 
     probe::UnderlayTap tap_;
     asio::posix::stream_descriptor readable_;  // of the tap, which closes it
     Run run_;
-    std::vector<ErrorCounter> before_;
+    RecentErrors since_;  // with the counters of the beginning only
     std::map<base::IpAddress, Seen> seen_;
 
     void listen();

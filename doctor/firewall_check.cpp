@@ -10,15 +10,14 @@
 #include <optional>
 #include <tuple>
 
+#include "overlay/model.h"
+
 namespace warren::doctor {
 
 namespace {
 
 using nlohmann::json;
 
-// Source ports of VXLAN in encrypted networks.
-constexpr std::uint64_t kSourceLow = 512;
-constexpr std::uint64_t kSourceHigh = 1023;
 // Deeper than the kernel lets chains jump (NFT_JUMP_STACK_SIZE).
 constexpr int kDeepest = 16;
 
@@ -242,8 +241,8 @@ class Judge {
             return contains(right, packet_.port.value);
         }
         if (protocol == "udp" && !packet_.esp && field == "sport") {
-            const auto low = contains(right, kSourceLow);
-            return low == contains(right, kSourceHigh) && low != Match::kYes ? low : Match::kMaybe;
+            const auto low = contains(right, overlay::kSourceLow.value);
+            return low == contains(right, overlay::kSourceHigh.value) && low != Match::kYes ? low : Match::kMaybe;
         }
         if (std::ranges::find(kTransports, protocol) != kTransports.end()) {
             return protocol == (packet_.esp ? "esp" : "udp") ? Match::kMaybe : Match::kNo;
@@ -312,10 +311,15 @@ std::string remedy(const ChainVerdict& verdict, const std::string& ports) {
 
 }  // namespace
 
-base::Result<std::vector<ChainVerdict>> judge_input(std::string_view ruleset, const Arriving& arriving) {
+base::Result<std::vector<std::vector<ChainVerdict>>> judge_input(std::string_view ruleset,
+                                                                 std::span<const Arriving> packets) {
     try {
         const auto parsed = json::parse(ruleset);
-        return Judge(parsed, arriving).verdicts();
+        std::vector<std::vector<ChainVerdict>> verdicts;
+        for (const auto& packet : packets) {
+            verdicts.push_back(Judge(parsed, packet).verdicts());
+        }
+        return verdicts;
     } catch (const json::exception& error) {
         return base::fail(base::Code::kInvalid, "nft's list of rules: {}", error.what());
     }
@@ -343,19 +347,19 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
         arriving.push_back({.device = device, .family = family, .port = port});
         names.push_back(fmt::to_string(port));
     }
-    for (const auto& packet : arriving) {
-        const auto verdicts = judge_input(*ruleset, packet);
-        if (!verdicts) {
-            return unknown(verdicts.error());
-        }
-        for (const auto& verdict : *verdicts) {
+    const auto verdicts = judge_input(*ruleset, arriving);
+    if (!verdicts) {
+        return unknown(verdicts.error());
+    }
+    for (std::size_t i = 0; i < arriving.size(); ++i) {
+        for (const auto& verdict : (*verdicts)[i]) {
             if (!verdict.may_drop || (verdict.may_accept && answered)) {
                 continue;
             }
             auto& entry = bad[{verdict.family, verdict.table, verdict.chain}];
             entry.chain = verdict;
             entry.surely = entry.surely || !verdict.may_accept;
-            entry.what.push_back(packet.esp ? "ESP" : fmt::format("decrypted UDP to port {}", packet.port));
+            entry.what.push_back(arriving[i].esp ? "ESP" : fmt::format("decrypted UDP to port {}", arriving[i].port));
         }
     }
     std::vector<Finding> findings;

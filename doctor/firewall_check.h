@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +33,10 @@ struct ChainVerdict {
     bool operator==(const ChainVerdict&) const = default;
 };
 
-// What every chain at the input hook does with it, our own table left out. `ruleset` is what `nft --json list ruleset`
-// prints. kInvalid: it is not that.
-[[nodiscard]] base::Result<std::vector<ChainVerdict>> judge_input(std::string_view ruleset, const Arriving& arriving);
+// What every chain at the input hook does with each packet, our own table left out. `ruleset` is what `nft --json list
+// ruleset` prints. kInvalid: it is not that.
+[[nodiscard]] base::Result<std::vector<std::vector<ChainVerdict>>> judge_input(std::string_view ruleset,
+                                                                               std::span<const Arriving> packets);
 
 // `answered`: frames from peers have been seen to come through, so that what may be dropped is not.
 [[nodiscard]] std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, const std::string& device,

@@ -10,8 +10,8 @@ namespace {
 
 using base::Code;
 
-// A doctor asks once about each peer of each network that it can't reach.
 constexpr std::size_t kLargest = 16U << 10U;  // bytes of a question or an answer
+// A doctor asks once about each peer of each network that it can't reach.
 constexpr base::Rate kSaid{.burst = 1000, .refill = std::chrono::milliseconds(20)};
 
 }  // namespace

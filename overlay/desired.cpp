@@ -12,11 +12,6 @@ using base::Error;
 
 constexpr std::uint8_t kTtl = 64;
 
-// XFRM's policies select these by mask (512/0xfe00); no unprivileged process can bind them. Some kernels leave out the
-// upper end and some include it (include/net/udp.h, udp_flow_src_port), so the range stops where both are right.
-constexpr base::UdpPort kSourceLow{512};
-constexpr base::UdpPort kSourceHigh{1023};
-
 netlink::Vxlan vxlan_options(const Network& network, const Subnet& subnet) {
     netlink::Vxlan options{
         .vni = subnet.vni, .local = network.vtep, .port = network.port, .ttl = kTtl, .learning = false, .proxy = true};

@@ -10,6 +10,12 @@
 // One network as one node is to have it: values only, no kernel.
 namespace warren::overlay {
 
+// Of the datagrams of encrypted networks. XFRM's policies select these by mask (512/0xfe00); no unprivileged process
+// can bind them. Some kernels leave out the upper end and some include it (include/net/udp.h, udp_flow_src_port), so
+// the range stops where both are right.
+inline constexpr base::UdpPort kSourceLow{512};
+inline constexpr base::UdpPort kSourceHigh{1023};
+
 // One bridge and one VXLAN device in the network's namespace. IPv4 so far.
 struct Subnet {
     base::Prefix prefix;

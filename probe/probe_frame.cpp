@@ -12,6 +12,7 @@ constexpr std::array<std::uint8_t, 4> kMagic{'W', 'R', 'N', 1};
 constexpr std::uint8_t kVniFollows = 0x08;  // RFC 7348, section 5
 constexpr std::uint8_t kAnswer = 1;
 constexpr std::uint8_t kWhole = 2;
+constexpr std::size_t kVxlanAndEthernet = 8 + 14;
 
 class Writer {
   public:
@@ -49,7 +50,6 @@ base::MacAddress source_mac(base::NodeIndex node) {
 }  // namespace
 
 std::vector<std::uint8_t> encode_probe(const Probe& probe, base::Vni vni, base::MacAddress bridge, base::Mtu size) {
-    constexpr std::size_t kVxlanAndEthernet = 8 + 14;
     Writer out;
     out.number(std::uint8_t{kVniFollows});
     out.bytes(std::array<std::uint8_t, 3>{});
@@ -85,6 +85,10 @@ std::optional<ReceivedProbe> decode_probe(std::span<const std::uint8_t> payload)
     probe.to = base::NodeIndex{read<std::uint16_t>(rest)};
     probe.answer_size = base::Mtu{read<std::uint16_t>(rest)};
     return received;
+}
+
+std::optional<ReceivedProbe> decode_datagram(std::span<const std::uint8_t> datagram) {
+    return datagram.size() < kVxlanAndEthernet ? std::nullopt : decode_probe(datagram.subspan(kVxlanAndEthernet));
 }
 
 }  // namespace warren::probe

@@ -42,7 +42,9 @@ struct ReceivedProbe {
 
     bool operator==(const ReceivedProbe&) const = default;
 };
-// From what is behind the Ethernet header. nullopt: not one of ours.
+// From what is behind the Ethernet header, or from a UDP datagram as encode_probe() makes it, of which the end may be
+// cut off (`size` tells what is there). nullopt: not one of ours.
 [[nodiscard]] std::optional<ReceivedProbe> decode_probe(std::span<const std::uint8_t> payload);
+[[nodiscard]] std::optional<ReceivedProbe> decode_datagram(std::span<const std::uint8_t> datagram);
 
 }  // namespace warren::probe

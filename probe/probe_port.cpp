@@ -21,9 +21,9 @@ using base::Result;
 using base::Status;
 using base::UniqueFd;
 
-// As desired.cpp has it for VXLAN devices.
-constexpr std::uint16_t kSourceLow = 512;
-constexpr std::uint16_t kSourceHigh = 1023;
+using overlay::kSourceHigh;
+using overlay::kSourceLow;
+
 constexpr std::size_t kFramesAtOnce = 64;
 constexpr std::size_t kLargestFrame = 65536;
 
@@ -83,7 +83,7 @@ Result<UniqueFd> open_out(const overlay::Network& network) {
     }
     int error = EADDRINUSE;
     // From above: what takes a port there at random (bindresvport) begins at 512 to 600.
-    for (std::uint16_t port = kSourceHigh; port >= kSourceLow && error == EADDRINUSE; --port) {
+    for (auto port = kSourceHigh.value; port >= kSourceLow.value && error == EADDRINUSE; --port) {
         const auto own = address_of(network.vtep, network.encrypted ? port : 0);
         error = ::bind(fd.get(), own.get(), own.size) == 0 ? 0 : errno;
     }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
@@ -24,9 +25,14 @@ std::string ruleset(const std::string& name) {
     return text.str();
 }
 
+base::Result<std::vector<ChainVerdict>> judged_all(std::string_view json, const Arriving& packet) {
+    WARREN_TRY_ASSIGN(const auto verdicts, judge_input(json, std::array{packet}));
+    return verdicts.at(0);
+}
+
 // Of the only chain: "accept", "drop" or "maybe".
 std::string judged(const std::string& json, const Arriving& packet) {
-    const auto verdicts = judge_input(json, packet);
+    const auto verdicts = judged_all(json, packet);
     if (!verdicts) {
         return verdicts.error().message();
     }
@@ -113,18 +119,18 @@ TEST(JudgeInput, ChainsAreWalkedAsTheKernelDoes) {
 }
 
 TEST(JudgeInput, OurOwnTableOtherFamiliesAndOtherHooksDoNotCount) {
-    EXPECT_THAT(*judge_input(R"({"nftables": [
+    EXPECT_THAT(*judged_all(R"({"nftables": [
         {"chain": {"family": "inet", "table": "warren", "name": "in", "type": "filter", "hook": "input", "policy": "drop"}},
         {"chain": {"family": "ip6", "table": "filter", "name": "INPUT", "type": "filter", "hook": "input", "policy": "drop"}},
         {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "type": "filter", "hook": "forward", "policy": "drop"}}
         ]})",
-                             esp()),
+                            esp()),
                 IsEmpty());
 }
 
 TEST(JudgeInput, WhatIsNotNftsIsSaid) {
     for (const auto* text : {"", "{}", "[1]", R"({"nftables": [{"rule": {}}]})", R"({"nftables": 7})"}) {
-        EXPECT_FALSE(judge_input(text, esp())) << text;
+        EXPECT_FALSE(judged_all(text, esp())) << text;
     }
 }
 
