@@ -1,0 +1,12 @@
+// warren-hold: has a socket open, and nothing else. The kernel hands ESP in UDP on only while somebody has the socket
+// that it comes to, and this process stays when the daemon is restarted; see fdstore/fd_store.h.
+#include <unistd.h>
+
+int main() {
+    if (::chdir("/") != 0) {
+        return 1;
+    }
+    for (;;) {
+        ::pause();
+    }
+}

@@ -1,0 +1,172 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+#include <optional>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "fdstore/fd_store.h"
+
+namespace warren::fdstore {
+
+namespace {
+
+namespace fs = std::filesystem;
+using base::fail_errno;
+using base::UniqueFd;
+
+constexpr base::Log kLog{"fdstore"};
+constexpr std::string_view kHolder = "warren-hold";
+
+// By number, since glibc 2.36 declares its functions for C alone.
+UniqueFd open_process(pid_t pid) {
+    return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+UniqueFd fd_of(const UniqueFd& process, int fd) {
+    return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
+}
+void kill(const UniqueFd& process) {
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+}
+// Readable as soon as it has ended, whoever has to wait for it.
+bool has_ended(const UniqueFd& process) {
+    pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
+    return !process || ::poll(&watched, 1, 0) != 0;
+}
+
+// What the holder starts with: its end of the socket, nothing to read or write, no signal blocked or ignored.
+class Spawn {
+  public:
+    explicit Spawn(int fd) {
+        ::posix_spawn_file_actions_init(&actions_);
+        ::posix_spawnattr_init(&attributes_);
+        for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+            ::posix_spawn_file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0);
+        }
+        ::posix_spawn_file_actions_adddup2(&actions_, fd, kHeldFd);
+        ::posix_spawn_file_actions_addclosefrom_np(&actions_, kHeldFd + 1);
+        sigset_t none;
+        sigset_t all;
+        ::sigemptyset(&none);
+        ::sigfillset(&all);
+        ::posix_spawnattr_setsigmask(&attributes_, &none);
+        ::posix_spawnattr_setsigdefault(&attributes_, &all);
+        ::posix_spawnattr_setflags(&attributes_,
+                                   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    }
+    Spawn(const Spawn&) = delete;
+    Spawn& operator=(const Spawn&) = delete;
+    ~Spawn() {
+        ::posix_spawn_file_actions_destroy(&actions_);
+        ::posix_spawnattr_destroy(&attributes_);
+    }
+
+    [[nodiscard]] base::Result<pid_t> run(const fs::path& program, std::array<std::string, 3> words) {
+        std::array<char*, 4> argv{words[0].data(), words[1].data(), words[2].data(), nullptr};
+        std::array<char*, 1> environment{nullptr};
+        pid_t pid = 0;
+        const int error = ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv.data(), environment.data());
+        if (error != 0) {
+            return fail_errno(fmt::format("run {}", program.string()), error);
+        }
+        return pid;
+    }
+
+  private:
+    posix_spawn_file_actions_t actions_{};
+    posix_spawnattr_t attributes_{};
+};
+
+class ProcessStore final : public FdStore {
+  public:
+    ProcessStore(fs::path run_dir, fs::path holder) : run_dir_(std::move(run_dir)), holder_(std::move(holder)) {}
+
+    std::vector<StoredFd> take() override {
+        std::vector<StoredFd> stored;
+        std::error_code ignored;
+        for (const auto& process : fs::directory_iterator("/proc", ignored)) {
+            const auto pid = base::parse_unsigned(process.path().filename().string());
+            if (!pid) {
+                continue;
+            }
+            // Opened first: a process that takes the number afterwards is not meant by it.
+            auto handle = open_process(static_cast<pid_t>(*pid));
+            const auto name = handle ? held_by(process.path()) : std::nullopt;
+            if (!name) {
+                continue;
+            }
+            auto fd = fd_of(handle, kHeldFd);
+            if (!fd) {
+                // A kernel that lets nobody look into others (Yama's ptrace_scope 3): its port has to be free again.
+                kLog.warn("{} can't be taken from process {}, so packets are lost until it is open again: {}", *name,
+                          *pid, base::Error::from_errno("pidfd_getfd", errno).message());
+                kill(handle);
+                continue;
+            }
+            holders_.insert_or_assign(*name, Holder{static_cast<pid_t>(*pid), std::move(handle)});
+            stored.push_back({.name = *name, .fd = std::move(fd)});
+        }
+        return stored;
+    }
+
+    base::Status put(const std::string& name, int fd) override {
+        drop(name);
+        WARREN_TRY_ASSIGN(const auto pid, Spawn(fd).run(holder_, {std::string(kHolder), run_dir_.string(), name}));
+        holders_.insert_or_assign(name, Holder{pid, open_process(pid)});
+        return {};
+    }
+
+    bool holds(const std::string& name) override {
+        const auto holder = holders_.find(name);
+        return holder != holders_.end() && !has_ended(holder->second.handle);
+    }
+
+    void drop(const std::string& name) override {
+        const auto holder = holders_.find(name);
+        if (holder != holders_.end()) {
+            kill(holder->second.handle);
+            ::waitpid(holder->second.pid, nullptr, 0);  // one that a former daemon started is not ours: an error at once
+            holders_.erase(holder);
+        }
+    }
+
+  private:
+    struct Holder {
+        pid_t pid = 0;
+        UniqueFd handle;
+    };
+    fs::path run_dir_;
+    fs::path holder_;
+    std::map<std::string, Holder> holders_;
+
+    // What the process holds for this run directory; nullopt: it is no holder of ours.
+    [[nodiscard]] std::optional<std::string> held_by(const fs::path& process) const {
+        struct stat owner {};
+        if (::stat(process.c_str(), &owner) != 0 || owner.st_uid != ::geteuid()) {
+            return std::nullopt;
+        }
+        const auto line = base::read_file(process / "cmdline");
+        const auto expected = fmt::format("{}{}{}{}", kHolder, '\0', run_dir_.string(), '\0');
+        if (!line || !line->starts_with(expected) || !line->ends_with('\0')) {
+            return std::nullopt;
+        }
+        return line->substr(expected.size(), line->size() - expected.size() - 1);
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<FdStore> process_store(const fs::path& run_dir, const fs::path& holder) {
+    return std::make_unique<ProcessStore>(run_dir, holder);
+}
+
+}  // namespace warren::fdstore
