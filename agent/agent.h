@@ -76,7 +76,7 @@ class Agent {
 
     void connect(const v1::NetworkConnectRequest& request, const Respond<v1::NetworkConnectReply>& respond);
     void disconnect(const v1::NetworkDisconnectRequest& request, const Respond<v1::NetworkDisconnectReply>& respond);
-    void status(v1::StatusReply& reply);
+    void status(const v1::StatusRequest& request, v1::StatusReply& reply);
     // Looks at the host and at the way to every peer: some seconds.
     void doctor(const Respond<v1::DoctorReply>& respond);
     // Proves that an encrypted network of this host is: some seconds.

@@ -297,7 +297,7 @@ base::Status Agent::leave() {
     dirty_.clear();
     removals_.clear();
     asked_.clear();
-    return fabric_->remove_unknown({});
+    return fabric_->remove_unknown({}, {});
 }
 
 std::vector<std::string> Agent::problems() const {

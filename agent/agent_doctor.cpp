@@ -124,12 +124,18 @@ std::vector<Finding> Agent::examine_host(bool answered) {
     const auto found = overlay::find_underlay("data address", underlay);
     std::vector<doctor::NetworkMtu> networks;
     std::vector<doctor::NeededPort> needed;
-    std::vector<base::UdpPort> encrypted;
+    doctor::NeededPorts encrypted;
     for (const auto& [id, state] : networks_) {
-        networks.push_back({.name = state.view.name, .mtu = state.view.mtu, .encrypted = state.view.encrypted});
+        networks.push_back({.name = state.view.name, .mtu = state.view.mtu, .protection = protection(state.view)});
         needed.push_back({.port = state.view.port.value, .owner = "network " + state.view.name});
         if (state.view.encrypted) {
-            encrypted.push_back(state.view.port);
+            encrypted.decrypted.push_back(state.view.port);
+            for (const auto& [number, epoch] : state.view.epochs) {
+                encrypted.carriers.insert(epoch.held.parameters.encap);
+            }
+            for (const auto port : encap_ports(state.view)) {
+                needed.push_back({.port = port.value, .owner = "ESP in UDP of network " + state.view.name});
+            }
         }
     }
     append(findings, doctor::check_underlay({.device = underlay_device_,
@@ -138,7 +144,7 @@ std::vector<Finding> Agent::examine_host(bool answered) {
                                              .address = underlay},
                                             networks));
     findings.push_back(doctor::check_local_ports(doctor::read_local_ports(), needed));
-    if (!encrypted.empty()) {
+    if (!encrypted.decrypted.empty()) {
         append(findings, doctor::check_firewall(fabric_->firewall_rules(), underlay_device_, underlay.family, encrypted,
                                                 answered));
     }
@@ -184,6 +190,7 @@ std::vector<Finding> Agent::examine_paths(DoctorRun& run) {
                                    .peer = fmt::format("{}", peer->second.vtep),
                                    .vtep = peer->second.vtep,
                                    .mtu = view.mtu,
+                                   .encap = active_encap(view),
                                    .found = path.found,
                                    .keys_out = known.out,
                                    .keys_in = known.in,

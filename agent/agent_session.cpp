@@ -129,6 +129,7 @@ void Agent::send_hello() {
         hello.add_ciphers(static_cast<std::uint32_t>(cipher));
     }
     hello.set_esp_problem(facts_.esp_problem);
+    hello.set_fast_aes(facts_.fast_aes);
     hello.set_node_name(membership_->config.node_name());
     *hello.mutable_certificate() = keeper_.use();
     for (auto& [id, state] : networks_) {
@@ -283,7 +284,7 @@ void Agent::snapshots_complete() {
     for (const auto& [id, state] : networks_) {
         known.emplace(id, &state.view);
     }
-    if (auto removed = fabric_->remove_unknown(known); !removed) {
+    if (auto removed = fabric_->remove_unknown(known, self().vtep); !removed) {
         kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
     }
 }

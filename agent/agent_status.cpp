@@ -10,6 +10,36 @@ namespace {
 
 using proto::unix_ms;
 
+double percent(std::uint64_t used, std::uint64_t limit) {
+    return limit == 0 ? 0.0 : 100.0 * static_cast<double>(used) / static_cast<double>(limit);
+}
+
+void show_sa(const xfrm::SaStatus& status, const NetworkView& view, v1::SaStatus& shown) {
+    const auto& sa = status.sa;
+    const bool out = status.direction == xfrm::Direction::kOut;
+    shown.set_direction(status.direction ? std::string(name(*status.direction)) : "unknown");
+    shown.set_peer((out ? sa.location.destination : sa.location.source).text());
+    shown.set_spi(sa.location.spi.value);
+    shown.set_cipher(sa.aead);
+    if (status.identity) {
+        shown.set_epoch(status.identity->epoch.value);
+        if (const auto epoch = view.epochs.find(status.identity->epoch); epoch != view.epochs.end()) {
+            shown.set_cipher(std::string(keymgr::name(epoch->second.held.parameters.cipher)));
+        }
+    }
+    shown.set_encap(sa.encap == base::UdpPort{} ? "none" : fmt::format("udp:{}", sa.encap));
+    const auto& counters = sa.counters;
+    shown.set_packets(counters.packets);
+    shown.set_bytes(counters.bytes);
+    shown.set_sequence(out ? counters.sequence_out : counters.sequence_in);
+    const auto limits = limits_of(view);
+    shown.set_limit_used_percent(
+        std::max(percent(counters.packets, limits.packets), percent(counters.bytes, limits.bytes)));
+    shown.set_replayed(counters.replayed);
+    shown.set_outside_window(counters.outside_window);
+    shown.set_integrity_failed(counters.integrity_failed);
+}
+
 }  // namespace
 
 std::vector<ErrorCounter> Agent::error_counters() {
@@ -28,7 +58,7 @@ std::vector<ErrorCounter> Agent::error_counters() {
     return errors;
 }
 
-void Agent::status(v1::StatusReply& reply) {
+void Agent::status(const v1::StatusRequest& request, v1::StatusReply& reply) {
     reply.set_version(options_.version);
     reply.set_started_unix_ms(unix_ms(started_));
     for (const auto cipher : facts_.ciphers) {
@@ -76,6 +106,11 @@ void Agent::status(v1::StatusReply& reply) {
             network.set_sas(static_cast<std::uint32_t>(keys->second.sas));
             network.set_esp_out_packets(keys->second.packets_out);
             network.set_esp_in_packets(keys->second.packets_in);
+        }
+        if (view.encrypted && request.sas()) {
+            for (const auto& sa : fabric_->sas(view.index)) {
+                show_sa(sa, view, *network.add_sa_list());
+            }
         }
     }
     for (const auto& error : error_counters()) {

@@ -125,6 +125,7 @@ base::Result<std::shared_ptr<Agent::VerifyRun>> Agent::prepare_verify(const std:
                                                   .size = run->size,
                                                   .self = self().vtep,
                                                   .port = view.port,
+                                                  .encap = encap_ports(view),
                                                   .peers = std::move(vteps)},
                                                  error_counters()));
     probes_.remember(run->network, run->number);
@@ -264,6 +265,7 @@ base::Status Agent::begin_watch(const v1::PeerQuestion& question, const NetworkV
                                                   .size = size,
                                                   .self = self().vtep,
                                                   .port = view.port,
+                                                  .encap = encap_ports(view),
                                                   .peers = {view.members.at(asker).vtep}},
                                                  error_counters()));
     watches_.emplace(asker, Watch{.watch = std::move(watch),

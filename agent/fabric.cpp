@@ -29,6 +29,14 @@ overlay::ProtectedPorts ports_of(const std::vector<xfrm::Policy>& policies) {
     return ports;
 }
 
+std::set<xfrm::EncapPort> encap_ports_here(const NetworkView& view, const base::IpAddress& vtep) {
+    std::set<xfrm::EncapPort> ports;
+    for (const auto port : encap_ports(view)) {
+        ports.insert({.address = vtep, .port = port});
+    }
+    return ports;
+}
+
 base::Status first_failure(const xfrm::Outcome& outcome) {
     if (!outcome.failed.empty()) {
         return tl::unexpected<base::Error>(outcome.failed.front());
@@ -38,17 +46,21 @@ base::Status first_failure(const xfrm::Outcome& outcome) {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Fabric>> Fabric::open(const std::filesystem::path& run_dir) {
+base::Result<std::unique_ptr<Fabric>> Fabric::open(const std::filesystem::path& run_dir,
+                                                   std::unique_ptr<fdstore::FdStore> store) {
     WARREN_TRY_ASSIGN(auto port, xfrm::make_netlink_port());
     WARREN_TRY_ASSIGN(auto engine, xfrm::Engine::open({.run_dir = run_dir}, *port));
     WARREN_TRY_ASSIGN(auto builder, overlay::Builder::open(run_dir));
-    return std::unique_ptr<Fabric>(
-        new Fabric(std::move(port), std::move(engine), std::move(builder), overlay::Firewall::open()));
+    return std::unique_ptr<Fabric>(new Fabric(std::move(port), std::move(engine), std::move(builder),
+                                              overlay::Firewall::open(), std::move(store)));
 }
 
 Fabric::Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Engine> engine, overlay::Builder builder,
-               base::Result<overlay::Firewall> firewall)
-    : port_(std::move(port)), engine_(std::move(engine)), builder_(std::move(builder)) {
+               base::Result<overlay::Firewall> firewall, std::unique_ptr<fdstore::FdStore> store)
+    : port_(std::move(port)),
+      engine_(std::move(engine)),
+      builder_(std::move(builder)),
+      encap_sockets_(std::move(store)) {
     if (firewall) {
         firewall_.emplace(*std::move(firewall));
     } else {
@@ -126,7 +138,13 @@ Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
             }
             return applied;
         }
+        // What comes in has to be taken before it is acknowledged that it can come.
+        const auto sockets = encap_sockets_.want(view.id, encap_ports_here(view, self.vtep));
         apply_keys(*keys, applied);
+        if (!sockets) {
+            applied.keys_complete = false;
+            applied.problems.push_back(sockets.error().message());
+        }
     }
     if (links == Links::kHeldBack) {
         // The revision is acknowledged all the same: a rotation need not wait for what carries nothing.
@@ -177,6 +195,7 @@ base::Status Fabric::remove(const base::NetworkId& network) {
     const auto index = indexes_.find(network);
     if (index != indexes_.end()) {
         WARREN_TRY(first_failure(engine_->remove_states(index->second)));
+        encap_sockets_.forget(network);
     }
     WARREN_TRY(builder_.remove(network));
     if (index != indexes_.end()) {
@@ -186,13 +205,16 @@ base::Status Fabric::remove(const base::NetworkId& network) {
     return {};
 }
 
-base::Status Fabric::remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known) {
+base::Status Fabric::remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known,
+                                    const base::IpAddress& vtep) {
     std::set<base::NetworkIndex> indexes;
     overlay::ProtectedPorts ports;
+    EncapSockets::Needs needs;
     for (const auto& [id, view] : known) {
         if (view->encrypted) {
             indexes.insert(view->index);
             ports.insert(protected_port(*view));
+            needs.emplace(id, encap_ports_here(*view, vtep));
         }
     }
     for (const auto index : engine_->present()) {
@@ -208,6 +230,7 @@ base::Status Fabric::remove_unknown(const std::map<base::NetworkId, const Networ
         }
     }
     WARREN_TRY(first_failure(engine_->remove_unknown(indexes)));
+    encap_sockets_.keep_only(std::move(needs));
     ports_ = std::move(ports);
     return firewall_ ? firewall_->apply(ports_) : base::Status{};
 }
@@ -256,6 +279,10 @@ std::map<base::NetworkIndex, Fabric::KeyTraffic> Fabric::traffic() {
 
 std::optional<overlay::DropCounters> Fabric::drops() {
     return firewall_ ? firewall_->drop_counters().value_or(std::nullopt) : std::nullopt;
+}
+
+std::vector<xfrm::SaStatus> Fabric::sas(base::NetworkIndex network) {
+    return engine_->status(network).value_or(std::vector<xfrm::SaStatus>());
 }
 
 Fabric::KeysOfPeers Fabric::peer_keys() {

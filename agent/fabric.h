@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/encap_sockets.h"
 #include "agent/wanted.h"
 #include "overlay/builder.h"
 #include "overlay/firewall.h"
@@ -42,8 +43,9 @@ struct Applied {
 // Owner: the agent. Thread: the loop's. Lifetime: what it has built stays when it goes.
 class Fabric {
   public:
-    // Reads what a former daemon left and changes nothing. `run_dir` is absolute.
-    [[nodiscard]] static base::Result<std::unique_ptr<Fabric>> open(const std::filesystem::path& run_dir);
+    // Reads what a former daemon left and changes nothing. `run_dir` is absolute; `store` is for sockets.
+    [[nodiscard]] static base::Result<std::unique_ptr<Fabric>> open(const std::filesystem::path& run_dir,
+                                                                    std::unique_ptr<fdstore::FdStore> store);
 
     // Held back, an encrypted network gets its barriers and keys, and its VXLAN device joins no bridge.
     enum class Links : std::uint8_t { kWanted, kHeldBack };
@@ -53,7 +55,8 @@ class Fabric {
     [[nodiscard]] base::Status guard(const NetworkView& view, const Self& self);
     [[nodiscard]] base::Status remove(const base::NetworkId& network);
     // Takes down whatever of ours is not among `known`: what was left by networks that this node is in no more.
-    [[nodiscard]] base::Status remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known);
+    [[nodiscard]] base::Status remove_unknown(const std::map<base::NetworkId, const NetworkView*>& known,
+                                              const base::IpAddress& vtep);
 
     // Readable when a watched part of the kernel has changed.
     [[nodiscard]] int key_events() const { return engine_->event_fd(); }
@@ -87,6 +90,8 @@ class Fabric {
     };
     using KeysOfPeers = std::map<base::NetworkIndex, std::map<base::IpAddress, PeerKeys>>;  // by VTEP
     [[nodiscard]] KeysOfPeers peer_keys();
+    // Of one encrypted network, with the counters of now.
+    [[nodiscard]] std::vector<xfrm::SaStatus> sas(base::NetworkIndex network);
     // What was sent under the SAs that are there, as of the last sweep.
     [[nodiscard]] std::vector<xfrm::SentUnder> sent() const { return engine_->sent(); }
     [[nodiscard]] std::optional<overlay::DropCounters> drops();
@@ -102,12 +107,13 @@ class Fabric {
 
   private:
     Fabric(std::unique_ptr<xfrm::KernelPort> port, std::unique_ptr<xfrm::Engine> engine, overlay::Builder builder,
-           base::Result<overlay::Firewall> firewall);
+           base::Result<overlay::Firewall> firewall, std::unique_ptr<fdstore::FdStore> store);
 
     std::unique_ptr<xfrm::KernelPort> port_;
     std::unique_ptr<xfrm::Engine> engine_;
     overlay::Builder builder_;
     std::optional<overlay::Firewall> firewall_;
+    EncapSockets encap_sockets_;
     std::string firewall_problem_;
     overlay::ProtectedPorts ports_;                          // behind the second barrier
     std::map<base::NetworkId, base::NetworkIndex> indexes_;  // of the encrypted networks that were applied

@@ -28,6 +28,7 @@ base::Result<HostFacts> probe_host() {
         return facts;
     }
     facts.ciphers = probed->working;
+    facts.fast_aes = probed->fast_aes;
     for (const auto& missing : probed->missing) {
         const auto reason = fmt::format("{}: {}", keymgr::name(missing.cipher), missing.reason);
         facts.esp_problem += facts.esp_problem.empty() ? reason : "; " + reason;

@@ -13,6 +13,7 @@ namespace warren::agent {
 struct HostFacts {
     base::BootId boot;
     std::vector<keymgr::Cipher> ciphers;  // that it takes an SA of
+    bool fast_aes = false;                // AES-GCM by instructions of the processor
     std::string esp_problem;              // why not all of them; empty: all
     enum class Segmentation : std::uint8_t { kUnknown, kFine, kBroken };
     Segmentation segmentation = Segmentation::kUnknown;

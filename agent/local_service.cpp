@@ -118,11 +118,11 @@ grpc::ServerUnaryReactor* LocalService::CertRenew(grpc::CallbackServerContext* c
     return posted(context, reply, [this](auto respond) { agent_->renew_certificate(std::move(respond)); });
 }
 
-grpc::ServerUnaryReactor* LocalService::Status(grpc::CallbackServerContext* context,
-                                               const v1::StatusRequest* /*request*/, v1::StatusReply* reply) {
-    return posted(context, reply, [this](auto respond) {
+grpc::ServerUnaryReactor* LocalService::Status(grpc::CallbackServerContext* context, const v1::StatusRequest* request,
+                                               v1::StatusReply* reply) {
+    return posted(context, reply, [this, request](auto respond) {
         v1::StatusReply status;
-        agent_->status(status);
+        agent_->status(*request, status);
         entry_.add_status(status);
         respond(std::move(status));
     });

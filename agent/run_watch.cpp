@@ -18,7 +18,8 @@ constexpr base::UdpPort kForgedSource{600};  // one of those that VXLAN devices 
 base::Result<std::unique_ptr<RunWatch>> RunWatch::open(asio::io_context& loop, const std::string& device,
                                                        const Run& run, const std::vector<ErrorCounter>& counters) {
     const auto esp_size = overlay::outer_size(run.size, run.self.family, overlay::Protection::kEsp);
-    WARREN_TRY_ASSIGN(auto tap, probe::UnderlayTap::open(device, run.port, esp_size));
+    WARREN_TRY_ASSIGN(auto tap,
+                      probe::UnderlayTap::open(device, {.port = run.port, .esp_size = esp_size, .encap = run.encap}));
     return std::unique_ptr<RunWatch>(new RunWatch(loop, std::move(tap), run, counters));
 }
 
@@ -50,7 +51,7 @@ void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
         return;
     }
     auto& seen = seen_[frame.out ? packet->destination : packet->source];
-    if (packet->esp) {
+    if (packet->esp || run_.encap.contains(packet->port)) {
         ++(frame.out ? seen.esp_out : seen.esp_in);
         if (frame.out) {
             seen.way = packet->link;

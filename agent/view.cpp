@@ -38,6 +38,10 @@ base::Result<Number> decode_number(std::string_view what, std::uint64_t value, s
     return Number{static_cast<typename Number::Value>(value)};
 }
 
+base::Result<base::Mtu> decode_mtu(std::uint32_t mtu) {
+    return decode_number<base::Mtu>("MTU", mtu, 68, UINT16_MAX);
+}
+
 base::Result<std::pair<base::NodeId, MemberView>> decode_member(const v1::Member& message) {
     MemberView member;
     WARREN_TRY_ASSIGN(const auto node, decode_id<base::NodeId>("member", message.node_id()));
@@ -70,8 +74,12 @@ base::Result<EpochView> decode_epoch(const v1::EpochKey& message, const EpochVie
         return fail(Code::kInvalid, "epoch {}: unknown cipher {}; this node needs a newer version", held.number,
                     message.cipher());
     }
+    if (message.encap_port() > UINT16_MAX) {
+        return fail(Code::kInvalid, "epoch {}: encapsulation port {}", held.number, message.encap_port());
+    }
     held.parameters = {.cipher = static_cast<keymgr::Cipher>(message.cipher()),
-                       .replay_window = message.replay_window()};
+                       .replay_window = message.replay_window(),
+                       .encap = base::UdpPort{static_cast<std::uint16_t>(message.encap_port())}};
     held.since = base::Revision{message.since()};
     held.superseded = base::Revision{message.superseded()};
     held.kept = message.kept();
@@ -96,6 +104,7 @@ struct Checked {
     std::vector<base::EndpointId> endpoints_gone;
     std::vector<std::pair<base::EndpointId, AttachmentView>> attachments;
     std::vector<EpochView> epochs;
+    std::optional<base::Mtu> mtu;
 };
 
 template <typename Messages, typename Decode, typename Out>
@@ -129,6 +138,9 @@ base::Result<Checked> check(const NetworkView& view, const v1::NetworkDelta& del
         WARREN_TRY_ASSIGN(auto epoch, decode_epoch(message, known == view.epochs.end() ? nullptr : &known->second));
         checked.epochs.push_back(std::move(epoch));
     }
+    if (delta.mtu() != 0) {
+        WARREN_TRY_ASSIGN(checked.mtu, decode_mtu(delta.mtu()));
+    }
     return checked;
 }
 
@@ -153,6 +165,7 @@ void merge(NetworkView& view, Checked&& checked) {
         const auto number = epoch.held.number;
         view.epochs.insert_or_assign(number, std::move(epoch));
     }
+    view.mtu = checked.mtu.value_or(view.mtu);
 }
 
 keymgr::AckUpdate decode_acks(const v1::PeerAcks& message) {
@@ -184,7 +197,7 @@ base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
     WARREN_TRY_ASSIGN(view.gateway, decode_ip("gateway", spec.gateway()));
     WARREN_TRY_ASSIGN(view.vni, decode_number<base::Vni>("VNI", spec.vni(), 1, kMaxVni));
     WARREN_TRY_ASSIGN(view.port, decode_number<base::UdpPort>("UDP port", spec.udp_port(), 1, UINT16_MAX));
-    WARREN_TRY_ASSIGN(view.mtu, decode_number<base::Mtu>("MTU", spec.mtu(), 68, UINT16_MAX));
+    WARREN_TRY_ASSIGN(view.mtu, decode_mtu(spec.mtu()));
     view.encrypted = spec.encrypted();
     if (view.encrypted) {
         WARREN_TRY_ASSIGN(view.index,

@@ -37,6 +37,7 @@ base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& sel
                                   .slot = epoch.held.slot,
                                   .cipher = epoch.held.parameters.cipher,
                                   .replay_window = epoch.held.parameters.replay_window,
+                                  .encap = epoch.held.parameters.encap,
                                   .secret = &epoch.secret});
     }
     for (const auto& [node, member] : view.members) {
@@ -90,6 +91,28 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
 
 xfrm::SoftLimits limits_of(const NetworkView& view) {
     return {.packets = view.rekey_after_packets, .bytes = view.rekey_after_bytes};
+}
+
+std::set<base::UdpPort> encap_ports(const NetworkView& view) {
+    std::set<base::UdpPort> ports;
+    for (const auto& [number, epoch] : view.epochs) {
+        if (epoch.held.parameters.encap != base::UdpPort{}) {
+            ports.insert(epoch.held.parameters.encap);
+        }
+    }
+    return ports;
+}
+
+base::UdpPort active_encap(const NetworkView& view) {
+    const auto epoch = view.epochs.find(view.active);
+    return epoch == view.epochs.end() ? base::UdpPort{} : epoch->second.held.parameters.encap;
+}
+
+overlay::Protection protection(const NetworkView& view) {
+    if (!view.encrypted) {
+        return overlay::Protection::kPlain;
+    }
+    return active_encap(view) == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp;
 }
 
 overlay::ProtectedPort protected_port(const NetworkView& view) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "agent/view.h"
 #include "overlay/barrier.h"
 #include "overlay/model.h"
+#include "overlay/mtu.h"
 #include "xfrm/model.h"
 
 // From what the manager told to what the kernel is to have. Pure.
@@ -27,6 +29,12 @@ using SentEpochs = std::map<base::MembershipId, base::Epoch>;
 [[nodiscard]] overlay::Network wanted_links(const NetworkView& view, const Self& self);
 // What SAs may carry before a rotation is asked for.
 [[nodiscard]] xfrm::SoftLimits limits_of(const NetworkView& view);
+// The ports of ESP in UDP that the network's epochs have.
+[[nodiscard]] std::set<base::UdpPort> encap_ports(const NetworkView& view);
+// That of the epoch to send in; 0: plain ESP.
+[[nodiscard]] base::UdpPort active_encap(const NetworkView& view);
+// What packets of the network are wrapped in.
+[[nodiscard]] overlay::Protection protection(const NetworkView& view);
 [[nodiscard]] overlay::ProtectedPort protected_port(const NetworkView& view);
 
 }  // namespace warren::agent

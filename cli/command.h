@@ -143,11 +143,12 @@ struct Status {
     v1::StatusRequest request;
 };
 
-using Command = std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, ClusterLock,
-                             ClusterUnlock, KekRotate, TokenShow, TokenRotate, CertIssue, CertList, CertRevoke,
-                             NodeList, NodeInspect, NodeRemove, NetworkCreate, NetworkList, NetworkInspect,
-                             NetworkUpdate, NetworkVerify, NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList,
-                             KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Doctor, Status>;
+using Command =
+    std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, ClusterLock,
+                 ClusterUnlock, KekRotate, TokenShow, TokenRotate, CertIssue, CertList, CertRevoke, NodeList,
+                 NodeInspect, NodeRemove, NetworkCreate, NetworkList, NetworkInspect, NetworkUpdate, NetworkVerify,
+                 NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyHistory,
+                 KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Doctor, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -156,7 +156,10 @@ void add_status_command(CLI::App& root, Command& chosen) {
                         [](Syntax& /*syntax*/, Doctor& /*value*/) {});
     add_command<Status>(
         root, chosen, {"status", "Show how this node is doing; exits with 4 when something is wrong", "warren status"},
-        [](Syntax& /*syntax*/, Status& /*value*/) {});
+        [](Syntax& syntax, Status& value) {
+            syntax.flag(
+                "--sas", [&] { value.request.set_sas(true); }, "each security association, with its counters");
+        });
 }
 
 }  // namespace warren::cli

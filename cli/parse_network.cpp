@@ -96,7 +96,7 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
         [](Syntax& syntax, NetworkUpdate& value) {
             v1::NetworkUpdateRequest& request = value.request;
             syntax.texts("--opt", "K=V", *request.mutable_options(),
-                         "cipher, replay-window, key-rotation or rekey-after-...; repeatable");
+                         "cipher, encap, replay-window, key-rotation, ...; repeatable");
             syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
         });
     add_command<NetworkVerify>(

@@ -1,5 +1,7 @@
 #include "cli/parts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace warren::cli {
@@ -17,6 +19,12 @@ void add_ciphers(Block& block, const std::string& key, const google::protobuf::R
         block.line("", problem.substr(from, end - from));
         from = end + kBetween.size();
     }
+}
+
+Cell limit_used(double percent) {
+    constexpr double kCaution = 90;
+    const Tone tone = percent >= 100 ? Tone::kBad : percent >= kCaution ? Tone::kCaution : Tone::kPlain;
+    return {fmt::format("{:.{}f} %", percent, percent < 10 ? 1 : 0), tone};
 }
 
 void add_certificate(Block& block, std::int64_t expires_unix_ms, const View& view) {

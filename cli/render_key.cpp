@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/parts.h"
 #include "cli/render.h"
 #include "cli/table.h"
 
@@ -37,12 +38,6 @@ double most_used(const v1::KeyNetwork& network) {
         most = std::max(most, member.limit_used_percent());
     }
     return most;
-}
-
-Cell limit_used(double percent) {
-    constexpr double kCaution = 90;
-    const Tone tone = percent >= 100 ? Tone::kBad : percent >= kCaution ? Tone::kCaution : Tone::kPlain;
-    return {fmt::format("{:.{}f} %", percent, percent < 10 ? 1 : 0), tone};
 }
 
 // How long a step took; empty when it has not come.

@@ -50,7 +50,12 @@ std::string facts(const v1::Network& network, const View& view) {
     block.line("Name", network.name());
     block.line("Driver", network.driver());
     if (network.encrypted()) {
-        block.line("Encrypted", fmt::format("yes, {}, replay window {}", network.cipher(), network.replay_window()));
+        const bool in_udp = !network.encap().empty() && network.encap() != "none";
+        block.line("Encrypted", fmt::format("yes, {}, replay window {}{}", network.cipher(), network.replay_window(),
+                                            in_udp ? ", ESP in " + network.encap() : ""));
+        if (!network.cipher_choice().empty()) {
+            block.line("Cipher", fmt::format("auto: {}", network.cipher_choice()));
+        }
         block.line("Active epoch", network.active_epoch() == 0 ? Cell("none yet") : Cell(network.active_epoch()));
         block.line("Key rotation", network.key_rotation_ms() == 0
                                        ? std::string("on command and on need")

@@ -97,6 +97,24 @@ std::string networks_table(const v1::StatusReply& reply, const View& view) {
     return table.text(view);
 }
 
+// Hexadecimal as `ip xfrm state` has it.
+std::string sas_text(const v1::StatusReply& reply, const View& view) {
+    Table table({"NETWORK", "PEER", "DIRECTION", "EPOCH", "SPI", "CIPHER", "ENCAP", "PACKETS", "BYTES", "SEQUENCE",
+                 "LIMIT USED", "REPLAYED", "LATE", "FORGED"});
+    const auto errors = [](std::uint64_t count) {
+        return Cell(std::to_string(count), count > 0 ? Tone::kCaution : Tone::kPlain);
+    };
+    for (const v1::NetworkStatus& network : reply.networks()) {
+        for (const v1::SaStatus& sa : network.sa_list()) {
+            table.row({network.name(), sa.peer(), sa.direction(), sa.epoch() == 0 ? Cell("") : Cell(sa.epoch()),
+                       fmt::format("{:#x}", sa.spi()), sa.cipher(), sa.encap(), sa.packets(), sa.bytes(), sa.sequence(),
+                       limit_used(sa.limit_used_percent()), errors(sa.replayed()), errors(sa.outside_window()),
+                       errors(sa.integrity_failed())});
+        }
+    }
+    return table.empty() ? "" : "\n" + table.text(view);
+}
+
 std::string counters_text(const v1::StatusReply& reply, const View& view) {
     Table table({"COUNTER", "PACKETS", "LAST MINUTE", "MEANING"});
     std::string remedies;
@@ -133,7 +151,7 @@ std::string verdict(const v1::StatusReply& reply, std::size_t problems, const Vi
 std::string render_status(const v1::StatusReply& reply, const View& view) {
     std::string out = node_block(reply, view);
     if (reply.state() != "no-cluster") {
-        out += "\n" + networks_table(reply, view) + counters_text(reply, view);
+        out += "\n" + networks_table(reply, view) + sas_text(reply, view) + counters_text(reply, view);
     }
     const std::vector<std::string> problems = problems_of(reply);
     if (!problems.empty()) {

@@ -79,7 +79,8 @@ Daemon::~Daemon() {
 base::Status Daemon::open(const DaemonOptions& options) {
     WARREN_TRY(base::make_directory(options.state_dir, 0700));
     WARREN_TRY(base::make_directory(options.run_dir, 0755));
-    WARREN_TRY_ASSIGN(auto fabric, agent::Fabric::open(std::filesystem::absolute(options.run_dir)));
+    const auto run_dir = std::filesystem::absolute(options.run_dir);
+    WARREN_TRY_ASSIGN(auto fabric, agent::Fabric::open(run_dir, fdstore::open_store(run_dir)));
     WARREN_TRY_ASSIGN(auto facts, agent::probe_host());
     agent_ = std::make_unique<agent::Agent>(
         loop_, std::move(fabric), facts,
@@ -288,6 +289,7 @@ void Daemon::run() {
         }
     });
     kLog.info("warrend {} is ready", WARREN_VERSION);
+    fdstore::notify_ready();
     loop_.run();
 }
 

@@ -227,8 +227,8 @@ class Judge {
     }
 
     [[nodiscard]] Match match_protocol(const json& right) const {
-        const auto name = contains(right, packet_.esp ? "esp" : "udp");
-        return name == Match::kNo ? contains(right, packet_.esp ? 50U : 17U) : name;
+        const auto name = contains(right, packet_.udp() ? "udp" : "esp");
+        return name == Match::kNo ? contains(right, packet_.udp() ? 17U : 50U) : name;
     }
 
     [[nodiscard]] Match match_payload(const json& payload, const json& right) const {
@@ -237,7 +237,10 @@ class Judge {
         if ((protocol == "ip" && field == "protocol") || (protocol == "ip6" && field == "nexthdr")) {
             return match_protocol(right);
         }
-        if (protocol == "udp" && !packet_.esp && field == "dport") {
+        if (protocol == "udp" && packet_.udp() && field == "dport") {
+            return contains(right, packet_.port.value);
+        }
+        if (protocol == "udp" && packet_.udp() && packet_.esp && field == "sport") {
             return contains(right, packet_.port.value);
         }
         if (protocol == "udp" && !packet_.esp && field == "sport") {
@@ -245,7 +248,7 @@ class Judge {
             return low == contains(right, overlay::kSourceHigh.value) && low != Match::kYes ? low : Match::kMaybe;
         }
         if (std::ranges::find(kTransports, protocol) != kTransports.end()) {
-            return protocol == (packet_.esp ? "esp" : "udp") ? Match::kMaybe : Match::kNo;
+            return protocol == (packet_.udp() ? "udp" : "esp") ? Match::kMaybe : Match::kNo;
         }
         if (protocol == "ip" || protocol == "ip6") {
             return (protocol == "ip") == (packet_.family == base::Family::kIpv4) ? Match::kMaybe : Match::kNo;
@@ -289,24 +292,57 @@ class Judge {
     }
 };
 
-std::string remedy(const ChainVerdict& verdict, const std::string& ports) {
+// One command after the other, each made for one carrier of ESP.
+template <typename Command>
+std::string for_carriers(const NeededPorts& needed, Command command) {
+    std::string text;
+    for (const auto port : needed.carriers) {
+        text += command(port) + "; ";
+    }
+    return text;
+}
+
+std::string remedy(const ChainVerdict& verdict, const NeededPorts& needed) {
+    std::vector<std::string> names;
+    for (const auto port : needed.decrypted) {
+        names.push_back(fmt::to_string(port));
+    }
+    const auto ports = fmt::format("{}", fmt::join(names, ","));
+    constexpr base::UdpPort kPlain{};
     if (verdict.table == "firewalld") {
+        const auto carriers = for_carriers(needed, [&](base::UdpPort port) {
+            return port == kPlain ? std::string("firewall-cmd --permanent --add-protocol=esp")
+                                  : fmt::format("firewall-cmd --permanent --add-port={}/udp", port);
+        });
         return fmt::format(
-            "firewall-cmd --permanent --add-protocol=esp; and --add-port=PORT/udp for each of {}; then "
-            "firewall-cmd --reload. What comes in clear to these ports is refused all the same",
-            ports);
+            "{}and --add-port=PORT/udp for each of {}; then firewall-cmd --reload. What comes in clear to these ports "
+            "is refused all the same",
+            carriers, ports);
     }
     if (verdict.chain == "INPUT" && verdict.family != "inet") {
         const std::string command = verdict.family == "ip" ? "iptables" : "ip6tables";
+        const auto carriers = for_carriers(needed, [&](base::UdpPort port) {
+            return port == kPlain ? fmt::format("{} -I INPUT -p esp -j ACCEPT", command)
+                                  : fmt::format("{} -I INPUT -p udp --dport {} -j ACCEPT", command, port);
+        });
         return fmt::format(
-            "{0} -I INPUT -p esp -j ACCEPT; {0} -I INPUT -p udp -m multiport --dports {1} -m policy "
-            "--dir in --pol ipsec -j ACCEPT (with ufw: in before.rules)",
-            command, ports);
+            "{}{} -I INPUT -p udp -m multiport --dports {} -m policy --dir in --pol ipsec -j ACCEPT (with ufw: in "
+            "before.rules)",
+            carriers, command, ports);
     }
-    return fmt::format(
-        "nft insert rule {0} {1} {2} meta l4proto esp accept; nft insert rule {0} {1} {2} meta secpath "
-        "exists udp dport '{{ {3} }}' accept",
-        verdict.family, verdict.table, verdict.chain, ports);
+    const auto insert = fmt::format("nft insert rule {} {} {}", verdict.family, verdict.table, verdict.chain);
+    const auto carriers = for_carriers(needed, [&](base::UdpPort port) {
+        return port == kPlain ? fmt::format("{} meta l4proto esp accept", insert)
+                              : fmt::format("{} udp dport {} accept", insert, port);
+    });
+    return fmt::format("{}{} meta secpath exists udp dport '{{ {} }}' accept", carriers, insert, ports);
+}
+
+std::string text(const Arriving& packet) {
+    if (!packet.esp) {
+        return fmt::format("decrypted UDP to port {}", packet.port);
+    }
+    return packet.udp() ? fmt::format("ESP in UDP to port {}", packet.port) : std::string("ESP");
 }
 
 }  // namespace
@@ -326,7 +362,7 @@ base::Result<std::vector<std::vector<ChainVerdict>>> judge_input(std::string_vie
 }
 
 std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, const std::string& device,
-                                    base::Family family, const std::vector<base::UdpPort>& ports, bool answered) {
+                                    base::Family family, const NeededPorts& needed, bool answered) {
     const std::string check = "host firewall";
     const auto unknown = [&](const base::Error& error) {
         return std::vector<Finding>{
@@ -341,11 +377,12 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
         std::vector<std::string> what;
     };
     std::map<ChainId, Bad> bad;
-    std::vector<Arriving> arriving{{.device = device, .family = family, .esp = true}};
-    std::vector<std::string> names;
-    for (const auto port : ports) {
+    std::vector<Arriving> arriving;
+    for (const auto port : needed.carriers) {
+        arriving.push_back({.device = device, .family = family, .esp = true, .port = port});
+    }
+    for (const auto port : needed.decrypted) {
         arriving.push_back({.device = device, .family = family, .port = port});
-        names.push_back(fmt::to_string(port));
     }
     const auto verdicts = judge_input(*ruleset, arriving);
     if (!verdicts) {
@@ -359,11 +396,10 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
             auto& entry = bad[{verdict.family, verdict.table, verdict.chain}];
             entry.chain = verdict;
             entry.surely = entry.surely || !verdict.may_accept;
-            entry.what.push_back(arriving[i].esp ? "ESP" : fmt::format("decrypted UDP to port {}", arriving[i].port));
+            entry.what.push_back(text(arriving[i]));
         }
     }
     std::vector<Finding> findings;
-    const auto all_ports = fmt::format("{}", fmt::join(names, ","));
     // Once frames have come through, even what is surely dropped is a warning: ESP may come in as an answer to ESP
     // that this host has sent (conntrack).
     for (const auto& [id, entry] : bad) {
@@ -373,7 +409,7 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
              .verdict = entry.surely && !answered ? Verdict::kWrong : Verdict::kWarning,
              .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
                                    entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
-             .remedy = remedy(chain, all_ports)});
+             .remedy = remedy(chain, needed)});
     }
     if (findings.empty()) {
         findings.push_back(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,7 +20,15 @@ struct Arriving {
     std::string device;
     base::Family family = base::Family::kIpv4;
     bool esp = false;      // the ESP itself; else the UDP that was in it
-    base::UdpPort port{};  // of that UDP
+    base::UdpPort port{};  // of the UDP that was in it, or of that which ESP is in; 0: ESP on its own
+
+    [[nodiscard]] bool udp() const { return !esp || port != base::UdpPort{}; }
+};
+
+// What encrypted networks need to come in.
+struct NeededPorts {
+    std::vector<base::UdpPort> decrypted;  // of the networks
+    std::set<base::UdpPort> carriers;      // of ESP in UDP; 0: ESP on its own
 };
 
 struct ChainVerdict {
@@ -40,7 +49,6 @@ struct ChainVerdict {
 
 // `answered`: frames from peers have been seen to come through, so that what may be dropped is not.
 [[nodiscard]] std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, const std::string& device,
-                                                  base::Family family, const std::vector<base::UdpPort>& ports,
-                                                  bool answered);
+                                                  base::Family family, const NeededPorts& needed, bool answered);
 
 }  // namespace warren::doctor

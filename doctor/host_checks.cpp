@@ -146,9 +146,7 @@ std::vector<Finding> check_underlay(const UnderlaySight& underlay, const std::ve
     }
     std::vector<Finding> findings;
     for (const auto& network : networks) {
-        const auto needs =
-            overlay::outer_size(network.mtu, underlay.address.family,
-                                network.encrypted ? overlay::Protection::kEsp : overlay::Protection::kPlain);
+        const auto needs = overlay::outer_size(network.mtu, underlay.address.family, network.protection);
         if (needs > *underlay.now) {
             findings.push_back(
                 {.check = check,

@@ -11,6 +11,7 @@
 #include "base/ip.h"
 #include "base/time.h"
 #include "doctor/finding.h"
+#include "overlay/mtu.h"
 
 // What a host must be like for encrypted networks to work on it. Pure, but for the functions that read.
 namespace warren::doctor {
@@ -48,7 +49,7 @@ struct UnderlaySight {
 struct NetworkMtu {
     std::string name;
     base::Mtu mtu;
-    bool encrypted = false;
+    overlay::Protection protection = overlay::Protection::kPlain;
 };
 [[nodiscard]] std::vector<Finding> check_underlay(const UnderlaySight& underlay,
                                                   const std::vector<NetworkMtu>& networks);

@@ -14,15 +14,28 @@ std::string round_trip(probe::ProbeSpan span) {
 }
 
 base::Mtu outer(base::Mtu inner, const PathSight& sight) {
-    return overlay::outer_size(inner, sight.vtep.family, overlay::Protection::kEsp);
+    return overlay::outer_size(
+        inner, sight.vtep.family,
+        sight.encap == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp);
+}
+
+std::string let_through(const PathSight& sight) {
+    if (sight.encap == base::UdpPort{}) {
+        return fmt::format(
+            "let ESP (IP protocol 50) between the hosts through, here, there and on the way; to see where it stays: "
+            "tcpdump -ni DEVICE esp and host {}. Where it can't be let through, wrap it in UDP: warren network update "
+            "{} --opt encap=udp, on a manager",
+            sight.vtep, sight.network);
+    }
+    return fmt::format(
+        "let UDP port {0} between the hosts through, here, there and on the way; to see where it stays: tcpdump -ni "
+        "DEVICE udp port {0} and host {1}",
+        sight.encap, sight.vtep);
 }
 
 Finding closed(const PathSight& sight, std::string check) {
     Finding finding{.check = std::move(check), .verdict = Verdict::kWrong, .detail = {}, .remedy = {}};
-    const auto esp = fmt::format(
-        "let ESP (IP protocol 50) between the hosts through, here, there and on the way; to see "
-        "where it stays: tcpdump -ni DEVICE esp and host {}",
-        sight.vtep);
+    const auto esp = let_through(sight);
     if (sight.keys_out == 0) {
         finding.detail = "frames can't be sent: there is no key for what goes to it";
         finding.remedy = "see what its keys wait for: warren key status, on a manager";

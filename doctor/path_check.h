@@ -14,8 +14,9 @@ namespace warren::doctor {
 struct PathSight {
     std::string network;
     std::string peer;
-    base::IpAddress vtep;  // the peer's
-    base::Mtu mtu;         // of the network
+    base::IpAddress vtep;   // the peer's
+    base::Mtu mtu;          // of the network
+    base::UdpPort encap{};  // of ESP in UDP, which it is sent in; 0: ESP on its own
     probe::PathFound found;
     unsigned keys_out = 0;        // SAs to the peer
     unsigned keys_in = 0;         // from it

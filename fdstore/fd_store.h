@@ -27,8 +27,8 @@ class FdStore {
 
     // All that is in the store. Once, at the beginning.
     [[nodiscard]] virtual std::vector<StoredFd> take() = 0;
-    // From now on the store has it open, too. `name` is a file name of at most 255 characters, none of them a colon, and
-    // not in the store (any more).
+    // From now on the store has it open, too. `name` is a file name of at most 255 characters, none of them a colon,
+    // and not in the store (any more).
     [[nodiscard]] virtual base::Status put(const std::string& name, int fd) = 0;
     // It is still there, as far as can be seen.
     [[nodiscard]] virtual bool holds(const std::string& name) = 0;
@@ -46,6 +46,9 @@ class FdStore {
                                                      const std::filesystem::path& holder);
 // sd_pid_notify_with_fds(3). systemd drops what it is given unless the unit has FileDescriptorStoreMax=.
 [[nodiscard]] std::unique_ptr<FdStore> systemd_store();
+
+// Tells systemd, where it has started this process, that the start is over (a unit of Type=notify).
+void notify_ready();
 
 // The descriptor at which a holder has what it holds.
 inline constexpr int kHeldFd = 3;

@@ -43,15 +43,16 @@ bool has_ended(const UniqueFd& process) {
     return !process || ::poll(&watched, 1, 0) != 0;
 }
 
-// What the holder starts with: its end of the socket, nothing to read or write, no signal blocked or ignored.
+// What the holder starts with: what it is to hold, nothing to read or write but `ready`, no signal blocked or ignored.
 class Spawn {
   public:
-    explicit Spawn(int fd) {
+    Spawn(int fd, int ready) {
         ::posix_spawn_file_actions_init(&actions_);
         ::posix_spawnattr_init(&attributes_);
-        for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        for (const int standard : {STDIN_FILENO, STDERR_FILENO}) {
             ::posix_spawn_file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0);
         }
+        ::posix_spawn_file_actions_adddup2(&actions_, ready, STDOUT_FILENO);
         ::posix_spawn_file_actions_adddup2(&actions_, fd, kHeldFd);
         ::posix_spawn_file_actions_addclosefrom_np(&actions_, kHeldFd + 1);
         sigset_t none;
@@ -60,8 +61,7 @@ class Spawn {
         ::sigfillset(&all);
         ::posix_spawnattr_setsigmask(&attributes_, &none);
         ::posix_spawnattr_setsigdefault(&attributes_, &all);
-        ::posix_spawnattr_setflags(&attributes_,
-                                   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     }
     Spawn(const Spawn&) = delete;
     Spawn& operator=(const Spawn&) = delete;
@@ -74,7 +74,8 @@ class Spawn {
         std::array<char*, 4> argv{words[0].data(), words[1].data(), words[2].data(), nullptr};
         std::array<char*, 1> environment{nullptr};
         pid_t pid = 0;
-        const int error = ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv.data(), environment.data());
+        const int error =
+            ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv.data(), environment.data());
         if (error != 0) {
             return fail_errno(fmt::format("run {}", program.string()), error);
         }
@@ -120,8 +121,20 @@ class ProcessStore final : public FdStore {
 
     base::Status put(const std::string& name, int fd) override {
         drop(name);
-        WARREN_TRY_ASSIGN(const auto pid, Spawn(fd).run(holder_, {std::string(kHolder), run_dir_.string(), name}));
+        // It closes its standard output when it runs. Before that its command line may not be there yet.
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+            return fail_errno("pipe", errno);
+        }
+        const UniqueFd ready(ends[0]);
+        UniqueFd holders_end(ends[1]);
+        WARREN_TRY_ASSIGN(const auto pid,
+                          Spawn(fd, holders_end.get()).run(holder_, {std::string(kHolder), run_dir_.string(), name}));
         holders_.insert_or_assign(name, Holder{pid, open_process(pid)});
+        holders_end.reset();
+        char nothing = 0;
+        while (::read(ready.get(), &nothing, 1) < 0 && errno == EINTR) {
+        }
         return {};
     }
 
@@ -134,7 +147,8 @@ class ProcessStore final : public FdStore {
         const auto holder = holders_.find(name);
         if (holder != holders_.end()) {
             kill(holder->second.handle);
-            ::waitpid(holder->second.pid, nullptr, 0);  // one that a former daemon started is not ours: an error at once
+            ::waitpid(holder->second.pid, nullptr,
+                      0);  // one that a former daemon started is not ours: an error at once
             holders_.erase(holder);
         }
     }

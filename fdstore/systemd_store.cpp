@@ -50,4 +50,8 @@ std::unique_ptr<FdStore> systemd_store() {
     return std::make_unique<SystemdStore>();
 }
 
+void notify_ready() {
+    ::sd_notify(0, "READY=1");
+}
+
 }  // namespace warren::fdstore

@@ -33,7 +33,7 @@ enum class Reason : std::uint8_t {
     kSaLost,       // somebody deleted an SA of ours: new keys heal it. Rate-limited
     kMemberLeft,   // a former member must not know the keys. Rate-limited
     kNodeRemoved,  // the same at once: no grace, nobody keeps an epoch that the removed node knew
-    kParameters,   // cipher or replay window changed
+    kParameters,   // cipher, encapsulation or replay window changed
 };
 [[nodiscard]] std::string_view name(Reason reason);
 // Whether rotations for this reason keep a distance from each other (Settings::rate_limit).
@@ -43,6 +43,7 @@ enum class Reason : std::uint8_t {
 struct EpochParameters {
     Cipher cipher = Cipher::kAes128Gcm;
     std::uint32_t replay_window = 1024;  // packets
+    base::UdpPort encap{};               // of ESP in UDP (RFC 3948), at both ends; 0: plain ESP
 
     auto operator<=>(const EpochParameters&) const = default;
 };

@@ -42,6 +42,14 @@ struct NewNode {
 // The node's kernel has the cipher; the error says why not.
 [[nodiscard]] base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node);
 
+// The largest packets of containers that the underlay of every node carries. Nodes that have not said hello yet do not
+// count.
+struct Carried {
+    base::Mtu mtu;
+    std::string narrowest;  // the node that carries no more
+};
+[[nodiscard]] base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection);
+
 // What a hello says of the node itself; empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
                                                            const v1::Hello& hello);
@@ -103,6 +111,9 @@ struct Departure {
 [[nodiscard]] base::Result<store::Transaction> update_network(const Cluster& cluster, const base::NetworkId& id,
                                                               std::span<const std::string> options,
                                                               const std::string& by, base::Time now);
+// The cipher that the nodes call for now, in a network that leaves it to them; empty when it has it already.
+[[nodiscard]] base::Result<store::Transaction> adapt_cipher(const Cluster& cluster, const base::NetworkId& id,
+                                                            base::Time now);
 
 // A rotation was asked for: the state and who asked; empty when neither is news.
 [[nodiscard]] base::Result<store::Transaction> save_request(const NetworkState& network, const keymgr::KeyState& keys,

@@ -40,8 +40,7 @@ base::Status check_node(const NetworkState& network, const v1::NodeRecord& node)
     const auto vtep = ip_of(node.data_address());
     WARREN_TRY(check_family(network, node, *vtep));
     const auto carried =
-        overlay::inner_mtu(base::Mtu{node.underlay_mtu()}, vtep->family,
-                           record.encrypted() ? overlay::Protection::kEsp : overlay::Protection::kPlain);
+        overlay::inner_mtu(base::Mtu{node.underlay_mtu()}, vtep->family, protection(encryption_of(record)));
     if (!carried || *carried < base::Mtu{record.mtu()}) {
         return fail(Code::kPrecondition,
                     "network '{}' has MTU {}, but the underlay of node '{}' (MTU {}) carries at most {}: make the "

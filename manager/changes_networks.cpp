@@ -72,34 +72,13 @@ base::Result<Addressing> choose_addressing(const Cluster& cluster, const v1::Net
     return chosen;
 }
 
-// The most that the underlay of every node carries. Nodes that have not said hello yet do not count.
 base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options) {
-    const auto protection = options.encrypted ? overlay::Protection::kEsp : overlay::Protection::kPlain;
-    base::Mtu smallest{UINT16_MAX};
-    std::string narrowest;
-    for (const auto& [id, node] : cluster.nodes()) {
-        const auto vtep = ip_of(node.record.data_address());
-        if (node.record.underlay_mtu() == 0 || !vtep) {
-            continue;
-        }
-        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
-        if (!carried) {
-            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
-                        node.record.name(), node.record.underlay_mtu());
-        }
-        if (*carried < smallest) {
-            smallest = *carried;
-            narrowest = node.record.name();
-        }
-    }
-    if (narrowest.empty()) {
-        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
-    }
-    if (options.mtu && *options.mtu > smallest) {
+    WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(options)));
+    if (options.mtu && *options.mtu > most.mtu) {
         return fail(Code::kInvalid, "--opt mtu={}: the underlay of node '{}' carries at most {}", *options.mtu,
-                    narrowest, smallest);
+                    most.narrowest, most.mtu);
     }
-    return options.mtu.value_or(smallest);
+    return options.mtu.value_or(most.mtu);
 }
 
 base::Status set_labels(v1::NetworkRecord& record, const v1::NetworkCreateRequest& request) {
@@ -130,6 +109,7 @@ base::Status set_port(const Cluster& cluster, v1::NetworkRecord& record) {
 
 base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNetwork& network, base::Time now) {
     WARREN_TRY(check_request(cluster, network.request));
+    WARREN_TRY(check_encap(cluster.settings(), network.options));
     v1::NetworkRecord record;
     WARREN_TRY_ASSIGN(const auto addressing, choose_addressing(cluster, network.request));
     WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options));
@@ -155,6 +135,28 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
 }
 
 }  // namespace
+
+base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection) {
+    Carried most{.mtu = base::Mtu{UINT16_MAX}, .narrowest = {}};
+    for (const auto& [id, node] : cluster.nodes()) {
+        const auto vtep = ip_of(node.record.data_address());
+        if (node.record.underlay_mtu() == 0 || !vtep) {
+            continue;
+        }
+        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
+        if (!carried) {
+            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
+                        node.record.name(), node.record.underlay_mtu());
+        }
+        if (*carried < most.mtu) {
+            most = {.mtu = *carried, .narrowest = node.record.name()};
+        }
+    }
+    if (most.narrowest.empty()) {
+        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
+    }
+    return most;
+}
 
 base::Result<store::Transaction> create_network(const Cluster& cluster, const NewNetwork& network, base::Time now) {
     WARREN_TRY_ASSIGN(const auto record, make_record(cluster, network, now));

@@ -94,6 +94,7 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
     *record.mutable_ciphers() = hello.ciphers();
     record.set_esp_problem(hello.esp_problem());
     record.set_version(hello.version());
+    record.set_fast_aes(hello.fast_aes());
     store::Transaction change;
     if (record.SerializeAsString() != node->record.SerializeAsString()) {
         change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});

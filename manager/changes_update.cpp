@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "manager/changes.h"
+#include "manager/cipher_choice.h"
 #include "manager/key_history.h"
 #include "manager/key_record.h"
 #include "manager/rotation_events.h"
@@ -23,6 +24,74 @@ base::Status check_members(const Cluster& cluster, const NetworkState& network, 
     return {};
 }
 
+// With what is larger a packet would not fit the underlay any more. It is never raised in use: containers' interfaces
+// get the new one one after the other, and who has the smaller one takes no larger packets.
+base::Status shrink_mtu(const Cluster& cluster, v1::NetworkRecord& record, const NetworkOptions& changed) {
+    WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(changed)));
+    record.set_mtu(std::min(record.mtu(), most.mtu.value));
+    return {};
+}
+
+// An epoch whose parameters are not wanted any more before it is active: it may be just they that hold it up. Empty
+// when there is none, or it has to go on for another reason.
+keymgr::Decision take_back_installing(const NetworkState& network, const keymgr::KeyState& keys,
+                                      const keymgr::Settings& settings, base::Time now) {
+    if (std::ranges::find(keys.epochs, keymgr::Stage::kInstalling, &keymgr::EpochState::stage) == keys.epochs.end()) {
+        return {};
+    }
+    return keymgr::abort(keys, settings, now, base::Revision{network.revision().value + 1})
+        .value_or(keymgr::Decision{});
+}
+
+base::Result<store::Transaction> change_options(const Cluster& cluster, const NetworkState& network,
+                                                const NetworkOptions& changed, const std::string& by, base::Time now) {
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    const auto before = encryption_of(network.record());
+    if (changed == before) {
+        return store::Transaction{};
+    }
+    auto record = network.record();
+    set_encryption(record, changed);
+    auto keys = network.keys.record;
+    keymgr::Asked asked{.state = read_keys(keys), .target = {}};
+    auto history = network.history;
+    keymgr::Decision taken_back;
+    // An epoch that is there keeps its parameters, and the next one has others.
+    if (epoch_parameters(changed) != epoch_parameters(before)) {
+        WARREN_TRY(check_members(cluster, network, changed.cipher));
+        const auto settings = key_settings(cluster.settings(), changed);
+        taken_back = take_back_installing(network, asked.state, settings, now);
+        if (taken_back.state) {
+            asked.state = *taken_back.state;
+            for (const auto epoch : taken_back.forget) {
+                find_epoch(keys, epoch)->clear_sealed_secret();
+            }
+            note_step(history, asked.state, {.events = taken_back.events, .name_of = {}, .by = by}, now);
+        }
+        asked = keymgr::request(std::move(asked.state), keymgr::Reason::kParameters, settings, now);
+        note_request(history, asked.target, keymgr::Reason::kParameters, by, now);
+    }
+    if (changed.encap != before.encap) {
+        WARREN_TRY(shrink_mtu(cluster, record, changed));
+    }
+    if (changed.key_rotation != before.key_rotation) {
+        asked.state.due.reset();  // drawn anew by the next step
+    }
+    // With a new revision: the members have to hear of the limits.
+    WARREN_TRY_ASSIGN(auto change, save_keys(network, write_keys(asked.state, keys)));
+    change.compares.emplace_back(store::ModifiedAt{key::network(id), network.network.revision});
+    change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
+    change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
+    change.puts.push_back({.key = key::history(id), .value = history.SerializeAsString()});
+    if (taken_back.state) {
+        tell_step(cluster, change, network, taken_back, now);
+    }
+    if (asked.target != base::Epoch{}) {
+        tell_request(cluster, change, id, {.reason = keymgr::Reason::kParameters, .by = by}, asked.target, now);
+    }
+    return change;
+}
+
 }  // namespace
 
 base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node) {
@@ -41,40 +110,24 @@ base::Result<store::Transaction> update_network(const Cluster& cluster, const ba
     if (network == nullptr) {
         return fail(Code::kNotFound, "network {}: not found", id);
     }
-    const auto before = encryption_of(network->record());
-    auto changed = update_network_options(before, options);
+    const auto change = [&]() -> base::Result<store::Transaction> {
+        WARREN_TRY_ASSIGN(const auto changed, update_network_options(encryption_of(network->record()), options));
+        WARREN_TRY(check_encap(cluster.settings(), changed));
+        return change_options(cluster, *network, with_choice(cluster, changed), by, now);
+    };
+    auto changed = change();
     if (!changed) {
         return base::fail_in(fmt::format("network '{}'", network->record().name()), std::move(changed));
     }
-    if (*changed == before) {
+    return changed;
+}
+
+base::Result<store::Transaction> adapt_cipher(const Cluster& cluster, const base::NetworkId& id, base::Time now) {
+    const auto* network = cluster.network(id);
+    if (network == nullptr) {
         return store::Transaction{};
     }
-    keymgr::Asked asked{.state = read_keys(network->keys.record), .target = {}};
-    auto history = network->history;
-    // Both are an epoch's: what is there keeps them, and the next one has others.
-    if (changed->cipher != before.cipher || changed->replay_window != before.replay_window) {
-        if (auto able = check_members(cluster, *network, changed->cipher); !able) {
-            return base::fail_in(fmt::format("network '{}'", network->record().name()), std::move(able));
-        }
-        const auto settings = key_settings(cluster.settings(), *changed);
-        asked = keymgr::request(std::move(asked.state), keymgr::Reason::kParameters, settings, now);
-        note_request(history, asked.target, keymgr::Reason::kParameters, by, now);
-    }
-    if (changed->key_rotation != before.key_rotation) {
-        asked.state.due.reset();  // drawn anew by the next step
-    }
-    auto record = network->record();
-    set_encryption(record, *changed);
-    // With a new revision: the members have to hear of the limits.
-    WARREN_TRY_ASSIGN(auto change, save_keys(*network, write_keys(asked.state, network->keys.record)));
-    change.compares.emplace_back(store::ModifiedAt{key::network(id), network->network.revision});
-    change.compares.emplace_back(store::ModifiedAt{key::keys(id), network->keys.revision});
-    change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
-    change.puts.push_back({.key = key::history(id), .value = history.SerializeAsString()});
-    if (asked.target != base::Epoch{}) {
-        tell_request(cluster, change, id, {.reason = keymgr::Reason::kParameters, .by = by}, asked.target, now);
-    }
-    return change;
+    return change_options(cluster, *network, with_choice(cluster, encryption_of(network->record())), {}, now);
 }
 
 base::Result<store::Transaction> save_request(const NetworkState& network, const keymgr::KeyState& keys,

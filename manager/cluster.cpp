@@ -91,6 +91,7 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
         return {};
     }
     if (take_prefix(rest, key::kNodes)) {
+        ++node_changes_;
         auto& node = nodes_[id_in_key<base::NodeId>(rest)];
         node.revision = revision;
         return decode(key, value, node.record);
@@ -155,6 +156,7 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
 void Cluster::erase(std::string_view key) {
     std::string_view rest = key;
     if (take_prefix(rest, key::kNodes)) {
+        ++node_changes_;
         nodes_.erase(id_in_key<base::NodeId>(rest));
     } else if (take_prefix(rest, key::kNetworks)) {
         // All that belongs to it goes in the same transaction.

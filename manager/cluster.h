@@ -73,6 +73,8 @@ class Cluster {
     [[nodiscard]] const v1::ClusterSettings& settings() const { return cluster_.record.settings(); }
     [[nodiscard]] store::StoreRevision guard() const { return guard_; }
     [[nodiscard]] const std::map<base::NodeId, Stored<v1::NodeRecord>>& nodes() const { return nodes_; }
+    // Grows with every change of a node's record.
+    [[nodiscard]] std::uint64_t node_changes() const { return node_changes_; }
     // Nodes that were removed or left, all of them.
     [[nodiscard]] const std::map<base::NodeId, Stored<v1::RemovedNodeRecord>>& removed() const { return removed_; }
     [[nodiscard]] const std::map<base::NodeId, Stored<v1::OperatorRecord>>& operators() const { return operators_; }
@@ -96,6 +98,7 @@ class Cluster {
     Stored<v1::ClusterRecord> cluster_;
     store::StoreRevision guard_;
     std::map<base::NodeId, Stored<v1::NodeRecord>> nodes_;
+    std::uint64_t node_changes_ = 0;
     std::map<base::NodeId, Stored<v1::RemovedNodeRecord>> removed_;
     std::map<base::NodeId, Stored<v1::OperatorRecord>> operators_;
     std::map<base::NetworkId, NetworkState> networks_;

@@ -3,6 +3,7 @@
 #include "base/fault_point.h"
 #include "base/text.h"
 #include "manager/changes.h"
+#include "manager/cipher_choice.h"
 #include "manager/core.h"
 #include "manager/present.h"
 #include "manager/tokens.h"
@@ -92,7 +93,8 @@ v1::Node Core::shown_node(const base::NodeId& id) const {
 
 base::Result<v1::Network> Core::network_create(const v1::NetworkCreateRequest& request) {
     const std::vector<std::string> given(request.options().begin(), request.options().end());
-    WARREN_TRY_ASSIGN(const auto options, parse_network_options(given));
+    WARREN_TRY_ASSIGN(auto options, parse_network_options(given));
+    options = with_choice(cluster(), options);
     const auto now = options_.now();
     NewNetwork network{
         .id = base::random_id<base::NetworkId>(), .request = request, .options = options, .keys = {}, .by = caller_};
@@ -100,13 +102,13 @@ base::Result<v1::Network> Core::network_create(const v1::NetworkCreateRequest& r
         WARREN_TRY_ASSIGN(network.keys, rotations_.first_keys(network.id, options, now));
     }
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return create_network(state, network, now); }));
-    return present_network(*cluster().network(network.id));
+    return present_network(cluster(), *cluster().network(network.id));
 }
 
 base::Result<v1::NetworkListReply> Core::network_list(const v1::NetworkListRequest& /*request*/) {
     v1::NetworkListReply reply;
     for (const auto& [id, network] : cluster().networks()) {
-        *reply.add_networks() = present_network(network);
+        *reply.add_networks() = present_network(cluster(), network);
     }
     std::sort(reply.mutable_networks()->begin(), reply.mutable_networks()->end(),
               [](const auto& a, const auto& b) { return a.name() < b.name(); });

@@ -47,6 +47,7 @@ v1::EpochKey write_epoch(const keymgr::HeldEpoch& held) {
     epoch.set_slot(held.slot.value);
     epoch.set_cipher(static_cast<std::uint32_t>(held.parameters.cipher));
     epoch.set_replay_window(held.parameters.replay_window);
+    epoch.set_encap_port(held.parameters.encap.value);
     epoch.set_since(held.since.value);
     epoch.set_superseded(held.superseded.value);
     epoch.set_kept(held.kept);
@@ -102,6 +103,7 @@ v1::NetworkDelta empty_delta(const NetworkState& network) {
     delta.set_active_epoch(network.keys.record.active());
     delta.set_rekey_after_packets(network.record().rekey_after_packets());
     delta.set_rekey_after_bytes(network.record().rekey_after_bytes());
+    delta.set_mtu(network.record().mtu());
     return delta;
 }
 

@@ -26,21 +26,22 @@ std::vector<keymgr::Reason> reasons(const google::protobuf::RepeatedField<std::u
 }
 
 keymgr::EpochState read_epoch(const v1::StoredEpoch& stored) {
-    return {
-        .number = base::Epoch{stored.number()},
-        .slot = base::EpochSlot{static_cast<std::uint8_t>(stored.slot())},
-        .parameters = {.cipher = static_cast<keymgr::Cipher>(stored.cipher()), .replay_window = stored.replay_window()},
-        .stage = static_cast<keymgr::Stage>(stored.stage()),
-        .since = base::Revision{stored.since()},
-        .activated = base::Revision{stored.activated()},
-        .superseded = base::Revision{stored.superseded()},
-        .retired = base::Revision{stored.retired()},
-        .created = time_of(stored.created()),
-        .entered = time_of(stored.entered()),
-        .superseded_time = time_of(stored.superseded_time()),
-        .moved = stored.has_moved() ? std::optional(time_of(stored.moved())) : std::nullopt,
-        .kept_for = numbers<base::MembershipId>(stored.kept_for()),
-        .reasons = reasons(stored.reasons())};
+    return {.number = base::Epoch{stored.number()},
+            .slot = base::EpochSlot{static_cast<std::uint8_t>(stored.slot())},
+            .parameters = {.cipher = static_cast<keymgr::Cipher>(stored.cipher()),
+                           .replay_window = stored.replay_window(),
+                           .encap = base::UdpPort{static_cast<std::uint16_t>(stored.encap_port())}},
+            .stage = static_cast<keymgr::Stage>(stored.stage()),
+            .since = base::Revision{stored.since()},
+            .activated = base::Revision{stored.activated()},
+            .superseded = base::Revision{stored.superseded()},
+            .retired = base::Revision{stored.retired()},
+            .created = time_of(stored.created()),
+            .entered = time_of(stored.entered()),
+            .superseded_time = time_of(stored.superseded_time()),
+            .moved = stored.has_moved() ? std::optional(time_of(stored.moved())) : std::nullopt,
+            .kept_for = numbers<base::MembershipId>(stored.kept_for()),
+            .reasons = reasons(stored.reasons())};
 }
 
 v1::StoredEpoch write_epoch(const keymgr::EpochState& epoch) {
@@ -49,6 +50,7 @@ v1::StoredEpoch write_epoch(const keymgr::EpochState& epoch) {
     stored.set_slot(epoch.slot.value);
     stored.set_cipher(static_cast<std::uint32_t>(epoch.parameters.cipher));
     stored.set_replay_window(epoch.parameters.replay_window);
+    stored.set_encap_port(epoch.parameters.encap.value);
     stored.set_stage(static_cast<std::uint32_t>(epoch.stage));
     stored.set_since(epoch.since.value);
     stored.set_activated(epoch.activated.value);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "overlay/ipam.h"
 
 namespace warren::manager {
 
@@ -73,7 +74,33 @@ base::Status take_encrypted(NetworkOptions& taken, std::string_view key, Value v
     return {};
 }
 base::Status take_cipher(NetworkOptions& taken, std::string_view /*key*/, Value value) {
-    WARREN_TRY_ASSIGN(taken.cipher, keymgr::parse_cipher("--opt cipher", value.value_or("")));
+    taken.cipher_auto = value == "auto";
+    if (!taken.cipher_auto) {
+        auto cipher = keymgr::parse_cipher("--opt cipher", value.value_or(""));
+        if (!cipher) {
+            return fail(Code::kInvalid, "{}, or auto", cipher.error().message());
+        }
+        taken.cipher = *cipher;
+    }
+    return {};
+}
+base::Status take_encap(NetworkOptions& taken, std::string_view key, Value value) {
+    constexpr std::string_view kUdp = "udp";
+    if (value == "none") {
+        taken.encap = base::UdpPort{};
+        return {};
+    }
+    if (value == kUdp) {
+        taken.encap = kEncapPort;
+        return {};
+    }
+    const bool with_port = value && value->starts_with(kUdp) && value->substr(kUdp.size()).starts_with(':');
+    const auto port = with_port ? base::parse_unsigned(value->substr(kUdp.size() + 1), UINT16_MAX) : std::nullopt;
+    if (port.value_or(0) == 0) {
+        return fail(Code::kInvalid, "--opt {}={}: must be none, udp, or udp:PORT with a port from 1 to 65535", key,
+                    value.value_or(""));
+    }
+    taken.encap = base::UdpPort{static_cast<std::uint16_t>(*port)};
     return {};
 }
 base::Status take_rotation(NetworkOptions& taken, std::string_view key, Value value) {
@@ -86,11 +113,12 @@ base::Status take_mtu(NetworkOptions& taken, std::string_view key, Value value) 
     return {};
 }
 
-constexpr std::array<Option, 7> kOptions{{
+constexpr std::array<Option, 8> kOptions{{
     {.key = "encrypted",
      .take = take_encrypted,
      .fixed = "a network is encrypted or plain from its beginning; make another network"},
     {.key = "cipher", .take = take_cipher, .needs_encryption = true},
+    {.key = "encap", .take = take_encap, .needs_encryption = true},
     {.key = "replay-window",
      .take = take_number<&NetworkOptions::replay_window, kMinReplayWindow, kMaxReplayWindow>,
      .needs_encryption = true},
@@ -181,6 +209,8 @@ NetworkOptions encryption_of(const v1::NetworkRecord& record) {
     }
     return {.encrypted = true,
             .cipher = static_cast<keymgr::Cipher>(record.cipher()),
+            .cipher_auto = record.cipher_auto(),
+            .encap = base::UdpPort{static_cast<std::uint16_t>(record.encap_port())},
             .replay_window = record.replay_window(),
             .key_rotation = base::Duration(record.key_rotation_ms()),
             .rekey_after_packets = record.rekey_after_packets(),
@@ -189,15 +219,43 @@ NetworkOptions encryption_of(const v1::NetworkRecord& record) {
 
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_cipher(static_cast<std::uint32_t>(options.cipher));
+    record.set_cipher_auto(options.cipher_auto);
+    record.set_encap_port(options.encap.value);
     record.set_replay_window(options.replay_window);
     record.set_key_rotation_ms(options.key_rotation.count());
     record.set_rekey_after_packets(options.rekey_after_packets);
     record.set_rekey_after_bytes(options.rekey_after_bytes);
 }
 
+std::string encap_text(base::UdpPort port) {
+    return port == base::UdpPort{} ? "none" : fmt::format("udp:{}", port);
+}
+
+base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
+    const auto port = options.encap.value;
+    const auto last = cluster.port_base() + overlay::kNetworkIndexes.last;
+    if (port == cluster.plain_port() || (port >= cluster.port_base() && port <= last)) {
+        return fail(Code::kInvalid,
+                    "--opt encap=udp:{}: {}, and {} to {} belong to networks of this cluster; choose another port",
+                    port, cluster.plain_port(), cluster.port_base(), last);
+    }
+    return {};
+}
+
+overlay::Protection protection(const NetworkOptions& options) {
+    if (!options.encrypted) {
+        return overlay::Protection::kPlain;
+    }
+    return options.encap == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp;
+}
+
+keymgr::EpochParameters epoch_parameters(const NetworkOptions& options) {
+    return {.cipher = options.cipher, .replay_window = options.replay_window, .encap = options.encap};
+}
+
 keymgr::Settings key_settings(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
     keymgr::Settings settings;
-    settings.parameters = {.cipher = options.cipher, .replay_window = options.replay_window};
+    settings.parameters = epoch_parameters(options);
     settings.interval = options.key_rotation;
     settings.grace = base::Duration(cluster.rotation_grace_ms());
     settings.straggler_limit = base::Duration(cluster.straggler_limit_ms());

@@ -12,6 +12,7 @@
 #include "keymgr/key_schedule.h"
 #include "keymgr/limits.h"
 #include "keymgr/rotation.h"
+#include "overlay/mtu.h"
 #include "proto/state.pb.h"
 
 namespace warren::manager {
@@ -20,6 +21,8 @@ namespace warren::manager {
 struct NetworkOptions {
     bool encrypted = false;
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
+    bool cipher_auto = false;                              // `cipher` is chosen by what all nodes can do
+    base::UdpPort encap{};                                 // of ESP in UDP; 0 = plain ESP
     std::uint32_t replay_window = 1024;                    // packets
     base::Duration key_rotation = std::chrono::hours(12);  // between scheduled rotations; 0 = never
     std::uint64_t rekey_after_packets = keymgr::kMostPackets;
@@ -28,6 +31,9 @@ struct NetworkOptions {
 
     bool operator==(const NetworkOptions&) const = default;
 };
+
+// Of ESP in UDP unless another one is given. 4500, which RFC 3948 has, belongs to IKE daemons such as strongSwan's.
+inline constexpr base::UdpPort kEncapPort{7443};
 
 // Each option at most once; unknown ones, bad values, and options of encryption on a network without it are refused.
 [[nodiscard]] base::Result<NetworkOptions> parse_network_options(std::span<const std::string> options);
@@ -41,6 +47,15 @@ struct NetworkOptions {
 [[nodiscard]] NetworkOptions encryption_of(const v1::NetworkRecord& record);
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options);
 
+// What goes by other words on the command line: "none", "udp:7443".
+[[nodiscard]] std::string encap_text(base::UdpPort port);
+// ESP in UDP has a port that no network uses itself.
+[[nodiscard]] base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options);
+
+// What is an epoch's: changed, it takes a rotation.
+[[nodiscard]] keymgr::EpochParameters epoch_parameters(const NetworkOptions& options);
+// What its packets are wrapped in.
+[[nodiscard]] overlay::Protection protection(const NetworkOptions& options);
 // What the rotation of an encrypted network goes by.
 [[nodiscard]] keymgr::Settings key_settings(const v1::ClusterSettings& cluster, const NetworkOptions& options);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keymgr/key_schedule.h"
+#include "manager/cipher_choice.h"
 #include "manager/key_record.h"
 
 namespace warren::manager {
@@ -63,6 +64,7 @@ v1::Node present_node(const Cluster& cluster, const SessionHub& hub, const base:
         shown.add_ciphers(cipher_name(cipher));
     }
     shown.set_esp_problem(node.esp_problem());
+    shown.set_fast_aes(node.fast_aes());
     shown.set_joined_unix_ms(node.joined());
     shown.set_last_seen_unix_ms(unix_ms(hub.last_seen(id)));
     shown.set_certificate_expires_unix_ms(node.certificate_expires());
@@ -77,7 +79,7 @@ v1::Node present_node(const Cluster& cluster, const SessionHub& hub, const base:
     return shown;
 }
 
-v1::Network present_network(const NetworkState& network) {
+v1::Network present_network(const Cluster& cluster, const NetworkState& network) {
     v1::Network shown;
     const auto& record = network.record();
     shown.set_id(id_of<base::NetworkId>(record.id()).text());
@@ -93,6 +95,8 @@ v1::Network present_network(const NetworkState& network) {
     if (record.encrypted()) {
         shown.set_active_epoch(network.keys.record.active());
         shown.set_cipher(cipher_name(record.cipher()));
+        shown.set_cipher_choice(record.cipher_auto() ? choose_cipher(cluster).why : "");
+        shown.set_encap(encap_text(encryption_of(record).encap));
         shown.set_replay_window(record.replay_window());
         shown.set_key_rotation_ms(record.key_rotation_ms());
         shown.set_rekey_after_packets(record.rekey_after_packets());
@@ -108,7 +112,7 @@ v1::Network present_network(const NetworkState& network) {
 }
 
 v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub, const NetworkState& network) {
-    auto shown = present_network(network);
+    auto shown = present_network(cluster, network);
     for (const auto& [id, endpoint] : network.endpoints) {
         *shown.add_endpoints() = present_endpoint(cluster, network, endpoint);
     }
@@ -190,6 +194,7 @@ std::vector<v1::EpochInfo> present_epochs(const Cluster& cluster, const NetworkS
         row.set_slot(epoch.slot.value);
         row.set_state(std::string(keymgr::name(epoch.stage)));
         row.set_cipher(std::string(keymgr::name(epoch.parameters.cipher)));
+        row.set_encap(encap_text(epoch.parameters.encap));
         row.set_created_unix_ms(unix_ms(epoch.created));
         std::string reasons;
         for (const auto reason : epoch.reasons) {

@@ -10,7 +10,7 @@ namespace warren::manager {
 
 [[nodiscard]] v1::Node present_node(const Cluster& cluster, const SessionHub& hub, const base::NodeId& id);
 // Without endpoints and members, as a listing has it.
-[[nodiscard]] v1::Network present_network(const NetworkState& network);
+[[nodiscard]] v1::Network present_network(const Cluster& cluster, const NetworkState& network);
 // With all of it.
 [[nodiscard]] v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub,
                                                 const NetworkState& network);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "manager/changes.h"
+#include "manager/cipher_choice.h"
 #include "manager/key_record.h"
 
 namespace warren::manager {
@@ -16,6 +17,8 @@ namespace {
 constexpr base::Log kLog{"manager"};
 // A decision that can't be written (disk full) is tried again this much later.
 constexpr base::Duration kRetry = std::chrono::seconds(1);
+// The same of a cipher.
+constexpr base::Duration kAdaptAgain = std::chrono::seconds(30);
 // Who follows a rotation hears of each step, and of what time alone changes so often.
 constexpr base::Duration kReportInterval = std::chrono::seconds(1);
 // So many members make the decisions on what their sessions bring a millisecond apart.
@@ -169,7 +172,35 @@ void Rotations::mark_dirty(base::Time now) {
     }
 }
 
+void Rotations::adapt_ciphers(base::Time now) {
+    const auto changes = ledger_->cluster().node_changes();
+    if (changes == adapted_to_ && now < adapt_again_) {
+        return;
+    }
+    adapted_to_ = changes;
+    adapt_again_ = base::Time::max();
+    const auto choice = choose_cipher(ledger_->cluster());
+    std::vector<base::NetworkId> others;
+    for (const auto& [id, network] : ledger_->cluster().networks()) {
+        if (network.record().cipher_auto() && network.record().cipher() != static_cast<std::uint32_t>(choice.cipher)) {
+            others.push_back(id);
+        }
+    }
+    for (const auto& id : others) {
+        const auto adapted = ledger_->commit([&](const Cluster& cluster) { return adapt_cipher(cluster, id, now); });
+        if (adapted) {
+            kLog.info("network {}: its cipher becomes {}: {}", id, keymgr::name(choice.cipher), choice.why);
+            mark(id);
+        } else {
+            adapt_again_ = now + kAdaptAgain;
+            kLog.warn("network {}: its cipher can't become {}: {}", id, keymgr::name(choice.cipher),
+                      adapted.error().message());
+        }
+    }
+}
+
 std::optional<base::Time> Rotations::run(base::Time now) {
+    adapt_ciphers(now);
     mark_dirty(now);
     // A step's own transaction marks its network again: go on until all is quiet.
     bool stepped = false;

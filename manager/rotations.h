@@ -85,7 +85,11 @@ class Rotations {
     base::Time reported_;
     RotationWatches watches_;
     KeyTraffic traffic_;
+    std::uint64_t adapted_to_ = 0;  // Cluster::node_changes()
+    base::Time adapt_again_;        // where that could not be written
 
+    // Gives networks whose cipher is left to the nodes the one that they call for, after a change of nodes.
+    void adapt_ciphers(base::Time now);
     // Stores what `change` makes of the keys of each network.
     void rewrite(const std::function<keymgr::KeyState(keymgr::KeyState)>& change);
     void mark_dirty(base::Time now);

@@ -10,8 +10,9 @@
 namespace warren::overlay {
 
 enum class Protection : std::uint8_t {
-    kPlain,  // VXLAN in UDP
-    kEsp,    // VXLAN in UDP in transport-mode ESP with an 8-byte IV and a 16-byte ICV (RFC 4106, RFC 7634)
+    kPlain,     // VXLAN in UDP
+    kEsp,       // VXLAN in UDP in transport-mode ESP with an 8-byte IV and a 16-byte ICV (RFC 4106, RFC 7634)
+    kEspInUdp,  // the same in UDP again (RFC 3948)
 };
 
 // RFC 791: what every IPv4 host must be able to take. An overlay below it is of no use to anybody.

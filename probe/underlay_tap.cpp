@@ -25,38 +25,64 @@ constexpr std::size_t kFramesAtOnce = 64;
 // A probe in VXLAN in UDP in IPv6.
 constexpr std::uint32_t kSeen = 256;
 
+constexpr std::uint32_t kIpv6Header = 40;
+constexpr std::uint32_t kUdpHeader = 8;
+// Where the filter keeps what it has read.
+constexpr std::uint32_t kSize = 0;  // of the IP packet
+constexpr std::uint32_t kProtocol = 1;
+constexpr std::uint32_t kPort = 2;  // UDP's destination
+
+constexpr std::uint16_t kLoadByte = BPF_LD | BPF_B | BPF_ABS;
+constexpr std::uint16_t kLoadHalf = BPF_LD | BPF_H | BPF_ABS;
+constexpr std::uint16_t kRecall = BPF_LD | BPF_MEM;
+constexpr std::uint16_t kIs = BPF_JMP | BPF_JEQ | BPF_K;
+constexpr std::uint16_t kReturn = BPF_RET | BPF_K;
+
+// Takes the frame if its packet has that size, else not.
+void take_if_of_size(std::vector<sock_filter>& code, std::uint32_t size) {
+    code.insert(code.end(),
+                {BPF_STMT(kRecall, kSize), BPF_JUMP(kIs, size, 0, 1), BPF_STMT(kReturn, kSeen), BPF_STMT(kReturn, 0)});
+}
+
 // Documentation/networking/filter.rst. Each test jumps over as many as it says: when it holds, when it does not.
-std::vector<sock_filter> filter_for(base::UdpPort port, base::Mtu esp_size) {
-    constexpr std::uint16_t kByte = BPF_LD | BPF_B | BPF_ABS;
-    constexpr std::uint16_t kHalf = BPF_LD | BPF_H | BPF_ABS;
-    constexpr std::uint16_t kIs = BPF_JMP | BPF_JEQ | BPF_K;
-    return {
-        BPF_STMT(kHalf, 12),
+std::vector<sock_filter> filter_for(const Sought& sought) {
+    std::vector<sock_filter> code{
+        BPF_STMT(kLoadHalf, 12),
         BPF_JUMP(kIs, ETH_P_IP, 0, 8),
-        BPF_STMT(kByte, 23),  // IPv4: the protocol
-        BPF_JUMP(kIs, IPPROTO_ESP, 0, 2),
-        BPF_STMT(kHalf, 16),  // total length
-        BPF_JUMP(kIs, esp_size.value, 12, 13),
-        BPF_JUMP(kIs, IPPROTO_UDP, 0, 12),
+        BPF_STMT(kLoadHalf, 16),  // IPv4: the total length
+        BPF_STMT(BPF_ST, kSize),
+        BPF_STMT(kLoadByte, 23),
+        BPF_STMT(BPF_ST, kProtocol),
         BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 14),
-        BPF_STMT(BPF_LD | BPF_H | BPF_IND, 16),  // destination port
-        BPF_JUMP(kIs, port.value, 8, 9),
-        BPF_JUMP(kIs, ETH_P_IPV6, 0, 8),
-        BPF_STMT(kByte, 20),  // IPv6: the next header
-        BPF_JUMP(kIs, IPPROTO_ESP, 0, 2),
-        BPF_STMT(kHalf, 18),  // payload length
-        BPF_JUMP(kIs, esp_size.value - 40, 3, 4),
-        BPF_JUMP(kIs, IPPROTO_UDP, 0, 3),
-        BPF_STMT(kHalf, 56),  // destination port
-        BPF_JUMP(kIs, port.value, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, kSeen),
-        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_LD | BPF_H | BPF_IND, 16),
+        BPF_STMT(BPF_ST, kPort),
+        BPF_JUMP(BPF_JMP | BPF_JA, 9, 0, 0),
+        BPF_JUMP(kIs, ETH_P_IPV6, 1, 0),
+        BPF_STMT(kReturn, 0),
+        BPF_STMT(kLoadHalf, 18),  // IPv6: the payload length
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, kIpv6Header),
+        BPF_STMT(BPF_ST, kSize),
+        BPF_STMT(kLoadByte, 20),
+        BPF_STMT(BPF_ST, kProtocol),
+        BPF_STMT(kLoadHalf, 56),
+        BPF_STMT(BPF_ST, kPort),
+        BPF_STMT(kRecall, kProtocol),
+        BPF_JUMP(kIs, IPPROTO_ESP, 0, 4),
     };
+    take_if_of_size(code, sought.esp_size.value);
+    code.insert(code.end(), {BPF_JUMP(kIs, IPPROTO_UDP, 1, 0), BPF_STMT(kReturn, 0), BPF_STMT(kRecall, kPort),
+                             BPF_JUMP(kIs, sought.port.value, 0, 1), BPF_STMT(kReturn, kSeen)});
+    for (const auto port : sought.encap) {
+        code.push_back(BPF_JUMP(kIs, port.value, 0, 4));
+        take_if_of_size(code, sought.esp_size.value + kUdpHeader);
+    }
+    code.push_back(BPF_STMT(kReturn, 0));
+    return code;
 }
 
 }  // namespace
 
-Result<UnderlayTap> UnderlayTap::open(const std::string& device, base::UdpPort port, base::Mtu esp_size) {
+Result<UnderlayTap> UnderlayTap::open(const std::string& device, const Sought& sought) {
     const auto fail = [&](std::string_view what) {
         return fail_errno(fmt::format("watch {}: {}", device, what), errno);
     };
@@ -65,7 +91,7 @@ Result<UnderlayTap> UnderlayTap::open(const std::string& device, base::UdpPort p
     if (!fd) {
         return fail("socket");
     }
-    auto code = filter_for(port, esp_size);
+    auto code = filter_for(sought);
     const sock_fprog program{.len = static_cast<unsigned short>(code.size()), .filter = code.data()};
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
         return fail("attach a filter");

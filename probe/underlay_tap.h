@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,15 +10,20 @@
 
 namespace warren::probe {
 
+struct Sought {
+    base::UdpPort port;             // every UDP datagram to it
+    base::Mtu esp_size;             // ESP of this size, as an IP packet; in UDP it is larger by that header
+    std::set<base::UdpPort> encap;  // ports of ESP in UDP
+};
+
 // Sees what crosses a device on its way to one UDP port, and ESP of one size: what a proof of encryption needs, and so
 // little that the host's other traffic costs no more than a filter in the kernel.
 //
 // Owner: the agent. Thread: any one.
 class UnderlayTap {
   public:
-    // `esp_size` is that of the IP packet. kPrecondition: the device carries no Ethernet frames.
-    [[nodiscard]] static base::Result<UnderlayTap> open(const std::string& device, base::UdpPort port,
-                                                        base::Mtu esp_size);
+    // kPrecondition: the device carries no Ethernet frames.
+    [[nodiscard]] static base::Result<UnderlayTap> open(const std::string& device, const Sought& sought);
 
     struct Frame {
         bool out = false;                 // on its way out

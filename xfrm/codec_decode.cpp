@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <linux/udp.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
 
@@ -120,6 +121,18 @@ base::Status read_replay(const Attributes& attributes, Sa& sa) {
     return {};
 }
 
+// Whether it is encapsulation as ours is: in UDP, between equal ports, whatever addresses were before.
+base::Result<bool> read_encap(const Attributes& attributes, Sa& sa) {
+    xfrm_encap_tmpl encap{};
+    WARREN_TRY(attributes.read_growing(XFRMA_ENCAP, encap, sizeof encap));
+    if (!attributes.has(XFRMA_ENCAP)) {
+        return true;
+    }
+    sa.encap = base::UdpPort{ntohs(encap.encap_dport)};
+    return encap.encap_type == UDP_ENCAP_ESPINUDP && encap.encap_sport == encap.encap_dport &&
+           sa.encap != base::UdpPort{};
+}
+
 // What is fine on an SA of ours. Anything else restricts or alters it, known to these headers or not.
 bool harmless(unsigned attribute) {
     switch (attribute) {
@@ -132,6 +145,7 @@ bool harmless(unsigned attribute) {
         case XFRMA_PROTO:
         case XFRMA_SRCADDR:
         case XFRMA_PAD:
+        case XFRMA_ENCAP:
         case kAttributeSaDir:
             return true;
         default:
@@ -163,6 +177,8 @@ base::Result<std::optional<Sa>> sa_of(const xfrm_usersa_info& info, const Attrib
     attributes.for_each([&](unsigned type, Bytes) { sa.restricted = sa.restricted || !harmless(type); });
     WARREN_TRY(read_aead(attributes, sa));
     WARREN_TRY(read_replay(attributes, sa));
+    WARREN_TRY_ASSIGN(const bool encapsulated_as_ours, read_encap(attributes, sa));
+    sa.restricted = sa.restricted || !encapsulated_as_ours;
     return sa;
 }
 

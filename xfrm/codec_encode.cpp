@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <linux/netlink.h>
+#include <linux/udp.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
 
@@ -106,6 +107,14 @@ void put_replay_window(netlink::Message& message, std::uint32_t window) {
     message.put_bytes(XFRMA_REPLAY_ESN_VAL, wire);
 }
 
+// RFC 3948: the same port at both ends, and no original address, since nothing on the way translates ours.
+void put_encap(netlink::Message& message, base::UdpPort port) {
+    xfrm_encap_tmpl wire{};
+    wire.encap_type = UDP_ENCAP_ESPINUDP;
+    wire.encap_sport = wire.encap_dport = htons(port.value);
+    message.put_bytes(XFRMA_ENCAP, std::as_bytes(std::span(&wire, 1)));
+}
+
 }  // namespace
 
 netlink::Message encode(const AddSa& operation) {
@@ -124,6 +133,9 @@ netlink::Message encode(const AddSa& operation) {
     message.header(info);
     put_aead(message, operation.cipher, operation.key.reveal());
     put_replay_window(message, operation.replay_window);
+    if (operation.encap != base::UdpPort{}) {
+        put_encap(message, operation.encap);
+    }
     return message;
 }
 

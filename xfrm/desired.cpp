@@ -38,6 +38,7 @@ WantedSa make_sa(const Network& network, const Member& sender, const Member& rec
             .reqid = make_reqid(network.index),
             .cipher = epoch.cipher,
             .replay_window = epoch.replay_window,
+            .encap = epoch.encap,
             .peer = direction == Direction::kOut ? receiver.node : sender.node};
 }
 
@@ -106,7 +107,8 @@ bool matches(const WantedSa& wanted, const Sa& sa) {
     const AeadName name = aead(wanted.cipher);
     return sa.location == wanted.location && sa.reqid == wanted.reqid && sa.protocol == IPPROTO_ESP &&
            sa.mode == Mode::kTransport && sa.aead == name.kernel && sa.icv_bits == name.icv_bits &&
-           sa.key_bits == name.key_bits && sa.esn && sa.replay_window == wanted.replay_window && !sa.restricted;
+           sa.key_bits == name.key_bits && sa.esn && sa.replay_window == wanted.replay_window &&
+           sa.encap == wanted.encap && !sa.restricted;
 }
 
 }  // namespace warren::xfrm

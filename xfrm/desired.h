@@ -20,6 +20,7 @@ struct WantedSa {
     Reqid reqid;
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
     std::uint32_t replay_window = 0;
+    base::UdpPort encap{};  // 0: plain ESP
     base::NodeId peer;
 
     auto operator<=>(const WantedSa&) const = default;

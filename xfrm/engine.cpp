@@ -50,6 +50,7 @@ Sa fresh_sa(const WantedSa& wanted, const SoftLimits& limits) {
             .key_bits = algorithm.key_bits,
             .esn = true,
             .replay_window = wanted.replay_window,
+            .encap = wanted.encap,
             .soft = limits};
 }
 
@@ -69,6 +70,7 @@ base::Result<AddSa> add_of(const Network& network, const WantedSa& sa) {
                  .reqid = sa.reqid,
                  .cipher = sa.cipher,
                  .replay_window = sa.replay_window,
+                 .encap = sa.encap,
                  .limits = network.limits,
                  .key = std::move(key)};
 }

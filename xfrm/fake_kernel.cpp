@@ -83,6 +83,7 @@ Answer FakeKernel::run(const AddSa& operation) {
                        .key_bits = algorithm.key_bits,
                        .esn = true,
                        .replay_window = operation.replay_window,
+                       .encap = operation.encap,
                        .soft = operation.limits},
                 .key = {key.begin(), key.end()},
                 .order = applied_};

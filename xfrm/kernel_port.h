@@ -21,6 +21,7 @@ struct AddSa {
     Reqid reqid;
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
     std::uint32_t replay_window = 0;
+    base::UdpPort encap{};  // 0: plain ESP
     SoftLimits limits;
     keymgr::SaKey key;
 };

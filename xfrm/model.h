@@ -191,7 +191,8 @@ struct Sa {
     std::uint32_t key_bits = 0;
     bool esn = false;
     std::uint32_t replay_window = 0;
-    // Has a flag, a selector, encapsulation, a hard or time limit or what else ours never have.
+    base::UdpPort encap{};  // ESP in UDP from and to this port; 0: plain ESP
+    // Has a flag, a selector, another encapsulation, a hard or time limit or what else ours never have.
     bool restricted = false;
     // Has a mark, by which the kernel tells SAs apart: not ours.
     bool keyed_apart = false;
@@ -221,6 +222,7 @@ struct EpochView {
     base::EpochSlot slot;
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
     std::uint32_t replay_window = 1024;           // packets, 32..4096
+    base::UdpPort encap{};                        // ESP in UDP from and to this port; 0: plain ESP
     const keymgr::EpochSecret* secret = nullptr;  // borrowed for the call; null: held without its secret, installs fail
 };
 

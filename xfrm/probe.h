@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -24,7 +25,12 @@ struct MissingCipher {
 struct EspProbe {
     std::vector<keymgr::Cipher> working;
     std::vector<MissingCipher> missing;
+    bool fast_aes = false;  // see has_fast_aes()
 };
+
+// Whether the kernel does AES-GCM for ESP by instructions of the processor. `crypto` is /proc/crypto after an SA of
+// that cipher was added, and it is the driver of the highest priority that an SA gets.
+[[nodiscard]] bool has_fast_aes(std::string_view crypto);
 
 // Adds and deletes an SA with each cipher. kPrecondition, with the option to enable, when the kernel has no XFRM at
 // all; kDenied without privilege. Some milliseconds; may load the kernel's modules.

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <sstream>
 #include <utility>
 
+#include "base/files.h"
+#include "base/text.h"
 #include "netlink/namespace.h"
 #include "xfrm/kernel_port.h"
 #include "xfrm/probe.h"
@@ -58,6 +61,35 @@ std::string lacking(keymgr::Cipher cipher, base::Family family, const base::Erro
     }
 }
 
+// The kernel's names of drivers without instructions for AES: crypto/aes_generic.c, aes_ti.c, lib/crypto (since 6.19),
+// and arm's NEON, which is four times slower than its crypto extensions.
+bool has_fast_aes(std::string_view crypto) {
+    constexpr std::array<std::string_view, 4> kPlainCode{"generic", "fixed-time", "-lib", "neon"};
+    std::istringstream lines{std::string(crypto)};
+    std::string line;
+    std::string name;
+    std::string driver;
+    std::int64_t best = -1;
+    bool fast = false;
+    while (std::getline(lines, line)) {
+        const auto colon = line.find(": ");
+        const auto key = line.substr(0, line.find(' '));
+        const auto value = colon == std::string::npos ? std::string() : line.substr(colon + 2);
+        if (key == "name") {
+            name = value;
+        } else if (key == "driver") {
+            driver = value;
+        } else if (key == "priority" && name == aead(keymgr::Cipher::kAes128Gcm).kernel) {
+            const auto priority = static_cast<std::int64_t>(base::parse_unsigned(value, INT32_MAX).value_or(0));
+            if (priority > best) {
+                best = priority;
+                fast = std::ranges::none_of(kPlainCode, [&](auto part) { return driver.find(part) != driver.npos; });
+            }
+        }
+    }
+    return fast;
+}
+
 base::Result<EspProbe> probe_esp(base::Family family) {
     auto scratch = netlink::Namespace::create_anonymous();
     if (!scratch) {
@@ -81,6 +113,7 @@ base::Result<EspProbe> probe_esp(base::Family family) {
             probe.missing.push_back({.cipher = cipher, .reason = lacking(cipher, family, *answer.error)});
         }
     }
+    probe.fast_aes = has_fast_aes(base::read_file("/proc/crypto").value_or(""));
     return probe;
 }
 

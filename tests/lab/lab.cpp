@@ -171,6 +171,7 @@ void Host::unpin_networks() const {
 
 void Host::crash() {
     kill_daemon(SIGKILL);
+    lab::run({"pkill", "-KILL", "-f", "^warren-hold " + run_dir().string()});
     unpin_networks();
     fs::remove_all(run_dir());
     must({"ip", "xfrm", "state", "flush"});

@@ -69,6 +69,20 @@ e1b2c3d4e5f6   web    net1      10.128.0.2/24   02:00:00:00:00:02   host1   /run
 )");
 }
 
+TEST(RenderNetwork, SaysWhatItIsWrappedInAndWhoChoseTheCipher) {
+    auto network = sample<v1::Network>(kEncrypted);
+    network.set_encap("udp:7443");
+    network.set_cipher("chacha20-poly1305");
+    network.set_cipher_choice("node 'pi' has no AES instructions");
+    const auto text = render_network(network, kSampleView);
+    EXPECT_NE(text.find("Encrypted:     yes, chacha20-poly1305, replay window 1024, ESP in udp:7443\n"
+                        "Cipher:        auto: node 'pi' has no AES instructions\n"),
+              std::string::npos)
+        << text;
+    network.set_encap("none");
+    EXPECT_EQ(render_network(network, kSampleView).find("ESP in"), std::string::npos);
+}
+
 TEST(RenderNetwork, APlainOneHasNoKeys) {
     EXPECT_EQ(render_network(sample<v1::Network>(kPlain), kSampleView),
               R"(ID:         f1b2c3d4e5f60000000000000000000f

@@ -77,6 +77,24 @@ Degraded: 2 problems, see above.
 )");
 }
 
+TEST(RenderStatus, EachSaHasALineWhenAskedFor) {
+    auto status = sample<v1::StatusReply>(kHealthy);
+    *status.mutable_networks(0)->add_sa_list() = sample<v1::SaStatus>(
+        R"x(direction: "out" peer: "192.0.2.1" epoch: 4 spi: 0x50008001 cipher: "aes-128-gcm" encap: "none" packets: 1200
+           bytes: 96000 sequence: 1200 limit_used_percent: 12.5)x");
+    *status.mutable_networks(0)->add_sa_list() = sample<v1::SaStatus>(
+        R"x(direction: "in" peer: "192.0.2.1" spi: 0x50004001 cipher: "rfc4106(gcm(aes))" encap: "udp:7443" packets: 7
+           bytes: 560 sequence: 9 replayed: 3 outside_window: 1 integrity_failed: 2)x");
+    const auto text = render_status(status, kSampleView);
+    EXPECT_NE(text.find(R"(
+NETWORK   PEER        DIRECTION   EPOCH   SPI          CIPHER              ENCAP      PACKETS   BYTES   SEQUENCE   LIMIT USED   REPLAYED   LATE   FORGED
+net1      192.0.2.1   out         4       0x50008001   aes-128-gcm         none       1200      96000   1200       12 %         0          0      0
+net1      192.0.2.1   in          -       0x50004001   rfc4106(gcm(aes))   udp:7443   7         560     9          0.0 %        3          1      2
+)"),
+              std::string::npos)
+        << text;
+}
+
 TEST(RenderStatus, ColourIsForStates) {
     auto reply = sample<v1::StatusReply>(kHealthy);
     std::string text = render_status(reply, kSampleColourView);

@@ -46,6 +46,9 @@ std::string judged(const std::string& json, const Arriving& packet) {
 Arriving esp() {
     return {.device = "eth0", .esp = true};
 }
+Arriving esp_in_udp(std::uint16_t port) {
+    return {.device = "eth0", .esp = true, .port = base::UdpPort{port}};
+}
 Arriving udp(std::uint16_t port = 10001) {
     return {.device = "eth0", .port = base::UdpPort{port}};
 }
@@ -118,6 +121,24 @@ TEST(JudgeInput, ChainsAreWalkedAsTheKernelDoes) {
     EXPECT_EQ(result("accept", R"({"vmap": {"key": {"ct": {"key": "state"}}, "data": "@m"}})"), "maybe");
 }
 
+TEST(JudgeInput, EspInUdpIsUdpThatWasNotDecrypted) {
+    const auto match = [](const std::string& left, const std::string& right) {
+        return R"({"match": {"op": "==", "left": )" + left + R"(, "right": )" + right + "}}, ";
+    };
+    const std::string accept = R"({"accept": null})";
+    const auto port = match(R"({"payload": {"protocol": "udp", "field": "dport"}})", "7443");
+    const auto source = match(R"({"payload": {"protocol": "udp", "field": "sport"}})", "7443");
+    const auto protocol = match(R"({"payload": {"protocol": "ip", "field": "protocol"}})", R"("udp")");
+    const auto secpath = match(R"({"meta": {"key": "ipsec"}})", "true");
+    const auto result = [&](const std::string& rule) { return judged(one_chain("drop", rule), esp_in_udp(7443)); };
+    EXPECT_EQ(result(port + accept), "accept");
+    EXPECT_EQ(result(source + accept), "accept") << "from and to the same port";
+    EXPECT_EQ(result(protocol + accept), "accept");
+    EXPECT_EQ(result(secpath + accept), "drop");
+    EXPECT_EQ(judged(one_chain("drop", port + accept), esp_in_udp(4501)), "drop");
+    EXPECT_EQ(judged(one_chain("drop", protocol + accept), esp()), "drop");
+}
+
 TEST(JudgeInput, OurOwnTableOtherFamiliesAndOtherHooksDoNotCount) {
     EXPECT_THAT(*judged_all(R"({"nftables": [
         {"chain": {"family": "inet", "table": "warren", "name": "in", "type": "filter", "hook": "input", "policy": "drop"}},
@@ -135,7 +156,8 @@ TEST(JudgeInput, WhatIsNotNftsIsSaid) {
 }
 
 std::vector<Finding> checked(const std::string& name, bool answered) {
-    return check_firewall(ruleset(name), "eth0", base::Family::kIpv4, {base::UdpPort{10001}, base::UdpPort{10002}},
+    return check_firewall(ruleset(name), "eth0", base::Family::kIpv4,
+                          {.decrypted = {base::UdpPort{10001}, base::UdpPort{10002}}, .carriers = {base::UdpPort{}}},
                           answered);
 }
 
@@ -158,10 +180,23 @@ TEST(CheckFirewall, NamesTheChainAndTheRuleToAdd) {
     EXPECT_EQ(findings[0].detail, "chain filter_INPUT of table inet firewalld drops decrypted UDP to port 10002");
 }
 
+TEST(CheckFirewall, TellsOfThePortThatEspIsWrappedIn) {
+    const auto check = [](const std::string& name) {
+        return check_firewall(ruleset(name), "eth0", base::Family::kIpv4,
+                              {.decrypted = {base::UdpPort{10001}}, .carriers = {base::UdpPort{7443}}}, false)
+            .at(0);
+    };
+    EXPECT_EQ(check("ufw").detail,
+              "chain INPUT of table ip filter drops ESP in UDP to port 7443, decrypted UDP to port 10001");
+    EXPECT_THAT(check("ufw").remedy, HasSubstr("iptables -I INPUT -p udp --dport 7443 -j ACCEPT; iptables"));
+    EXPECT_THAT(check("firewalld").remedy, HasSubstr("firewall-cmd --permanent --add-port=7443/udp; and"));
+}
+
 TEST(CheckFirewall, WhatMayBeDroppedIsNotOnceItWasSeenToComeThrough) {
     auto json = ruleset("hand");
     const auto findings = [&](bool answered) {
-        return check_firewall(json, "eth0", base::Family::kIpv4, {base::UdpPort{11000}}, answered);
+        return check_firewall(json, "eth0", base::Family::kIpv4,
+                              {.decrypted = {base::UdpPort{11000}}, .carriers = {base::UdpPort{}}}, answered);
     };
     ASSERT_EQ(findings(false).size(), 1U);
     EXPECT_EQ(findings(false)[0].verdict, Verdict::kWarning);

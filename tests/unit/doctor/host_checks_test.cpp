@@ -58,7 +58,8 @@ UnderlaySight underlay(std::optional<base::Mtu> now) {
 }
 
 TEST(CheckUnderlay, MeasuresNetworksByTheMtuOfNow) {
-    const std::vector<NetworkMtu> networks{{"net1", base::Mtu{1416}, true}, {"plain", base::Mtu{1450}, false}};
+    const std::vector<NetworkMtu> networks{{"net1", base::Mtu{1416}, overlay::Protection::kEsp},
+                                           {"plain", base::Mtu{1450}, overlay::Protection::kPlain}};
     auto findings = check_underlay(underlay(base::Mtu{1500}), networks);
     ASSERT_EQ(findings.size(), 1U);
     EXPECT_EQ(findings[0].verdict, Verdict::kOk);

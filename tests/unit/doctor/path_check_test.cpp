@@ -71,6 +71,16 @@ TEST(CheckPath, WhichDirectionIsClosedIsSaid) {
     }
 }
 
+TEST(CheckPath, ClosedForEspItMayBeOpenForUdp) {
+    auto sight = closed(PathSight::Peer{.probes = 0});
+    EXPECT_THAT(check_path(sight)[0].remedy, HasSubstr("warren network update net1 --opt encap=udp, on a manager"));
+    sight.encap = base::UdpPort{7443};
+    const auto remedy = check_path(sight)[0].remedy;
+    EXPECT_THAT(remedy, HasSubstr("let UDP port 7443 between the hosts through"));
+    EXPECT_THAT(remedy, HasSubstr("tcpdump -ni DEVICE udp port 7443"));
+    EXPECT_THAT(remedy, testing::Not(HasSubstr("encap")));
+}
+
 TEST(CheckPath, AnMtuThatIsTooSmallIsToldAsTheUnderlaysAndTheNetworks) {
     auto sight = fine();
     sight.found.large_there = false;

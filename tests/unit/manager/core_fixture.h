@@ -86,12 +86,8 @@ class CoreTest : public testing::Test {
         SessionId session;
         base::NodeId node;
     };
-    Joined begin_session(const base::NodeId& node, const std::string& address, std::uint8_t boot = 1,
-                         std::vector<std::uint32_t> ciphers = {1, 2, 3}) {
-        Joined joined{.agent = std::make_shared<Agent>(), .session = {}, .node = node};
-        const auto role = node == founded_.node ? certs::Role::kManager : certs::Role::kWorker;
-        joined.session =
-            core_->session_opened({.cluster = founded_.cluster, .node = node, .role = role}, joined.agent).value();
+    static v1::FromAgent hello_of(const std::string& address, std::uint8_t boot = 1,
+                                  const std::vector<std::uint32_t>& ciphers = {1, 2, 3}) {
         v1::FromAgent message;
         auto& hello = *message.mutable_hello();
         base::BootId boot_id;
@@ -104,7 +100,15 @@ class CoreTest : public testing::Test {
         if (ciphers.empty()) {
             hello.set_esp_problem("CONFIG_INET_ESP is missing");
         }
-        core_->session_message(joined.session, message);
+        return message;
+    }
+    Joined begin_session(const base::NodeId& node, const std::string& address, std::uint8_t boot = 1,
+                         std::vector<std::uint32_t> ciphers = {1, 2, 3}) {
+        Joined joined{.agent = std::make_shared<Agent>(), .session = {}, .node = node};
+        const auto role = node == founded_.node ? certs::Role::kManager : certs::Role::kWorker;
+        joined.session =
+            core_->session_opened({.cluster = founded_.cluster, .node = node, .role = role}, joined.agent).value();
+        core_->session_message(joined.session, hello_of(address, boot, ciphers));
         (void)core_->run();
         return joined;
     }

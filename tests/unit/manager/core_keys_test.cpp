@@ -32,11 +32,34 @@ class CoreKeys : public CoreTest {
         (void)core_->run();
         return updated;
     }
+    v1::Network inspect(const std::string& network) {
+        v1::NetworkInspectRequest request;
+        request.set_network(network);
+        return core_->network_inspect(request).value();
+    }
+    // The node says hello again, as after an update of its kernel.
+    void hello_with_fast_aes(const Joined& joined, bool fast) {
+        auto message = hello_of("192.0.2.1");
+        message.mutable_hello()->set_fast_aes(fast);
+        core_->session_message(joined.session, message);
+    }
+    void say_fast_aes(const Joined& joined, bool fast) {
+        hello_with_fast_aes(joined, fast);
+        (void)core_->run();
+    }
     v1::Rotation last_rotation() {
         v1::KeyHistoryRequest request;
         request.set_network("net1");
         const auto history = core_->key_history(request);
         return history->rotations(history->rotations_size() - 1);
+    }
+    // The store has the epoch's secret, sealed.
+    bool has_secret(std::uint32_t epoch) {
+        const auto id = base::parse_id<base::NetworkId>("id", inspect("net1").id()).value();
+        v1::KeyStateRecord record;
+        EXPECT_TRUE(record.ParseFromString(cluster_.store->get(key::keys(id)).value()->value));
+        const auto* stored = find_epoch(record, base::Epoch{epoch});
+        return stored != nullptr && !stored->sealed_secret().empty();
     }
     void rotate(std::vector<v1::RotationProgress>& reports) {
         v1::KeyRotateRequest request;
@@ -292,6 +315,107 @@ TEST_F(CoreKeys, AnotherReplayWindowIsARotation) {
     const auto delta = m1.agent->last(v1::FromManager::kDelta)->delta();
     ASSERT_EQ(delta.epochs_size(), 1);
     EXPECT_EQ(delta.epochs(0).replay_window(), 4096U);
+}
+
+TEST_F(CoreKeys, EspInUdpIsARotationAndTakesOfTheMtu) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    const auto updated = update({"encap=udp"});
+    ASSERT_TRUE(updated) << updated.error().message();
+    EXPECT_EQ(updated->encap(), "udp:7443");
+    EXPECT_EQ(updated->mtu(), 1408U);
+    EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
+    const auto delta = m1.agent->last(v1::FromManager::kDelta)->delta();
+    ASSERT_EQ(delta.epochs_size(), 1);
+    EXPECT_EQ(delta.epochs(0).encap_port(), 7443U);
+    EXPECT_EQ(delta.mtu(), 1408U);
+    acknowledge(m1);
+    const auto back = update({"encap=none"});
+    EXPECT_EQ(back->encap(), "none");
+    EXPECT_EQ(back->mtu(), 1408U) << "it does not grow in use";
+}
+
+// It may be the parameters that hold it up, such as a port that is taken.
+TEST_F(CoreKeys, AnEpochThatIsInstalledIsTakenBackWhenItsParametersChangeAgain) {
+    const auto pair = two_members();
+    ASSERT_TRUE(update({"encap=udp:4500"}));
+    EXPECT_THAT(epochs(), testing::ElementsAre("1 active", "2 installing"));
+    std::vector<v1::RotationProgress> reports;
+    rotate(reports);  // somebody waits for what comes
+    ASSERT_TRUE(update({"encap=udp"}));
+    EXPECT_THAT(epochs(), testing::ElementsAre("1 active", "3 installing"));
+    const auto delta = pair.w1.agent->last(v1::FromManager::kDelta)->delta();
+    ASSERT_EQ(delta.epochs_size(), 1);
+    EXPECT_EQ(delta.epochs(0).encap_port(), 7443U);
+    EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
+    EXPECT_FALSE(has_secret(2)) << "nobody will use it";
+    EXPECT_TRUE(has_secret(3));
+    acknowledge(pair.m1);
+    acknowledge(pair.w1);
+    EXPECT_EQ(inspect("net1").active_epoch(), 3U);
+    // One that is the same in all that belongs to an epoch goes on.
+    ASSERT_TRUE(update({"encap=none"}));
+    ASSERT_TRUE(update({"key-rotation=1h"}));
+    EXPECT_THAT(epochs(), testing::Contains("4 installing"));
+}
+
+TEST_F(CoreKeys, APortOfNetworksIsRefusedForEspInUdp) {
+    (void)own_session();
+    ASSERT_TRUE(create("net1", {"encrypted"}));
+    const auto refused = update({"encap=udp:10001"});
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(),
+                HasSubstr("network 'net1': --opt encap=udp:10001: 4789, and 10000 to 26383"));
+    EXPECT_FALSE(create("net2", {"encrypted", "encap=udp:4789"}));
+}
+
+TEST_F(CoreKeys, AnAutomaticCipherFollowsTheWeakestNode) {
+    const auto m1 = own_session();  // without AES instructions
+    ASSERT_TRUE(create("net1", {"encrypted", "cipher=auto"}));
+    EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
+    EXPECT_EQ(inspect("net1").cipher_choice(), "node 'm1' has no AES instructions");
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+
+    say_fast_aes(m1, true);
+    EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
+    EXPECT_EQ(inspect("net1").cipher_choice(), "every node has AES instructions");
+    EXPECT_EQ(last_rotation().cipher(), "aes-128-gcm");
+    EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
+    acknowledge(m1);
+
+    // A node that joins counts before it is a member, so that its first endpoint changes nothing.
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
+    EXPECT_EQ(inspect("net1").cipher_choice(), "node 'w1' has no AES instructions");
+    const auto w2 = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
+    EXPECT_EQ(inspect("net1").cipher_choice().substr(0, 16), "2 nodes, such as");
+    // One that can't encrypt does not count; one that lacks ChaCha20-Poly1305 decides.
+    (void)begin_session(join("w3", "192.0.2.4"), "192.0.2.4", 1, {});
+    EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
+    (void)begin_session(join("w4", "192.0.2.5"), "192.0.2.5", 1, {1, 2});
+    EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
+    EXPECT_EQ(inspect("net1").cipher_choice(), "node 'w4' lacks chacha20-poly1305");
+
+    // Chosen by hand it stays.
+    ASSERT_TRUE(update({"cipher=aes-256-gcm"}));
+    say_fast_aes(m1, false);
+    EXPECT_EQ(inspect("net1").cipher(), "aes-256-gcm");
+    EXPECT_EQ(inspect("net1").cipher_choice(), "");
+    ASSERT_TRUE(update({"cipher=auto"}));
+    EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
+}
+
+TEST_F(CoreKeys, AnAutomaticCipherIsAdaptedByAManagerThatBegins) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted", "cipher=auto"}));
+    hello_with_fast_aes(m1, true);
+    EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305") << "it was not given the time";
+    open();
+    (void)core_->run();
+    EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
 }
 
 TEST_F(CoreKeys, ACipherThatAMemberLacksIsRefusedAndChangesNothing) {

@@ -11,20 +11,21 @@ keymgr::KeyState full_state() {
     keymgr::KeyState state;
     state.next_epoch = base::Epoch{8};
     state.active = base::Epoch{7};
-    state.epochs = {{.number = base::Epoch{7},
-                     .slot = base::EpochSlot{3},
-                     .parameters = {.cipher = keymgr::Cipher::kChaCha20Poly1305, .replay_window = 64},
-                     .stage = keymgr::Stage::kKept,
-                     .since = base::Revision{11},
-                     .activated = base::Revision{12},
-                     .superseded = base::Revision{13},
-                     .retired = base::Revision{14},
-                     .created = time(1),
-                     .entered = time(2),
-                     .superseded_time = time(3),
-                     .moved = time(4),
-                     .kept_for = {base::MembershipId{21}, base::MembershipId{22}},
-                     .reasons = {keymgr::Reason::kLimit, keymgr::Reason::kCommand}}};
+    state.epochs = {
+        {.number = base::Epoch{7},
+         .slot = base::EpochSlot{3},
+         .parameters = {.cipher = keymgr::Cipher::kChaCha20Poly1305, .replay_window = 64, .encap = base::UdpPort{4501}},
+         .stage = keymgr::Stage::kKept,
+         .since = base::Revision{11},
+         .activated = base::Revision{12},
+         .superseded = base::Revision{13},
+         .retired = base::Revision{14},
+         .created = time(1),
+         .entered = time(2),
+         .superseded_time = time(3),
+         .moved = time(4),
+         .kept_for = {base::MembershipId{21}, base::MembershipId{22}},
+         .reasons = {keymgr::Reason::kLimit, keymgr::Reason::kCommand}}};
     state.floor = base::Revision{15};
     state.laggards = {{.member = base::MembershipId{23}, .acked = base::Revision{16}, .caught_up = base::Revision{17}}};
     state.laggards_told = time(5);

@@ -19,12 +19,13 @@ TEST(NetworkOptions, EncryptedIsReadAsItIsWritten) {
 }
 
 TEST(NetworkOptions, AllAtOnce) {
-    const auto options =
-        parse_network_options(Options{"encrypted", "cipher=chacha20-poly1305", "replay-window=4096", "key-rotation=90m",
-                                      "rekey-after-packets=5000", "rekey-after-bytes=1000000", "mtu=1280"});
+    const auto options = parse_network_options(
+        Options{"encrypted", "cipher=chacha20-poly1305", "encap=udp:4501", "replay-window=4096", "key-rotation=90m",
+                "rekey-after-packets=5000", "rekey-after-bytes=1000000", "mtu=1280"});
     ASSERT_TRUE(options) << options.error().message();
     EXPECT_EQ(*options, (NetworkOptions{.encrypted = true,
                                         .cipher = keymgr::Cipher::kChaCha20Poly1305,
+                                        .encap = base::UdpPort{4501},
                                         .replay_window = 4096,
                                         .key_rotation = std::chrono::minutes(90),
                                         .rekey_after_packets = 5000,
@@ -54,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
     Table, NetworkOptionsRefused,
     testing::Values(
         Refused{{"crypt"},
-                "--opt crypt: unknown option; known are encrypted, cipher, replay-window, "
+                "--opt crypt: unknown option; known are encrypted, cipher, encap, replay-window, "
                 "key-rotation, rekey-after-packets, rekey-after-bytes, mtu"},
         Refused{{"encrypted=yes"}, "--opt encrypted=yes: must be true or false"},
         Refused{{"encrypted", "encrypted=false"}, "--opt encrypted: given twice"},
@@ -67,6 +68,18 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"encrypted", "rekey-after-bytes=2199023255552"},
                 "--opt rekey-after-bytes=2199023255552: must be a number from 1000000 to 1099511627776"},
         Refused{{"key-rotation=1h"}, "--opt key-rotation: only for encrypted networks; add --opt encrypted"},
+        Refused{{"encrypted", "cipher=des"},
+                "--opt cipher 'des': must be aes-128-gcm, aes-256-gcm or chacha20-poly1305, or auto"},
+        Refused{{"encrypted", "encap"}, "--opt encap=: must be none, udp, or udp:PORT with a port from 1 to 65535"},
+        Refused{{"encrypted", "encap=udp:"},
+                "--opt encap=udp:: must be none, udp, or udp:PORT with a port from 1 to 65535"},
+        Refused{{"encrypted", "encap=udp:0"},
+                "--opt encap=udp:0: must be none, udp, or udp:PORT with a port from 1 to 65535"},
+        Refused{{"encrypted", "encap=udp:65536"},
+                "--opt encap=udp:65536: must be none, udp, or udp:PORT with a port from 1 to 65535"},
+        Refused{{"encrypted", "encap=udp4500"},
+                "--opt encap=udp4500: must be none, udp, or udp:PORT with a port from 1 to 65535"},
+        Refused{{"encap=udp"}, "--opt encap: only for encrypted networks; add --opt encrypted"},
         Refused{{"mtu=100000"}, "--opt mtu=100000: must be a number from 576 to 65535"},
         Refused{{"cipher=aes-128-gcm"}, "--opt cipher: only for encrypted networks; add --opt encrypted"}));
 
@@ -74,9 +87,40 @@ TEST(NetworkOptions, NeverIsAnInterval) {
     EXPECT_EQ(parse_network_options(Options{"encrypted", "key-rotation=0"})->key_rotation, base::Duration::zero());
 }
 
+TEST(NetworkOptions, AutoLeavesTheCipherToTheCluster) {
+    EXPECT_TRUE(parse_network_options(Options{"encrypted", "cipher=auto"})->cipher_auto);
+    const auto now = update_network_options({.encrypted = true, .cipher_auto = true}, Options{"cipher=aes-256-gcm"});
+    EXPECT_FALSE(now->cipher_auto) << "an explicit choice wins";
+    EXPECT_EQ(now->cipher, keymgr::Cipher::kAes256Gcm);
+}
+
+TEST(NetworkOptions, EspInUdpHasAPortOfItsOwn) {
+    EXPECT_EQ(parse_network_options(Options{"encrypted", "encap=udp"})->encap, base::UdpPort{7443});
+    EXPECT_EQ(update_network_options({.encrypted = true, .encap = base::UdpPort{1}}, Options{"encap=none"})->encap,
+              base::UdpPort{});
+    EXPECT_EQ(encap_text({}), "none");
+    EXPECT_EQ(encap_text(base::UdpPort{7443}), "udp:7443");
+    v1::ClusterSettings cluster;
+    cluster.set_plain_port(4789);
+    cluster.set_port_base(10000);
+    const auto check = [&](std::uint16_t port) { return check_encap(cluster, {.encap = base::UdpPort{port}}); };
+    for (const auto port : std::vector<std::uint16_t>{0, 4500, 9999, 26384}) {
+        EXPECT_TRUE(check(port)) << port;
+    }
+    for (const auto port : std::vector<std::uint16_t>{4789, 10000, 26383}) {
+        ASSERT_FALSE(check(port)) << port;
+        EXPECT_EQ(check(port).error().message(),
+                  fmt::format("--opt encap=udp:{}: 4789, and 10000 to 26383 belong to networks of this cluster; choose "
+                              "another port",
+                              port));
+    }
+}
+
 TEST(NetworkOptions, TheRecordKeepsThoseOfEncryption) {
     const NetworkOptions options{.encrypted = true,
                                  .cipher = keymgr::Cipher::kAes256Gcm,
+                                 .cipher_auto = true,
+                                 .encap = base::UdpPort{4501},
                                  .replay_window = 64,
                                  .key_rotation = std::chrono::hours(1),
                                  .rekey_after_packets = 7000,
@@ -110,11 +154,12 @@ INSTANTIATE_TEST_SUITE_P(
     Table, NetworkUpdateRefused,
     testing::Values(
         Refused{{},
-                "nothing to change: give --opt KEY=VALUE with one of cipher, replay-window, key-rotation, "
+                "nothing to change: give --opt KEY=VALUE with one of cipher, encap, replay-window, key-rotation, "
                 "rekey-after-packets, rekey-after-bytes"},
-        Refused{{"crypt=1"},
-                "--opt crypt: unknown option; known are cipher, replay-window, key-rotation, rekey-after-packets, "
-                "rekey-after-bytes"},
+        Refused{
+            {"crypt=1"},
+            "--opt crypt: unknown option; known are cipher, encap, replay-window, key-rotation, rekey-after-packets, "
+            "rekey-after-bytes"},
         Refused{{"encrypted=false"},
                 "--opt encrypted: can't be changed: a network is encrypted or plain from its beginning; make another "
                 "network"},

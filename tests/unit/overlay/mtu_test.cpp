@@ -18,11 +18,12 @@ struct Case {
 // 1500: measured on a kernel with `ping -M do`; 9001: the jumbo frames of a cloud; 1280: the least of IPv6.
 TEST(InnerMtu, MatchesWhatKernelsCarry) {
     const Case cases[] = {
-        {1500, Family::kIpv4, Protection::kPlain, 1450}, {1500, Family::kIpv6, Protection::kPlain, 1430},
-        {1500, Family::kIpv4, Protection::kEsp, 1416},   {1500, Family::kIpv6, Protection::kEsp, 1396},
-        {9001, Family::kIpv4, Protection::kPlain, 8951}, {9001, Family::kIpv4, Protection::kEsp, 8916},
-        {9000, Family::kIpv4, Protection::kEsp, 8916},   {1280, Family::kIpv6, Protection::kEsp, 1176},
-        {1400, Family::kIpv4, Protection::kEsp, 1316},   {1420, Family::kIpv4, Protection::kPlain, 1370},
+        {1500, Family::kIpv4, Protection::kPlain, 1450},    {1500, Family::kIpv6, Protection::kPlain, 1430},
+        {1500, Family::kIpv4, Protection::kEsp, 1416},      {1500, Family::kIpv6, Protection::kEsp, 1396},
+        {9001, Family::kIpv4, Protection::kPlain, 8951},    {9001, Family::kIpv4, Protection::kEsp, 8916},
+        {9000, Family::kIpv4, Protection::kEsp, 8916},      {1280, Family::kIpv6, Protection::kEsp, 1176},
+        {1400, Family::kIpv4, Protection::kEsp, 1316},      {1420, Family::kIpv4, Protection::kPlain, 1370},
+        {1500, Family::kIpv4, Protection::kEspInUdp, 1408}, {1500, Family::kIpv6, Protection::kEspInUdp, 1388},
     };
     for (const auto& c : cases) {
         const auto inner = inner_mtu(Mtu(c.underlay), c.family, c.protection);
@@ -33,7 +34,7 @@ TEST(InnerMtu, MatchesWhatKernelsCarry) {
 
 TEST(InnerMtu, IsTheLargestThatFits) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-        for (const Protection protection : {Protection::kPlain, Protection::kEsp}) {
+        for (const Protection protection : {Protection::kPlain, Protection::kEsp, Protection::kEspInUdp}) {
             for (std::uint32_t underlay = 700; underlay <= 9216; ++underlay) {
                 std::uint32_t largest = 0;
                 for (std::uint32_t inner = underlay - 120; inner <= underlay; ++inner) {

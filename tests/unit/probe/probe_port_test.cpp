@@ -98,8 +98,9 @@ TEST(UnderlayTap, SeesDatagramsToThePortBothWaysAndSendsPastEverything) {
          {std::pair("192.0.2.1", "192.0.2.2"), std::pair("2001:db8::1", "2001:db8::2")}) {
         TwoHosts t(address_a, address_b);
         const auto tap = [&](const Host& host) {
-            return must(
-                netlink::run_in(host.ns, [&] { return UnderlayTap::open("eth0", t.on_a.port, base::Mtu{777}); }));
+            return must(netlink::run_in(host.ns, [&] {
+                return UnderlayTap::open("eth0", {.port = t.on_a.port, .esp_size = base::Mtu{777}, .encap = {}});
+            }));
         };
         auto here = tap(t.a);
         auto there = tap(t.b);
@@ -132,7 +133,9 @@ TEST(UnderlayTap, SeesDatagramsToThePortBothWaysAndSendsPastEverything) {
 TEST(UnderlayTap, SaysWhyItCannotWatch) {
     const Host host("192.0.2.1");
     const auto open = [&](const std::string& device) {
-        return netlink::run_in(host.ns, [&] { return UnderlayTap::open(device, base::UdpPort{1}, base::Mtu{777}); });
+        return netlink::run_in(host.ns, [&] {
+            return UnderlayTap::open(device, {.port = base::UdpPort{1}, .esp_size = base::Mtu{777}, .encap = {}});
+        });
     };
     EXPECT_FALSE(open("nothing"));
     EXPECT_EQ(open("lo").error().message(), "watch lo: it carries no Ethernet frames");

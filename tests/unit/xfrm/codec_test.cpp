@@ -54,7 +54,7 @@ base::IpAddress ip(const char* text) {
 
 TEST(DecodeSa, OneAsOursIs) {
     const std::vector<Sa> list = sas();
-    ASSERT_EQ(list.size(), 5U);
+    ASSERT_EQ(list.size(), 7U);
     const auto found =
         std::find_if(list.begin(), list.end(), [](const Sa& sa) { return sa.location.spi == Spi{0x50008007}; });
     ASSERT_NE(found, list.end());
@@ -82,6 +82,17 @@ TEST(DecodeSa, Ipv6AndChaCha) {
     EXPECT_EQ(found->soft, (SoftLimits{.packets = kNoLimit, .bytes = kNoLimit}));
 }
 
+TEST(DecodeSa, EspInUdpHasItsPort) {
+    for (const Sa& sa : sas()) {
+        if (sa.location.spi == Spi{0x60008007}) {
+            EXPECT_EQ(sa.encap, base::UdpPort{7443});
+            EXPECT_FALSE(sa.restricted);
+        } else if (sa.location.spi == Spi{0x50008007}) {
+            EXPECT_EQ(sa.encap, base::UdpPort{});
+        }
+    }
+}
+
 TEST(DecodeSa, WhatOursNeverHaveIsSeen) {
     for (const Sa& sa : sas()) {
         switch (sa.location.spi.value) {
@@ -94,6 +105,9 @@ TEST(DecodeSa, WhatOursNeverHaveIsSeen) {
                 EXPECT_FALSE(sa.esn);
                 EXPECT_EQ(sa.icv_bits, 64U);
                 EXPECT_EQ(sa.replay_window, 32U);
+                break;
+            case 0x60014007:  // in UDP between two ports
+                EXPECT_TRUE(sa.restricted);
                 break;
             case 0xc0000001:  // tunnel, CBC and HMAC, UDP encapsulation
                 EXPECT_EQ(sa.mode, Mode::kTunnel);

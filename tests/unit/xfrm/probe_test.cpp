@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <string>
 
 namespace warren::xfrm {
 namespace {
@@ -24,6 +25,25 @@ TEST(Probe, ARefusedSaNamesTheOptionThatTheKernelLacks) {
                     HasSubstr("CONFIG_CRYPTO_CHACHA20POLY1305"));
     }
     EXPECT_THAT(said(Cipher::kAes128Gcm, base::Family::kIpv4, ENOBUFS), HasSubstr("No buffer space")) << "no guess";
+}
+
+// As /proc/crypto has them: Linux 6.1 on a processor with AES-NI, arm64 with the crypto extensions, User-Mode Linux.
+std::string crypto(const std::string& driver, int priority, const std::string& name = "rfc4106(gcm(aes))") {
+    return fmt::format(
+        "name         : {}\ndriver       : {}\nmodule       : kernel\npriority     : {}\nrefcnt       : 1\n"
+        "selftest     : passed\ninternal     : no\ntype         : aead\n\n",
+        name, driver, priority);
+}
+
+TEST(Probe, FastAesIsWhatTheBestDriverDoesByInstructions) {
+    const auto plain = crypto("rfc4106(gcm_base(ctr(aes-generic),ghash-generic))", 100);
+    EXPECT_FALSE(has_fast_aes(plain));
+    EXPECT_FALSE(has_fast_aes("")) << "no driver";
+    EXPECT_FALSE(has_fast_aes(plain + crypto("generic-gcm-aesni", 400, "gcm(aes)"))) << "that is another algorithm";
+    EXPECT_TRUE(has_fast_aes(crypto("rfc4106-gcm-aesni", 400) + plain));
+    EXPECT_TRUE(has_fast_aes(plain + crypto("rfc4106-gcm-aes-ce", 300)));
+    EXPECT_FALSE(has_fast_aes(crypto("rfc4106(gcm_base(ctr(aes-fixed-time),ghash-generic))", 100)));
+    EXPECT_FALSE(has_fast_aes(crypto("rfc4106(gcm_base(ctr-aes-neonbs,ghash-neon))", 250)));
 }
 
 // Whatever kernel this is: many have no ESP.

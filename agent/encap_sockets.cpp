@@ -1,0 +1,95 @@
+#include "agent/encap_sockets.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/log.h"
+#include "overlay/builder.h"
+
+namespace warren::agent {
+
+namespace {
+
+constexpr base::Log kLog{"agent"};
+
+std::string name_of(const xfrm::EncapPort& port) {
+    return fmt::format("esp-in-udp-{}-{:02x}", port.port, fmt::join(port.address.raw(), ""));
+}
+
+}  // namespace
+
+EncapSockets::EncapSockets(std::unique_ptr<fdstore::FdStore> store) : store_(std::move(store)) {
+    for (auto& stored : store_->take()) {
+        const auto port = xfrm::encap_port_of(stored.fd.get());
+        if (!port || name_of(*port) != stored.name) {
+            kLog.warn("{} in the store is no socket for ESP in UDP: dropped", stored.name);
+            store_->drop(stored.name);
+            continue;
+        }
+        left_.insert(*port);
+        open_.insert_or_assign(*port, std::move(stored.fd));
+    }
+}
+
+base::Status EncapSockets::want(const base::NetworkId& network, std::set<xfrm::EncapPort> ports) {
+    const auto& wanted = wanted_.insert_or_assign(network, std::move(ports)).first->second;
+    close_others();
+    for (const auto& port : wanted) {
+        const auto socket = open_.find(port);
+        if (socket == open_.end()) {
+            WARREN_TRY(open(port));
+        } else if (!store_->holds(name_of(port))) {
+            kLog.warn("{}: who was to hold it has ended; starting another one", name_of(port));
+            keep(port, socket->second.get());
+        }
+    }
+    return {};
+}
+
+void EncapSockets::forget(const base::NetworkId& network) {
+    wanted_.erase(network);
+    close_others();
+}
+
+void EncapSockets::keep_only(Needs needs) {
+    wanted_ = std::move(needs);
+    left_.clear();
+    close_others();
+}
+
+base::Status EncapSockets::open(const xfrm::EncapPort& port) {
+    auto socket = xfrm::open_encap_socket(port);
+    if (!socket && socket.error().sys_errno() == EADDRINUSE) {
+        return base::fail(base::Code::kConflict,
+                          "UDP port {} for ESP in UDP is taken by {}: stop it, or give the network another port with "
+                          "--opt encap=udp:PORT",
+                          port.port, overlay::udp_port_owner(port.port).value_or("another socket"));
+    }
+    WARREN_TRY_ASSIGN(auto fd, std::move(socket));
+    keep(port, fd.get());
+    open_.insert_or_assign(port, std::move(fd));
+    return {};
+}
+
+void EncapSockets::keep(const xfrm::EncapPort& port, int fd) {
+    if (const auto kept = store_->put(name_of(port), fd); !kept) {
+        kLog.warn("a restart of warrend will lose packets of ESP in UDP: {}", kept.error().message());
+    }
+}
+
+bool EncapSockets::is_wanted(const xfrm::EncapPort& port) const {
+    return left_.contains(port) ||
+           std::ranges::any_of(wanted_, [&](const auto& network) { return network.second.contains(port); });
+}
+
+void EncapSockets::close_others() {
+    std::erase_if(open_, [this](const auto& entry) {
+        if (is_wanted(entry.first)) {
+            return false;
+        }
+        store_->drop(name_of(entry.first));
+        return true;
+    });
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,69 @@
+#include "manager/cipher_choice.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace warren::manager {
+
+namespace {
+
+bool has(const v1::NodeRecord& node, keymgr::Cipher cipher) {
+    const auto number = static_cast<std::uint32_t>(cipher);
+    return std::ranges::find(node.ciphers(), number) != node.ciphers().end();
+}
+
+// Nodes that have something in common, for a line of text.
+struct Some {
+    std::size_t count = 0;
+    std::string first;
+
+    void add(const v1::NodeRecord& node) {
+        if (count++ == 0) {
+            first = node.name();
+        }
+    }
+    [[nodiscard]] std::string text(std::string_view what) const {
+        return count == 1 ? fmt::format("node '{}' {}", first, what)
+                          : fmt::format("{} nodes, such as '{}': each {}", count, first, what);
+    }
+};
+
+}  // namespace
+
+CipherChoice choose_cipher(const Cluster& cluster) {
+    Some slow;
+    Some without_aes;
+    Some without_chacha;
+    for (const auto& [id, node] : cluster.nodes()) {
+        const auto& record = node.record;
+        if (record.ciphers().empty()) {
+            continue;
+        }
+        if (!has(record, keymgr::Cipher::kAes128Gcm)) {
+            without_aes.add(record);
+        } else if (!record.fast_aes()) {
+            slow.add(record);
+        }
+        if (!has(record, keymgr::Cipher::kChaCha20Poly1305)) {
+            without_chacha.add(record);
+        }
+    }
+    if (slow.count + without_aes.count == 0) {
+        return {.cipher = keymgr::Cipher::kAes128Gcm, .why = "every node has AES instructions"};
+    }
+    if (without_chacha.count > 0) {
+        return {.cipher = keymgr::Cipher::kAes128Gcm, .why = without_chacha.text("lacks chacha20-poly1305")};
+    }
+    return {
+        .cipher = keymgr::Cipher::kChaCha20Poly1305,
+        .why = without_aes.count > 0 ? without_aes.text("lacks aes-128-gcm") : slow.text("has no AES instructions")};
+}
+
+NetworkOptions with_choice(const Cluster& cluster, NetworkOptions options) {
+    if (options.cipher_auto) {
+        options.cipher = choose_cipher(cluster).cipher;
+    }
+    return options;
+}
+
+}  // namespace warren::manager
