@@ -60,10 +60,10 @@ void PeerProbes::listen(const base::NetworkId& network, Kept& kept) {
             networks_.erase(found);
             return;
         }
-        for (const auto& probe : *received) {
+        for (const auto& probe : received->probes) {
             take(network, listener, probe);
         }
-        if (received->size() < kMany) {
+        if (received->frames < kMany) {
             listen(network, listener);
             return;
         }

@@ -108,8 +108,8 @@ Result<ProbePort> ProbePort::open(const overlay::Network& network, const netlink
     return ProbePort(std::move(in), std::move(out), network);
 }
 
-Result<std::vector<ReceivedProbe>> ProbePort::receive() {
-    std::vector<ReceivedProbe> probes;
+Result<ProbePort::Received> ProbePort::receive() {
+    Received received;
     std::vector<std::uint8_t> buffer(kLargestFrame);
     for (std::size_t i = 0; i < kFramesAtOnce; ++i) {
         const auto size = ::recv(in_.get(), buffer.data(), buffer.size(), 0);
@@ -119,11 +119,12 @@ Result<std::vector<ReceivedProbe>> ProbePort::receive() {
         if (size < 0) {
             return fail_errno("receive probe frames", errno);
         }
+        ++received.frames;
         if (const auto probe = decode_probe(std::span(buffer).first(static_cast<std::size_t>(size)))) {
-            probes.push_back(*probe);
+            received.probes.push_back(*probe);
         }
     }
-    return probes;
+    return received;
 }
 
 Status ProbePort::send(const Probe& probe, base::Mtu size, const base::IpAddress& vtep) {

@@ -23,7 +23,11 @@ class ProbePort {
     [[nodiscard]] int fd() const { return in_.get(); }  // readable when receive() has something
     // Some of what has come; again when fd() is still readable. An error: nothing will come any more, for example as
     // the bridge is gone.
-    [[nodiscard]] base::Result<std::vector<ReceivedProbe>> receive();
+    struct Received {
+        std::size_t frames = 0;  // whatever was in them
+        std::vector<ReceivedProbe> probes;
+    };
+    [[nodiscard]] base::Result<Received> receive();
 
     // EMSGSIZE: with probe.whole, larger than the path to there takes, as far as this host knows.
     [[nodiscard]] base::Status send(const Probe& probe, base::Mtu size, const base::IpAddress& vtep);

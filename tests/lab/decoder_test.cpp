@@ -39,8 +39,9 @@ struct Network {
     std::vector<End> ends;
 };
 
-Network make_network(Lab& lab, const std::string& cipher) {
-    lab.host(1).warren_ok({"network", "create", "--opt", "encrypted", "--opt", "cipher=" + cipher, cipher});
+Network make_network(Lab& lab, const std::string& cipher, const std::string& encap) {
+    lab.host(1).warren_ok(
+        {"network", "create", "--opt", "encrypted", "--opt", "encap=" + encap, "--opt", "cipher=" + cipher, cipher});
     auto containers = containers_on_all(lab, cipher, cipher.substr(0, 7));
     const auto network = inspect(lab.host(1), cipher);
     std::vector<End> ends;
@@ -78,8 +79,11 @@ std::string frame_of(const Network& network, uint32_t spi, const End& from, cons
     while (data.size() < kPatternDigits) {
         data += pattern;
     }
-    return fmt::format("SPI {:#x}, {} octets|{}|{}|{},{}|{},{}|{}|{}|{}|{}", spi, kEspSize, network.udp_port,
-                       network.vni, from.vtep, from.ip, to.vtep, to.ip, from.mac, to.mac, icmp, data);
+    const bool four = from.vtep.find(':') == std::string::npos;
+    const auto addresses = four ? fmt::format("{},{}|{},{}||", from.vtep, from.ip, to.vtep, to.ip)
+                                : fmt::format("{}|{}|{}|{}", from.ip, to.ip, from.vtep, to.vtep);
+    return fmt::format("SPI {:#x}, {} octets|{}|{}|{}|{}|{}|{}|{}", spi, kEspSize, network.udp_port, network.vni,
+                       addresses, from.mac, to.mac, icmp, data);
 }
 
 // Pings from the first container to the second, and says what has to be seen of it.
@@ -123,9 +127,10 @@ void write_esp_sa(const std::filesystem::path& file, const std::vector<SaKey>& k
     std::ofstream out(file);
     for (const auto& key : keys) {
         if (is_aes(key)) {
-            out << fmt::format(R"("IPv4","{}","{}","{:#010x}","AES-GCM with 16 octet ICV [RFC4106]","0x{}","NULL","")"
+            out << fmt::format(R"("{}","{}","{}","{:#010x}","AES-GCM with 16 octet ICV [RFC4106]","0x{}","NULL","")"
                                "\n",
-                               key.source, key.destination, key.spi, key.key);
+                               key.source.find(':') == std::string::npos ? "IPv4" : "IPv6", key.source, key.destination,
+                               key.spi, key.key);
         }
     }
 }
@@ -145,8 +150,8 @@ std::string tshark(const std::vector<Packet>& packets, const std::vector<SaKey>&
     }
     argv.insert(argv.end(), {"-Y", "icmp and udp.srcport >= 512 and udp.srcport <= 1023", "-T", "fields", "-E",
                              "separator=|", "-E", "occurrence=a"});
-    for (const auto* field : {"frame.number", "udp.dstport", "vxlan.vni", "ip.src", "ip.dst", "eth.src", "eth.dst",
-                              "icmp.type", "icmp.seq", "data.data"}) {
+    for (const auto* field : {"frame.number", "udp.dstport", "vxlan.vni", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst",
+                              "eth.src", "eth.dst", "icmp.type", "icmp.seq", "data.data"}) {
         argv.insert(argv.end(), {"-e", field});
     }
     const auto output = run(argv, {}, std::chrono::seconds(60));
@@ -180,12 +185,18 @@ std::vector<std::string> without(std::vector<std::string> one, std::vector<std::
     return left;
 }
 
-// Over IPv4: there is no IPv6 underlay yet.
-TEST(Decoder, ReadsTheFramesThatWereSent) {
-    const auto lab = cluster_of(2);
+struct Way {
+    const char* name;
+    Underlay underlay;
+    const char* encap;
+};
+class Decoder : public testing::TestWithParam<Way> {};
+
+TEST_P(Decoder, ReadsTheFramesThatWereSent) {
+    const auto lab = cluster_of(2, {}, GetParam().underlay);
     std::vector<Network> networks;
     for (const auto* cipher : kCiphers) {
-        networks.push_back(make_network(*lab, cipher));
+        networks.push_back(make_network(*lab, cipher, GetParam().encap));
     }
     Capture capture(lab->artefacts(), "esp", kUnderlay);
     std::vector<SaKey> keys;
@@ -208,10 +219,17 @@ TEST(Decoder, ReadsTheFramesThatWereSent) {
         different.insert(key.key);
     }
     EXPECT_EQ(different.size(), 2 * kCiphers.size() * 2) << "a key for each cipher, epoch and direction";
-    const auto read = frames_read(esp_packets(capture, ""), keys, networks);
+    const bool plain = std::string(GetParam().encap) == "none";
+    const auto packets = plain ? esp_packets(capture, "") : esp_in_udp_packets(capture, 7443);
+    const auto read = frames_read(packets, keys, networks);
     EXPECT_THAT(without(sent, read), testing::IsEmpty()) << "sent, but not read";
     EXPECT_THAT(without(read, sent), testing::IsEmpty()) << "read, but not sent";
 }
+
+INSTANTIATE_TEST_SUITE_P(Over, Decoder,
+                         testing::Values(Way{"Ipv4", Underlay::kIpv4, "none"}, Way{"Ipv6", Underlay::kIpv6, "none"},
+                                         Way{"UdpOverIpv4", Underlay::kIpv4, "udp"}),
+                         [](const auto& given) { return std::string(given.param.name); });
 
 }  // namespace
 }  // namespace warren::lab

@@ -23,6 +23,8 @@ using CipherContext = base::Handle<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
 
 constexpr size_t kEthernetHeader = 14;
 constexpr size_t kIpHeader = 20;
+constexpr size_t kIpv6Header = 40;
+constexpr long kUdpHeader = 8;
 constexpr size_t kSaltSize = 4;
 
 uint32_t number_at(const Bytes& bytes, size_t at) {
@@ -39,23 +41,48 @@ in_addr address_of(const std::string& text) {
     return address;
 }
 
-std::string text_of(const uint8_t* address) {
-    std::array<char, INET_ADDRSTRLEN> text{};
-    return ::inet_ntop(AF_INET, address, text.data(), text.size());
+std::string text_of(int family, const uint8_t* address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    return ::inet_ntop(family, address, text.data(), text.size());
 }
 
 Packet from_frame(const std::string& frame) {
     const Bytes ip(frame.begin() + kEthernetHeader, frame.end());
-    const size_t header = (ip.at(0) & 0xfU) * 4U;
-    const size_t length = number_at(ip, 0) & 0xffffU;  // a short frame is padded behind it
-    return {.source = text_of(&ip.at(12)),
-            .destination = text_of(&ip.at(16)),
+    const bool four = ip.at(0) >> 4U == 4;
+    const size_t header = four ? (ip.at(0) & 0xfU) * 4U : kIpv6Header;
+    // A short frame is padded behind it.
+    const size_t length = four ? number_at(ip, 0) & 0xffffU : kIpv6Header + (number_at(ip, 4) >> 16U);
+    const int family = four ? AF_INET : AF_INET6;
+    return {.source = text_of(family, &ip.at(four ? 12 : 8)),
+            .destination = text_of(family, &ip.at(four ? 16 : 24)),
             .payload = Bytes(ip.begin() + static_cast<long>(header), ip.begin() + static_cast<long>(length)),
-            .protocol = ip.at(9)};
+            .protocol = ip.at(four ? 9 : 6)};
+}
+
+bool is_ipv6(const Packet& packet) {
+    return packet.source.find(':') != std::string::npos;
+}
+
+Bytes ipv6_packet(const Packet& packet) {
+    Bytes bytes(kIpv6Header);
+    bytes[0] = 0x60;
+    bytes[4] = static_cast<uint8_t>(packet.payload.size() >> 8U);
+    bytes[5] = static_cast<uint8_t>(packet.payload.size());
+    bytes[6] = packet.protocol;
+    bytes[7] = 64;  // hop limit
+    if (::inet_pton(AF_INET6, packet.source.c_str(), &bytes[8]) != 1 ||
+        ::inet_pton(AF_INET6, packet.destination.c_str(), &bytes[24]) != 1) {
+        throw std::runtime_error(packet.source + " or " + packet.destination + ": no IPv6 address");
+    }
+    bytes.insert(bytes.end(), packet.payload.begin(), packet.payload.end());
+    return bytes;
 }
 
 // Without a checksum: the kernel puts it in where it sends, and tshark does not look at it.
 Bytes ip_packet(const Packet& packet) {
+    if (is_ipv6(packet)) {
+        return ipv6_packet(packet);
+    }
     const auto length = kIpHeader + packet.payload.size();
     Bytes bytes(kIpHeader);
     bytes[0] = 0x45;
@@ -127,6 +154,16 @@ std::vector<Packet> esp_packets(const Capture& capture, const std::string& filte
     std::vector<Packet> packets;
     for (const auto& frame : capture.frames("esp" + (filter.empty() ? "" : " and " + filter))) {
         packets.push_back(from_frame(frame));
+    }
+    return packets;
+}
+
+std::vector<Packet> esp_in_udp_packets(const Capture& capture, unsigned port) {
+    std::vector<Packet> packets;
+    for (const auto& frame : capture.frames(fmt::format("udp src port {0} and udp dst port {0}", port))) {
+        auto& packet = packets.emplace_back(from_frame(frame));
+        packet.payload.erase(packet.payload.begin(), packet.payload.begin() + kUdpHeader);
+        packet.protocol = IPPROTO_ESP;
     }
     return packets;
 }

@@ -16,7 +16,7 @@ namespace warren::lab {
 
 using Bytes = std::vector<uint8_t>;
 
-// An IPv4 packet; of ESP (RFC 4303 section 2) unless it says otherwise.
+// An IP packet, of either family; of ESP (RFC 4303 section 2) unless it says otherwise.
 struct Packet {
     std::string source;
     std::string destination;
@@ -36,6 +36,8 @@ uint32_t sequence_of(const Packet& packet);
 
 // The ESP packets of a stopped capture that match a tcpdump filter besides.
 std::vector<Packet> esp_packets(const Capture& capture, const std::string& filter);
+// Those in UDP from and to a port (RFC 3948), without the UDP.
+std::vector<Packet> esp_in_udp_packets(const Capture& capture, unsigned port);
 
 // The UDP datagram in it, by OpenSSL. Nothing when the ICV is wrong for that key, with an extended sequence number
 // whose upper half is zero, or when the padding or the next header is not as RFC 4303 section 2.4 and 2.6 have it.
@@ -44,8 +46,8 @@ std::optional<Packet> opened(const Packet& packet, const SaKey& key);
 // A pcap file of these packets, without Ethernet.
 void write_pcap(const std::filesystem::path& file, const std::vector<Packet>& packets);
 
-// Sends it from that namespace, whatever its source address. The frames have the namespace's own MAC: with the real
-// sender's, the underlay's bridge would take this for the way to the real sender.
+// Sends it, over IPv4, from that namespace, whatever its source address. The frames have the namespace's own MAC: with
+// the real sender's, the underlay's bridge would take this for the way to the real sender.
 void send_packet(const Where& where, const Packet& packet, unsigned copies = 1);
 
 }  // namespace warren::lab

@@ -62,9 +62,10 @@ TEST(ProbePort, FramesGoThroughTheOverlayToThePeersBridge) {
         Sniffer container(t.c9.ns, "eth0");
         ASSERT_TRUE(here.send(kQuestion, t.on_a.mtu, ip(address_b)));
         const auto came = receive_within(there, 2000);
-        ASSERT_EQ(came.size(), 1U) << address_a;
-        EXPECT_EQ(came[0].probe, kQuestion);
-        EXPECT_EQ(came[0].size, t.on_a.mtu);
+        EXPECT_EQ(came.frames, 1U);
+        ASSERT_EQ(came.probes.size(), 1U) << address_a;
+        EXPECT_EQ(came.probes[0].probe, kQuestion);
+        EXPECT_EQ(came.probes[0].size, t.on_a.mtu);
         EXPECT_EQ(container.count("WRN"), 0U) << "no container gets it";
     }
 }
@@ -125,8 +126,52 @@ TEST(UnderlayTap, SeesDatagramsToThePortBothWaysAndSendsPastEverything) {
                                             packet->payload)));
         EXPECT_EQ(receive_within(there, 2000).size(), 1U);
         if (packet->destination.family == base::Family::kIpv4) {  // over IPv6 plain VXLAN wants a checksum
-            EXPECT_EQ(receive_within(bridge, 2000).size(), 1U);
+            EXPECT_EQ(receive_within(bridge, 2000).probes.size(), 1U);
         }
+    }
+}
+
+// Datagrams to the port of ESP in UDP are ESP, of the size that is looked for and 8 more.
+TEST(UnderlayTap, SeesEspInUdpOfOneSize) {
+    for (const auto& [address, header] : {std::pair("192.0.2.2", 20U), std::pair("2001:db8::2", 40U)}) {
+        const bool four = header == 20;
+        TwoHosts t(four ? "192.0.2.1" : "2001:db8::1", address);
+        auto tap = must(netlink::run_in(t.a.ns, [&] {
+            return UnderlayTap::open(
+                "eth0",
+                {.port = t.on_a.port, .esp_size = base::Mtu{300}, .encap = {base::UdpPort{4501}, base::UdpPort{7443}}});
+        }));
+        const LinkHeader link{2,
+                              0,
+                              0,
+                              0,
+                              0,
+                              9,
+                              2,
+                              0,
+                              0,
+                              0,
+                              0,
+                              8,
+                              static_cast<std::uint8_t>(four ? 0x08 : 0x86),
+                              static_cast<std::uint8_t>(four ? 0x00 : 0xdd)};
+        const auto send = [&](std::uint16_t port, std::size_t size) {
+            const std::vector<std::uint8_t> payload(size - header - 8, 0x5a);
+            ASSERT_TRUE(tap.send(make_datagram({.link = link,
+                                                .source = ip(four ? "192.0.2.1" : "2001:db8::1"),
+                                                .destination = ip(address),
+                                                .source_port = base::UdpPort{port},
+                                                .port = base::UdpPort{port}},
+                                               payload)));
+        };
+        send(7443, 308);
+        send(4501, 308);
+        send(7443, 300);  // of another size
+        send(7444, 308);  // to another port
+        const auto seen = receive_within(tap, 2000);
+        ASSERT_EQ(seen.size(), 2U) << address;
+        EXPECT_EQ(parse_underlay(seen[0].bytes)->port, base::UdpPort{7443});
+        EXPECT_EQ(parse_underlay(seen[1].bytes)->port, base::UdpPort{4501});
     }
 }
 
