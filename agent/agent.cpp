@@ -42,7 +42,9 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       firewall_events_(loop),
       link_events_(loop),
       next_sweep_(base::steady_now() + kSweep),
-      probes_(loop) {
+      probes_(loop),
+      names_(loop),
+      resolv_conf_(options_.run_dir) {
     watch(key_events_, fabric_->key_events(), &Agent::on_key_events);
     watch(firewall_events_, fabric_->firewall_events(), &Agent::on_firewall_events);
     watch(link_events_, fabric_->link_events(), &Agent::on_link_events);
@@ -62,6 +64,7 @@ void Agent::stop() {
     stop_verify();
     asked_peers_.clear();
     probes_.stop();
+    names_.forget_all();
     for (auto* descriptor : {&key_events_, &firewall_events_, &link_events_}) {
         if (descriptor->is_open()) {
             descriptor->release();  // the fabric closes it
@@ -120,7 +123,30 @@ void Agent::reconcile() {
             apply(id, found->second);
         }
     }
+    tell_containers();
     settle_pending();
+}
+
+// By container, the gateways of its networks: each answers about all of them.
+ResolvConf::Servers Agent::name_servers() const {
+    ResolvConf::Servers servers;
+    for (const auto& [id, state] : networks_) {
+        for (const auto& [endpoint, attachment] : state.view.attachments) {
+            servers[attachment.netns].push_back(state.view.gateway);
+        }
+    }
+    return servers;
+}
+
+void Agent::tell_containers() {
+    if (!std::exchange(containers_changed_, false)) {
+        return;
+    }
+    const auto servers = name_servers();
+    resolv_conf_.write(servers);
+    if (awaited_.empty()) {
+        resolv_conf_.remove_all_but(servers);
+    }
 }
 
 void Agent::apply(const base::NetworkId& id, NetworkState& state) {
@@ -139,15 +165,26 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (probes_.home(id) != fabric_->home(id)) {
         probes_.forget(id);
     }
+    if (names_.home(id) != fabric_->home(id)) {
+        names_.forget(id);
+    }
     auto applied =
         fabric_->apply(state.view, self(), state.links_held ? Fabric::Links::kHeldBack : Fabric::Links::kWanted);
-    for (const auto& problem : applied.problems) {
-        if (std::find(state.applied.problems.begin(), state.applied.problems.end(), problem) ==
-            state.applied.problems.end()) {
+    const auto known = all_problems(state.applied);
+    for (const auto& problem : all_problems(applied)) {
+        if (std::find(known.begin(), known.end(), problem) == known.end()) {
             kLog.error("network {}: {}", state.view.name, problem);
         }
     }
+    // A container that nobody could send to is not connected.
+    if (!applied.incoming_open && state.applied_revision == base::Revision{}) {
+        for (const auto& [endpoint, attachment] : state.view.attachments) {
+            applied.endpoint_errors.emplace(endpoint,
+                                            base::Error(base::Code::kConflict, applied.incoming_problems.front()));
+        }
+    }
     state.applied = std::move(applied);
+    containers_changed_ = containers_changed_ || state.news;
     state.news = false;
     state.guarded = false;
     if (!barriers_were_right) {
@@ -159,14 +196,16 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (state.applied.policies + state.applied.links > 0) {
         note_repair(id, state);
     }
-    if (state.view.encrypted && state.view.members.contains(self().node)) {
-        if (const auto home = fabric_->home(id)) {
+    if (const auto home = fabric_->home(id); home && state.view.members.contains(self().node)) {
+        names_.keep(state.view, self().node, *home, [&] { return fabric_->open_name_ports(state.view); });
+        if (state.view.encrypted) {
             probes_.keep(state.view, self().node, *home, [&] { return fabric_->open_probe_port(state.view, self()); });
         }
     }
-    state.failures = state.applied.retry ? state.failures + 1 : 0;
-    state.retry_at = state.applied.retry ? std::optional(base::steady_now() + backoff(state.failures)) : std::nullopt;
-    if (state.applied.keys_complete) {
+    const bool again = state.applied.retry || !state.applied.incoming_problems.empty();
+    state.failures = again ? state.failures + 1 : 0;
+    state.retry_at = again ? std::optional(base::steady_now() + backoff(state.failures)) : std::nullopt;
+    if (state.applied.keys_complete && state.applied.incoming_open) {
         state.applied_revision = state.view.revision;
         acknowledge(id, state);
     }

@@ -15,8 +15,10 @@
 #include "agent/host_facts.h"
 #include "agent/identity_keeper.h"
 #include "agent/key_counters.h"
+#include "agent/name_server.h"
 #include "agent/peer_probes.h"
 #include "agent/repairs.h"
+#include "agent/resolv_conf.h"
 #include "agent/run_watch.h"
 #include "agent/session_client.h"
 #include "agent/view.h"
@@ -36,6 +38,7 @@ struct Membership {
 
 struct AgentOptions {
     std::string version;
+    std::filesystem::path run_dir;
     std::function<std::filesystem::path()> certificates;  // the directory of the identity's files: where it is now
     // Called when they have changed; null: nobody wants to know.
     std::function<base::Status()> certificates_changed;
@@ -166,6 +169,9 @@ class Agent {
     KeyCounters counters_;
     RecentErrors recent_errors_;
     PeerProbes probes_;
+    NameServer names_;
+    ResolvConf resolv_conf_;
+    bool containers_changed_ = false;  // since they were told whom to ask for names
     struct DoctorRun;
     struct VerifyRun;
     std::set<std::shared_ptr<VerifyRun>> verify_runs_;
@@ -208,6 +214,8 @@ class Agent {
     void take_changes(const Fabric::Changes& changes);
     void ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs);
     void tell_counters();
+    [[nodiscard]] ResolvConf::Servers name_servers() const;
+    void tell_containers();
     void tick();
     void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
     void on_key_events();

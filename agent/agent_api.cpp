@@ -294,6 +294,8 @@ base::Status Agent::leave() {
     awaited_.clear();
     networks_.clear();
     probes_.forget_all();
+    names_.forget_all();
+    resolv_conf_.remove_all_but({});
     dirty_.clear();
     removals_.clear();
     asked_.clear();
@@ -315,7 +317,7 @@ std::vector<std::string> Agent::problems() const {
         problems.push_back(*std::move(problem));
     }
     for (const auto& [id, state] : networks_) {
-        for (const auto& problem : state.applied.problems) {
+        for (const auto& problem : all_problems(state.applied)) {
             problems.push_back(fmt::format("network {}: {}", state.view.name, problem));
         }
         for (const auto& peer : cut_off_peers(state.view, self().node)) {

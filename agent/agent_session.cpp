@@ -268,6 +268,9 @@ void Agent::gone(const base::NetworkId& network) {
         kLog.info("network {}: this node is no member any more", found->second.view.name);
         networks_.erase(found);
         probes_.forget(network);
+        names_.forget(network);
+        containers_changed_ = true;
+        tell_containers();
     }
     dirty_.erase(network);
     if (auto removed = fabric_->remove(network); !removed) {
@@ -287,6 +290,8 @@ void Agent::snapshots_complete() {
     if (auto removed = fabric_->remove_unknown(known, self().vtep); !removed) {
         kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
     }
+    containers_changed_ = true;
+    tell_containers();
 }
 
 }  // namespace warren::agent

@@ -99,7 +99,7 @@ void Agent::status(const v1::StatusRequest& request, v1::StatusReply& reply) {
         network.set_active_epoch(view.active.value);
         network.set_revision(view.revision.value);
         network.set_applied_revision(state.applied_revision.value);
-        for (const auto& problem : state.applied.problems) {
+        for (const auto& problem : all_problems(state.applied)) {
             network.add_problems(problem);
         }
         if (const auto keys = traffic.find(view.index); view.encrypted && keys != traffic.end()) {

@@ -126,6 +126,7 @@ base::Result<std::shared_ptr<Agent::VerifyRun>> Agent::prepare_verify(const std:
                                                   .self = self().vtep,
                                                   .port = view.port,
                                                   .encap = encap_ports(view),
+                                                  .index = view.index,
                                                   .peers = std::move(vteps)},
                                                  error_counters()));
     probes_.remember(run->network, run->number);
@@ -266,6 +267,7 @@ base::Status Agent::begin_watch(const v1::PeerQuestion& question, const NetworkV
                                                   .self = self().vtep,
                                                   .port = view.port,
                                                   .encap = encap_ports(view),
+                                                  .index = view.index,
                                                   .peers = {view.members.at(asker).vtep}},
                                                  error_counters()));
     watches_.emplace(asker, Watch{.watch = std::move(watch),

@@ -31,19 +31,26 @@ EncapSockets::EncapSockets(std::unique_ptr<fdstore::FdStore> store) : store_(std
     }
 }
 
-base::Status EncapSockets::want(const base::NetworkId& network, std::set<xfrm::EncapPort> ports) {
+std::vector<EncapSockets::Failure> EncapSockets::want(const base::NetworkId& network, std::set<xfrm::EncapPort> ports) {
     const auto& wanted = wanted_.insert_or_assign(network, std::move(ports)).first->second;
     close_others();
+    std::vector<Failure> failures;
     for (const auto& port : wanted) {
-        const auto socket = open_.find(port);
-        if (socket == open_.end()) {
-            WARREN_TRY(open(port));
-        } else if (!store_->holds(name_of(port))) {
-            kLog.warn("{}: who was to hold it has ended; starting another one", name_of(port));
-            keep(port, socket->second.get());
+        if (!open_.contains(port)) {
+            auto fd = open(port);
+            if (!fd) {
+                failures.push_back({.port = port, .open = false, .error = std::move(fd).error()});
+                continue;
+            }
+            open_.insert_or_assign(port, *std::move(fd));
+        }
+        if (!store_->holds(name_of(port))) {
+            if (auto kept = keep(port, open_.at(port).get()); !kept) {
+                failures.push_back({.port = port, .open = true, .error = std::move(kept).error()});
+            }
         }
     }
-    return {};
+    return failures;
 }
 
 void EncapSockets::forget(const base::NetworkId& network) {
@@ -57,24 +64,22 @@ void EncapSockets::keep_only(Needs needs) {
     close_others();
 }
 
-base::Status EncapSockets::open(const xfrm::EncapPort& port) {
+base::Result<base::UniqueFd> EncapSockets::open(const xfrm::EncapPort& port) {
     auto socket = xfrm::open_encap_socket(port);
     if (!socket && socket.error().sys_errno() == EADDRINUSE) {
         return base::fail(base::Code::kConflict,
                           "UDP port {} for ESP in UDP is taken by {}: stop it, or give the network another port with "
                           "--opt encap=udp:PORT",
-                          port.port, overlay::udp_port_owner(port.port).value_or("another socket"));
+                          port.port, overlay::udp_port_owner(port.port, port.address).value_or("another socket"));
     }
-    WARREN_TRY_ASSIGN(auto fd, std::move(socket));
-    keep(port, fd.get());
-    open_.insert_or_assign(port, std::move(fd));
-    return {};
+    return socket;
 }
 
-void EncapSockets::keep(const xfrm::EncapPort& port, int fd) {
-    if (const auto kept = store_->put(name_of(port), fd); !kept) {
-        kLog.warn("a restart of warrend will lose packets of ESP in UDP: {}", kept.error().message());
+base::Status EncapSockets::keep(const xfrm::EncapPort& port, int fd) {
+    if (auto kept = store_->put(name_of(port), fd); !kept) {
+        return base::fail_in("a restart of warrend will lose packets of ESP in UDP", std::move(kept));
     }
+    return {};
 }
 
 bool EncapSockets::is_wanted(const xfrm::EncapPort& port) const {

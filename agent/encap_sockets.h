@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "agent/view.h"
 #include "fdstore/fd_store.h"
@@ -19,9 +20,14 @@ class EncapSockets {
     // Takes what a former daemon left, and closes none of it before keep_only().
     explicit EncapSockets(std::unique_ptr<fdstore::FdStore> store);
 
-    // What a network needs from now on. The error says who has the port. One that can't be put into the store is open
-    // all the same, and the log says that a restart will lose packets.
-    [[nodiscard]] base::Status want(const base::NetworkId& network, std::set<xfrm::EncapPort> ports);
+    // What a network needs from now on, and what of it is not as it should be: a port that is not open, with who has
+    // it, or one that is open and could not be put into the store, so that a restart will lose packets.
+    struct Failure {
+        xfrm::EncapPort port;
+        bool open = false;
+        base::Error error;
+    };
+    [[nodiscard]] std::vector<Failure> want(const base::NetworkId& network, std::set<xfrm::EncapPort> ports);
     void forget(const base::NetworkId& network);
     // What all networks of this node need, before want() opens what is not there: of what a former daemon left, all
     // else is closed.
@@ -34,8 +40,8 @@ class EncapSockets {
     Needs wanted_;
     std::set<xfrm::EncapPort> left_;  // by a former daemon, and wanted by nobody yet
 
-    [[nodiscard]] base::Status open(const xfrm::EncapPort& port);
-    void keep(const xfrm::EncapPort& port, int fd);
+    [[nodiscard]] base::Result<base::UniqueFd> open(const xfrm::EncapPort& port);
+    [[nodiscard]] base::Status keep(const xfrm::EncapPort& port, int fd);
     [[nodiscard]] bool is_wanted(const xfrm::EncapPort& port) const;
     void close_others();
 };

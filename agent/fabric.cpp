@@ -46,6 +46,12 @@ base::Status first_failure(const xfrm::Outcome& outcome) {
 
 }  // namespace
 
+std::vector<std::string> all_problems(const Applied& applied) {
+    auto problems = applied.problems;
+    problems.insert(problems.end(), applied.incoming_problems.begin(), applied.incoming_problems.end());
+    return problems;
+}
+
 base::Result<std::unique_ptr<Fabric>> Fabric::open(const std::filesystem::path& run_dir,
                                                    std::unique_ptr<fdstore::FdStore> store) {
     WARREN_TRY_ASSIGN(auto port, xfrm::make_netlink_port());
@@ -114,6 +120,14 @@ void Fabric::apply_keys(const xfrm::Network& keys, Applied& applied) {
     applied.keys_complete = outcome.failed.empty();
 }
 
+void Fabric::open_incoming(const NetworkView& view, const Self& self, Applied& applied) {
+    const auto needed = needed_encap_ports(view);
+    for (const auto& failure : encap_sockets_.want(view.id, encap_ports_here(view, self.vtep))) {
+        applied.incoming_open = applied.incoming_open && (failure.open || !needed.contains(failure.port.port));
+        applied.incoming_problems.push_back(failure.error.message());
+    }
+}
+
 Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
     Applied applied;
     applied.keys_complete = true;
@@ -138,13 +152,8 @@ Applied Fabric::apply(const NetworkView& view, const Self& self, Links links) {
             }
             return applied;
         }
-        // What comes in has to be taken before it is acknowledged that it can come.
-        const auto sockets = encap_sockets_.want(view.id, encap_ports_here(view, self.vtep));
+        open_incoming(view, self, applied);
         apply_keys(*keys, applied);
-        if (!sockets) {
-            applied.keys_complete = false;
-            applied.problems.push_back(sockets.error().message());
-        }
     }
     if (links == Links::kHeldBack) {
         // The revision is acknowledged all the same: a rotation need not wait for what carries nothing.
@@ -310,6 +319,11 @@ base::Result<std::string> Fabric::firewall_rules() {
 std::optional<netlink::NamespaceIdentity> Fabric::home(const base::NetworkId& network) const {
     const auto home = builder_.home(network);
     return home ? std::optional(home->identity()) : std::nullopt;
+}
+
+base::Result<dns::Ports> Fabric::open_name_ports(const NetworkView& view) const {
+    WARREN_TRY_ASSIGN(const auto home, builder_.home(view.id));
+    return netlink::run_in(home, [&] { return dns::open_ports(view.gateway); });
 }
 
 base::Result<probe::ProbePort> Fabric::open_probe_port(const NetworkView& view, const Self& self) const {

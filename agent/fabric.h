@@ -10,6 +10,7 @@
 
 #include "agent/encap_sockets.h"
 #include "agent/wanted.h"
+#include "dns/ports.h"
 #include "overlay/builder.h"
 #include "overlay/firewall.h"
 #include "probe/probe_port.h"
@@ -32,10 +33,17 @@ struct Applied {
     std::map<base::EndpointId, base::Error> endpoint_errors;  // of single local endpoints
     std::map<base::EndpointId, std::string> ifnames;          // of the local endpoints that are in place
     std::set<RotationNeed> rotations;
-    bool retry = false;        // something failed that may go by itself
+    bool retry = false;  // something failed that may go by itself
+    // What comes as ESP in UDP can be taken; without it the revision must not be acknowledged either. Apart from the
+    // above, since it says nothing about barriers and links.
+    bool incoming_open = true;
+    std::vector<std::string> incoming_problems;
     std::size_t policies = 0;  // how many were added, changed or deleted
     std::size_t links = 0;     // how many changes links, addresses, forwarding entries and so on took
 };
+
+// For people.
+[[nodiscard]] std::vector<std::string> all_problems(const Applied& applied);
 
 // This host's kernel, as far as it is ours: both barriers, SAs, and links, in the order that never lets a frame out in
 // clear. A network is built behind its barriers and taken down before them.
@@ -103,6 +111,7 @@ class Fabric {
     // The network's namespace; nullopt: it has none (any more).
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
     // For a network that was applied.
+    [[nodiscard]] base::Result<dns::Ports> open_name_ports(const NetworkView& view) const;
     [[nodiscard]] base::Result<probe::ProbePort> open_probe_port(const NetworkView& view, const Self& self) const;
 
   private:
@@ -123,6 +132,7 @@ class Fabric {
     [[nodiscard]] base::Status raise_barriers(const NetworkView& view, const xfrm::Network& keys, Applied& applied);
     [[nodiscard]] base::Status lower_barriers(base::NetworkIndex index);
     void apply_keys(const xfrm::Network& keys, Applied& applied);
+    void open_incoming(const NetworkView& view, const Self& self, Applied& applied);
     [[nodiscard]] Changes changes_of(base::Result<xfrm::Findings> findings) const;
 };
 

@@ -5,6 +5,7 @@
 #include "agent/peer_probes.h"
 #include "base/log.h"
 #include "overlay/mtu.h"
+#include "xfrm/model.h"
 
 namespace warren::agent {
 
@@ -12,6 +13,19 @@ namespace {
 
 constexpr base::Log kLog{"agent"};
 constexpr base::UdpPort kForgedSource{600};  // one of those that VXLAN devices of encrypted networks use
+
+// Behind UDP's header: an SPI of the network's own.
+bool is_esp_of(base::NetworkIndex network, std::span<const std::uint8_t> payload) {
+    if (payload.size() < sizeof(std::uint32_t)) {
+        return false;
+    }
+    std::uint32_t spi = 0;
+    for (const auto byte : payload.first(sizeof spi)) {
+        spi = spi << 8U | byte;
+    }
+    const auto parts = xfrm::split_spi(xfrm::Spi{spi});
+    return parts && parts->network == network;
+}
 
 }  // namespace
 
@@ -51,7 +65,7 @@ void RunWatch::take(const probe::UnderlayTap::Frame& frame) {
         return;
     }
     auto& seen = seen_[frame.out ? packet->destination : packet->source];
-    if (packet->esp || run_.encap.contains(packet->port)) {
+    if (packet->esp || (run_.encap.contains(packet->port) && is_esp_of(run_.index, packet->payload))) {
         ++(frame.out ? seen.esp_out : seen.esp_in);
         if (frame.out) {
             seen.way = packet->link;

@@ -24,6 +24,7 @@ class RunWatch {
         base::IpAddress self;             // this node's VTEP
         base::UdpPort port;               // the network's
         std::set<base::UdpPort> encap;    // where it has ESP in UDP
+        base::NetworkIndex index;         // which its SPIs have in them
         std::set<base::IpAddress> peers;  // their VTEPs: of others nothing is counted
     };
     [[nodiscard]] static base::Result<std::unique_ptr<RunWatch>> open(asio::io_context& loop, const std::string& device,

@@ -61,6 +61,7 @@ base::Result<std::pair<base::EndpointId, EndpointView>> decode_endpoint(const v1
         return fail(Code::kInvalid, "endpoint's MAC: {} bytes instead of 6", message.mac().size());
     }
     std::copy(message.mac().begin(), message.mac().end(), endpoint.mac.bytes.begin());
+    endpoint.aliases.assign(message.aliases().begin(), message.aliases().end());
     return std::pair(id, endpoint);
 }
 

@@ -32,6 +32,7 @@ struct EndpointView {
     base::IpAddress ip;
     base::MacAddress mac;
     base::NodeId node;
+    std::vector<std::string> aliases{};
 
     bool operator==(const EndpointView&) const = default;
 };

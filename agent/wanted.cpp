@@ -14,6 +14,16 @@ keymgr::End end_of(const MemberView& member) {
     return {.id = member.membership, .since = member.since};
 }
 
+std::set<base::UdpPort> encap_ports_from(const NetworkView& view, base::Epoch first) {
+    std::set<base::UdpPort> ports;
+    for (const auto& [number, epoch] : view.epochs) {
+        if (number >= first && epoch.held.parameters.encap != base::UdpPort{}) {
+            ports.insert(epoch.held.parameters.encap);
+        }
+    }
+    return ports;
+}
+
 }  // namespace
 
 base::Result<xfrm::Network> wanted_keys(const NetworkView& view, const Self& self, const SentEpochs& sent) {
@@ -94,13 +104,11 @@ xfrm::SoftLimits limits_of(const NetworkView& view) {
 }
 
 std::set<base::UdpPort> encap_ports(const NetworkView& view) {
-    std::set<base::UdpPort> ports;
-    for (const auto& [number, epoch] : view.epochs) {
-        if (epoch.held.parameters.encap != base::UdpPort{}) {
-            ports.insert(epoch.held.parameters.encap);
-        }
-    }
-    return ports;
+    return encap_ports_from(view, base::Epoch{});
+}
+
+std::set<base::UdpPort> needed_encap_ports(const NetworkView& view) {
+    return encap_ports_from(view, view.active);
 }
 
 base::UdpPort active_encap(const NetworkView& view) {

@@ -31,6 +31,9 @@ using SentEpochs = std::map<base::MembershipId, base::Epoch>;
 [[nodiscard]] xfrm::SoftLimits limits_of(const NetworkView& view);
 // The ports of ESP in UDP that the network's epochs have.
 [[nodiscard]] std::set<base::UdpPort> encap_ports(const NetworkView& view);
+// Those of the active epoch and of what comes after it: without them the node must not say that it is ready. Of an
+// older epoch what comes is lost, and that it has ended has to be said all the same.
+[[nodiscard]] std::set<base::UdpPort> needed_encap_ports(const NetworkView& view);
 // That of the epoch to send in; 0: plain ESP.
 [[nodiscard]] base::UdpPort active_encap(const NetworkView& view);
 // What packets of the network are wrapped in.

@@ -85,6 +85,7 @@ base::Status Daemon::open(const DaemonOptions& options) {
     agent_ = std::make_unique<agent::Agent>(
         loop_, std::move(fabric), facts,
         agent::AgentOptions{.version = WARREN_VERSION,
+                            .run_dir = run_dir,
                             .certificates = [this] { return keyring_.certificates(); },
                             .certificates_changed = [this] { return keyring_.keep_identity(); },
                             .renew_own = [this](const std::string& pem) { return manager_.renew_own(pem); }});

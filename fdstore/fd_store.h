@@ -39,13 +39,15 @@ class FdStore {
 // systemd's where it has started this process with a socket for notifications (sd_notify(3)); else process_store().
 [[nodiscard]] std::unique_ptr<FdStore> open_store(const std::filesystem::path& run_dir);
 
-// A process for each, which runs `holder` (warren-hold beside this program, for open_store()) and is known by its
-// command line: "warren-hold <run_dir> <name>". It belongs to no session, and outlives the daemon unless its whole
-// control group is killed.
+// A process for each, which runs `holder` (warren-hold beside this program, for open_store()). Its command line says
+// what it holds, "warren-hold <run_dir> <name>", and its environment has a secret of <run_dir>, so that nobody else can
+// pass for it. It belongs to no session of a terminal, and outlives the daemon unless its whole control group is
+// killed.
 [[nodiscard]] std::unique_ptr<FdStore> process_store(const std::filesystem::path& run_dir,
                                                      const std::filesystem::path& holder);
-// sd_pid_notify_with_fds(3). systemd drops what it is given unless the unit has FileDescriptorStoreMax=.
-[[nodiscard]] std::unique_ptr<FdStore> systemd_store();
+// sd_pid_notify_with_fds(3). systemd drops what it is given unless the unit has FileDescriptorStoreMax=, and does not
+// say so. What is in `former`, as a daemon that systemd did not start has left it, moves over.
+[[nodiscard]] std::unique_ptr<FdStore> systemd_store(std::unique_ptr<FdStore> former = nullptr);
 
 // Tells systemd, where it has started this process, that the start is over (a unit of Type=notify).
 void notify_ready();

@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <optional>
 
 #include "base/files.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "fdstore/fd_store.h"
@@ -26,6 +26,8 @@ using base::UniqueFd;
 
 constexpr base::Log kLog{"fdstore"};
 constexpr std::string_view kHolder = "warren-hold";
+constexpr std::string_view kSecretFile = "holders";
+constexpr std::string_view kSecretVariable = "WARREN_HOLD";
 
 // By number, since glibc 2.36 declares its functions for C alone.
 UniqueFd open_process(pid_t pid) {
@@ -34,8 +36,13 @@ UniqueFd open_process(pid_t pid) {
 UniqueFd fd_of(const UniqueFd& process, int fd) {
     return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
 }
-void kill(const UniqueFd& process) {
+constexpr int kEnding = 1000;  // milliseconds that a process may take to end once it was killed
+
+// Returns when it has ended: what it held is free.
+void end(const UniqueFd& process) {
     ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
+    ::poll(&watched, 1, kEnding);
 }
 // Readable as soon as it has ended, whoever has to wait for it.
 bool has_ended(const UniqueFd& process) {
@@ -70,9 +77,10 @@ class Spawn {
         ::posix_spawnattr_destroy(&attributes_);
     }
 
-    [[nodiscard]] base::Result<pid_t> run(const fs::path& program, std::array<std::string, 3> words) {
+    [[nodiscard]] base::Result<pid_t> run(const fs::path& program, std::array<std::string, 3> words,
+                                          std::string variable) {
         std::array<char*, 4> argv{words[0].data(), words[1].data(), words[2].data(), nullptr};
-        std::array<char*, 1> environment{nullptr};
+        std::array<char*, 2> environment{variable.data(), nullptr};
         pid_t pid = 0;
         const int error =
             ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, argv.data(), environment.data());
@@ -93,34 +101,41 @@ class ProcessStore final : public FdStore {
 
     std::vector<StoredFd> take() override {
         std::vector<StoredFd> stored;
+        const auto secret = base::read_file(run_dir_ / kSecretFile);
+        if (!secret || secret->empty()) {
+            return stored;  // nothing was ever put
+        }
         std::error_code ignored;
         for (const auto& process : fs::directory_iterator("/proc", ignored)) {
             const auto pid = base::parse_unsigned(process.path().filename().string());
-            if (!pid) {
-                continue;
-            }
-            // Opened first: a process that takes the number afterwards is not meant by it.
-            auto handle = open_process(static_cast<pid_t>(*pid));
-            const auto name = handle ? held_by(process.path()) : std::nullopt;
+            // Opened before it is looked at: a process that takes the number afterwards is not meant by it.
+            auto handle = pid ? open_process(static_cast<pid_t>(*pid)) : UniqueFd();
+            const auto name = handle ? held_by(process.path(), *secret) : std::nullopt;
             if (!name) {
                 continue;
             }
             auto fd = fd_of(handle, kHeldFd);
-            if (!fd) {
-                // A kernel that lets nobody look into others (Yama's ptrace_scope 3): its port has to be free again.
-                kLog.warn("{} can't be taken from process {}, so packets are lost until it is open again: {}", *name,
-                          *pid, base::Error::from_errno("pidfd_getfd", errno).message());
-                kill(handle);
-                continue;
+            if (fd && !holders_.contains(*name)) {
+                holders_.insert_or_assign(*name, Holder{static_cast<pid_t>(*pid), std::move(handle)});
+                stored.push_back({.name = *name, .fd = std::move(fd)});
+            } else if (fd || errno == EPERM) {
+                // Another one, or a kernel that lets nobody look into others (Yama's ptrace_scope 3): its port has to
+                // be free again.
+                kLog.warn("{} is not taken from process {}, which is ended: {}", *name, *pid,
+                          fd ? "another one holds the same" : "the kernel does not allow it; packets may be lost");
+                end(handle);
+            } else {
+                kLog.warn(
+                    "{}",
+                    base::Error::from_errno(fmt::format("take {} from process {}", *name, *pid), errno).message());
             }
-            holders_.insert_or_assign(*name, Holder{static_cast<pid_t>(*pid), std::move(handle)});
-            stored.push_back({.name = *name, .fd = std::move(fd)});
         }
         return stored;
     }
 
     base::Status put(const std::string& name, int fd) override {
         drop(name);
+        WARREN_TRY_ASSIGN(const auto secret, make_secret());
         // It closes its standard output when it runs. Before that its command line may not be there yet.
         std::array<int, 2> ends{};
         if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -128,9 +143,17 @@ class ProcessStore final : public FdStore {
         }
         const UniqueFd ready(ends[0]);
         UniqueFd holders_end(ends[1]);
-        WARREN_TRY_ASSIGN(const auto pid,
-                          Spawn(fd, holders_end.get()).run(holder_, {std::string(kHolder), run_dir_.string(), name}));
-        holders_.insert_or_assign(name, Holder{pid, open_process(pid)});
+        WARREN_TRY_ASSIGN(const auto pid, Spawn(fd, holders_end.get())
+                                              .run(holder_, {std::string(kHolder), run_dir_.string(), name},
+                                                   fmt::format("{}={}", kSecretVariable, secret)));
+        auto handle = open_process(pid);
+        if (!handle) {
+            auto failed = fail_errno("pidfd_open", errno);
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, nullptr, 0);
+            return failed;
+        }
+        holders_.insert_or_assign(name, Holder{pid, std::move(handle)});
         holders_end.reset();
         char nothing = 0;
         while (::read(ready.get(), &nothing, 1) < 0 && errno == EINTR) {
@@ -146,9 +169,9 @@ class ProcessStore final : public FdStore {
     void drop(const std::string& name) override {
         const auto holder = holders_.find(name);
         if (holder != holders_.end()) {
-            kill(holder->second.handle);
+            end(holder->second.handle);
             ::waitpid(holder->second.pid, nullptr,
-                      0);  // one that a former daemon started is not ours: an error at once
+                      WNOHANG);  // one that a former daemon started is not ours to wait for
             holders_.erase(holder);
         }
     }
@@ -162,15 +185,25 @@ class ProcessStore final : public FdStore {
     fs::path holder_;
     std::map<std::string, Holder> holders_;
 
-    // What the process holds for this run directory; nullopt: it is no holder of ours.
-    [[nodiscard]] std::optional<std::string> held_by(const fs::path& process) const {
-        struct stat owner {};
-        if (::stat(process.c_str(), &owner) != 0 || owner.st_uid != ::geteuid()) {
-            return std::nullopt;
+    // By which a holder is told from whatever else gives itself that name: it is in a file and in environments that
+    // root alone can read.
+    [[nodiscard]] base::Result<std::string> make_secret() const {
+        const auto file = run_dir_ / kSecretFile;
+        if (auto there = base::read_file(file); there && !there->empty()) {
+            return there;
         }
+        auto secret = base::to_hex(base::random_id_bytes());
+        WARREN_TRY(base::write_file_atomic(file, secret, 0600));
+        return secret;
+    }
+
+    // What the process holds for this run directory; nullopt: it is no holder of ours.
+    [[nodiscard]] std::optional<std::string> held_by(const fs::path& process, const std::string& secret) const {
         const auto line = base::read_file(process / "cmdline");
         const auto expected = fmt::format("{}{}{}{}", kHolder, '\0', run_dir_.string(), '\0');
-        if (!line || !line->starts_with(expected) || !line->ends_with('\0')) {
+        if (!line || !line->starts_with(expected) || !line->ends_with('\0') ||
+            base::read_file(process / "environ").value_or("") !=
+                fmt::format("{}={}{}", kSecretVariable, secret, '\0')) {
             return std::nullopt;
         }
         return line->substr(expected.size(), line->size() - expected.size() - 1);

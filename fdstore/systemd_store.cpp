@@ -13,6 +13,8 @@ constexpr base::Log kLog{"fdstore"};
 
 class SystemdStore final : public FdStore {
   public:
+    explicit SystemdStore(std::unique_ptr<FdStore> former) : former_(std::move(former)) {}
+
     std::vector<StoredFd> take() override {
         char** names = nullptr;
         const int count = ::sd_listen_fds_with_names(1, &names);
@@ -22,6 +24,7 @@ class SystemdStore final : public FdStore {
             std::free(names[i]);
         }
         std::free(names);
+        move_over(stored);
         return stored;
     }
 
@@ -38,16 +41,35 @@ class SystemdStore final : public FdStore {
     bool holds(const std::string& /*name*/) override { return true; }  // it does not tell
 
     void drop(const std::string& name) override {
-        if (::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str()) < 0) {
+        const auto message = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name);
+        // It is closed when this returns: somebody may want its port again.
+        if (::sd_notify(0, message.c_str()) < 0 || ::sd_notify_barrier(0, kPatience) < 0) {
             kLog.warn("systemd's store may still have {}", name);
+        }
+    }
+
+  private:
+    static constexpr std::uint64_t kPatience = 1'000'000;  // microseconds
+    std::unique_ptr<FdStore> former_;
+
+    void move_over(std::vector<StoredFd>& stored) {
+        if (!former_) {
+            return;
+        }
+        for (auto& left : former_->take()) {
+            if (auto moved = put(left.name, left.fd.get()); !moved) {
+                kLog.warn("{}", moved.error().message());
+            }
+            former_->drop(left.name);
+            stored.push_back(std::move(left));
         }
     }
 };
 
 }  // namespace
 
-std::unique_ptr<FdStore> systemd_store() {
-    return std::make_unique<SystemdStore>();
+std::unique_ptr<FdStore> systemd_store(std::unique_ptr<FdStore> former) {
+    return std::make_unique<SystemdStore>(std::move(former));
 }
 
 void notify_ready() {

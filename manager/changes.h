@@ -42,14 +42,6 @@ struct NewNode {
 // The node's kernel has the cipher; the error says why not.
 [[nodiscard]] base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node);
 
-// The largest packets of containers that the underlay of every node carries. Nodes that have not said hello yet do not
-// count.
-struct Carried {
-    base::Mtu mtu;
-    std::string narrowest;  // the node that carries no more
-};
-[[nodiscard]] base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection);
-
 // What a hello says of the node itself; empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
                                                            const v1::Hello& hello);

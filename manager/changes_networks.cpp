@@ -72,6 +72,33 @@ base::Result<Addressing> choose_addressing(const Cluster& cluster, const v1::Net
     return chosen;
 }
 
+struct Carried {
+    base::Mtu mtu;
+    std::string narrowest;  // the node that carries no more
+};
+// The most that the underlay of every node carries. Nodes that have not said hello yet do not count.
+base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection) {
+    Carried most{.mtu = base::Mtu{UINT16_MAX}, .narrowest = {}};
+    for (const auto& [id, node] : cluster.nodes()) {
+        const auto vtep = ip_of(node.record.data_address());
+        if (node.record.underlay_mtu() == 0 || !vtep) {
+            continue;
+        }
+        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
+        if (!carried) {
+            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
+                        node.record.name(), node.record.underlay_mtu());
+        }
+        if (*carried < most.mtu) {
+            most = {.mtu = *carried, .narrowest = node.record.name()};
+        }
+    }
+    if (most.narrowest.empty()) {
+        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
+    }
+    return most;
+}
+
 base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options) {
     WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(options)));
     if (options.mtu && *options.mtu > most.mtu) {
@@ -135,28 +162,6 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
 }
 
 }  // namespace
-
-base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection) {
-    Carried most{.mtu = base::Mtu{UINT16_MAX}, .narrowest = {}};
-    for (const auto& [id, node] : cluster.nodes()) {
-        const auto vtep = ip_of(node.record.data_address());
-        if (node.record.underlay_mtu() == 0 || !vtep) {
-            continue;
-        }
-        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
-        if (!carried) {
-            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
-                        node.record.name(), node.record.underlay_mtu());
-        }
-        if (*carried < most.mtu) {
-            most = {.mtu = *carried, .narrowest = node.record.name()};
-        }
-    }
-    if (most.narrowest.empty()) {
-        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
-    }
-    return most;
-}
 
 base::Result<store::Transaction> create_network(const Cluster& cluster, const NewNetwork& network, base::Time now) {
     WARREN_TRY_ASSIGN(const auto record, make_record(cluster, network, now));

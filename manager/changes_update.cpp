@@ -24,11 +24,24 @@ base::Status check_members(const Cluster& cluster, const NetworkState& network, 
     return {};
 }
 
-// With what is larger a packet would not fit the underlay any more. It is never raised in use: containers' interfaces
-// get the new one one after the other, and who has the smaller one takes no larger packets.
-base::Status shrink_mtu(const Cluster& cluster, v1::NetworkRecord& record, const NetworkOptions& changed) {
-    WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(changed)));
-    record.set_mtu(std::min(record.mtu(), most.mtu.value));
+// As far as a member's underlay carries less in the new encapsulation. It is never raised in use: containers'
+// interfaces get the new one one after the other, and who has the smaller one takes no larger packets.
+base::Status shrink_mtu(const Cluster& cluster, const NetworkState& network, v1::NetworkRecord& record,
+                        const NetworkOptions& changed) {
+    for (const auto& member : network.members.record.members()) {
+        const auto* node = cluster.node(id_of<base::NodeId>(member.node_id()));
+        const auto vtep = ip_of(member.vtep());
+        if (node == nullptr || !vtep) {
+            continue;
+        }
+        const auto carried =
+            overlay::inner_mtu(base::Mtu{node->record.underlay_mtu()}, vtep->family, protection(changed));
+        if (!carried) {
+            return fail(Code::kPrecondition, "--opt encap={}: node '{}': {}", encap_text(changed.encap),
+                        node->record.name(), carried.error().message());
+        }
+        record.set_mtu(std::min(record.mtu(), carried->value));
+    }
     return {};
 }
 
@@ -45,6 +58,7 @@ keymgr::Decision take_back_installing(const NetworkState& network, const keymgr:
 
 base::Result<store::Transaction> change_options(const Cluster& cluster, const NetworkState& network,
                                                 const NetworkOptions& changed, const std::string& by, base::Time now) {
+    const bool asked_for = !by.empty();
     const auto id = id_of<base::NetworkId>(network.record().id());
     const auto before = encryption_of(network.record());
     if (changed == before) {
@@ -60,7 +74,9 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
     if (epoch_parameters(changed) != epoch_parameters(before)) {
         WARREN_TRY(check_members(cluster, network, changed.cipher));
         const auto settings = key_settings(cluster.settings(), changed);
-        taken_back = take_back_installing(network, asked.state, settings, now);
+        if (asked_for) {
+            taken_back = take_back_installing(network, asked.state, settings, now);
+        }
         if (taken_back.state) {
             asked.state = *taken_back.state;
             for (const auto epoch : taken_back.forget) {
@@ -72,7 +88,7 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
         note_request(history, asked.target, keymgr::Reason::kParameters, by, now);
     }
     if (changed.encap != before.encap) {
-        WARREN_TRY(shrink_mtu(cluster, record, changed));
+        WARREN_TRY(shrink_mtu(cluster, network, record, changed));
     }
     if (changed.key_rotation != before.key_rotation) {
         asked.state.due.reset();  // drawn anew by the next step

@@ -17,8 +17,9 @@ namespace {
 constexpr base::Log kLog{"manager"};
 // A decision that can't be written (disk full) is tried again this much later.
 constexpr base::Duration kRetry = std::chrono::seconds(1);
-// The same of a cipher.
-constexpr base::Duration kAdaptAgain = std::chrono::seconds(30);
+// Between two changes of one network's cipher for what nodes say of themselves: a node that says now this and now that
+// must not keep networks rotating.
+constexpr base::Duration kAdaptAgain = std::chrono::minutes(1);
 // Who follows a rotation hears of each step, and of what time alone changes so often.
 constexpr base::Duration kReportInterval = std::chrono::seconds(1);
 // So many members make the decisions on what their sessions bring a millisecond apart.
@@ -115,6 +116,7 @@ RotationWatchId Rotations::watch(const base::NetworkId& network, base::Epoch tar
 void Rotations::forget(const base::NetworkId& network) {
     traffic_.forget(network);
     stepped_.erase(network);
+    adapted_.erase(network);
 }
 
 void Rotations::resume(base::Time now) {
@@ -187,12 +189,18 @@ void Rotations::adapt_ciphers(base::Time now) {
         }
     }
     for (const auto& id : others) {
+        auto& last = adapted_[id];
+        if (now - last < kAdaptAgain && last <= now) {
+            adapt_again_ = std::min(adapt_again_, last + kAdaptAgain);
+            continue;
+        }
+        last = now;
         const auto adapted = ledger_->commit([&](const Cluster& cluster) { return adapt_cipher(cluster, id, now); });
         if (adapted) {
             kLog.info("network {}: its cipher becomes {}: {}", id, keymgr::name(choice.cipher), choice.why);
             mark(id);
         } else {
-            adapt_again_ = now + kAdaptAgain;
+            adapt_again_ = std::min(adapt_again_, now + kAdaptAgain);
             kLog.warn("network {}: its cipher can't become {}: {}", id, keymgr::name(choice.cipher),
                       adapted.error().message());
         }

@@ -84,7 +84,9 @@ class Builder {
 };
 
 // Who holds a UDP port in the calling thread's network namespace, in words: "process 812 (dockerd)", "a tunnel of the
-// kernel"; nullopt: nobody. For errors, and for refusing an encrypted network whose port is taken.
-[[nodiscard]] std::optional<std::string> udp_port_owner(base::UdpPort port);
+// kernel"; nullopt: nobody. With an address: who is in the way of a socket there, bound to it or to all. For errors,
+// and for refusing an encrypted network whose port is taken.
+[[nodiscard]] std::optional<std::string> udp_port_owner(base::UdpPort port,
+                                                        const std::optional<base::IpAddress>& address = {});
 
 }  // namespace warren::overlay

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -17,10 +18,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of the form in which those tables have addresses: words of four bytes in the host's order.
+std::string table_text(const base::IpAddress& address) {
+    std::string text;
+    const auto raw = address.raw();
+    for (std::size_t i = 0; i < raw.size(); i += sizeof(std::uint32_t)) {
+        std::uint32_t word = 0;
+        std::memcpy(&word, raw.data() + i, sizeof word);
+        text += fmt::format("{:08X}", word);
+    }
+    return text;
+}
+
+bool is_in_the_way(std::string_view local, const std::optional<base::IpAddress>& address) {
+    return !address || local.find_first_not_of('0') == std::string_view::npos || local == table_text(*address);
+}
+
 // The inode of a UDP socket bound to the port. Sockets of the kernel have one too, but no process has it open. Format:
 // net/ipv4/udp.c, udp4_format_sock: "sl local_address:port remote_address:port st tx:rx tr:when retrnsmt uid timeout
 // inode ...", all hexadecimal but the last two.
-std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort port) {
+std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort port,
+                                         const std::optional<base::IpAddress>& address) {
     std::ifstream file(table);
     std::string line;
     std::getline(file, line);  // the heading
@@ -33,7 +51,8 @@ std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort po
             words >> skipped;
         }
         words >> inode;
-        if (local.ends_with(":" + wanted)) {
+        if (local.ends_with(":" + wanted) &&
+            is_in_the_way(std::string_view(local).substr(0, local.size() - wanted.size() - 1), address)) {
             return base::parse_unsigned(inode).value_or(0);
         }
     }
@@ -68,9 +87,9 @@ std::optional<std::string> find_process(std::uint64_t inode) {
 
 }  // namespace
 
-std::optional<std::string> udp_port_owner(base::UdpPort port) {
+std::optional<std::string> udp_port_owner(base::UdpPort port, const std::optional<base::IpAddress>& address) {
     for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
-        if (const auto inode = find_socket(table, port)) {
+        if (const auto inode = find_socket(table, port, address)) {
             return find_process(*inode).value_or("the kernel itself, by a tunnel such as VXLAN");
         }
     }

@@ -154,10 +154,16 @@ Host::~Host() {
         return;
     }
     daemon_.reset();
+    end_holders();
     unpin_networks();
     lab::run({"ip", "netns", "delete", name_});
     std::error_code none;
     fs::remove_all(directory_, none);
+}
+
+// They outlive a daemon, as they are meant to.
+void Host::end_holders() const {
+    lab::run({"pkill", "-KILL", "-f", "^warren-hold " + run_dir().string()});
 }
 
 // The daemon pins a namespace per network; a killed one leaves them.
@@ -171,7 +177,7 @@ void Host::unpin_networks() const {
 
 void Host::crash() {
     kill_daemon(SIGKILL);
-    lab::run({"pkill", "-KILL", "-f", "^warren-hold " + run_dir().string()});
+    end_holders();
     unpin_networks();
     fs::remove_all(run_dir());
     must({"ip", "xfrm", "state", "flush"});

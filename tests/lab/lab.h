@@ -134,6 +134,7 @@ class Host {
     void launch(const Argv& argv);
     [[nodiscard]] Argv as_of_this_boot(Argv argv) const;
     void unpin_networks() const;
+    void end_holders() const;
     [[nodiscard]] std::string json_of(const Argv& args) const;
     static void parse_json(const std::string& text, google::protobuf::Message& message);
     [[nodiscard]] Argv daemon_command() const;

@@ -80,24 +80,23 @@ class EncapSocketsTest : public testing::Test {
 
 TEST_F(EncapSocketsTest, NetworksShareASocketUntilTheLastHasGone) {
     auto sockets = daemon();
-    ASSERT_TRUE(sockets.want(network(1), at({17443})));
-    ASSERT_TRUE(sockets.want(network(2), at({17443, 17444})));
+    ASSERT_THAT(sockets.want(network(1), at({17443})), IsEmpty());
+    ASSERT_THAT(sockets.want(network(2), at({17443, 17444})), IsEmpty());
     EXPECT_THAT(kept(), ElementsAre("esp-in-udp-17443-7f000001", "esp-in-udp-17444-7f000001"));
     sockets.forget(network(2));
     EXPECT_THAT(kept(), ElementsAre("esp-in-udp-17443-7f000001"));
     EXPECT_TRUE(taken(17443));
     EXPECT_FALSE(taken(17444));
-    ASSERT_TRUE(sockets.want(network(1), at({})));
+    ASSERT_THAT(sockets.want(network(1), at({})), IsEmpty());
     EXPECT_THAT(kept(), IsEmpty());
     EXPECT_FALSE(taken(17443));
 }
 
 TEST_F(EncapSocketsTest, ANewDaemonClosesNothingBeforeAllHaveTold) {
-    ASSERT_TRUE(daemon().want(network(1), at({17443, 17444})));
+    ASSERT_THAT(daemon().want(network(1), at({17443, 17444})), IsEmpty());
     EXPECT_TRUE(taken(17443)) << "the store has it";
     auto sockets = daemon();
-    ASSERT_TRUE(sockets.want(network(2), at({17444})));
-    EXPECT_TRUE(taken(17443));
+    ASSERT_THAT(sockets.want(network(2), at({17444})), IsEmpty());
     EXPECT_TRUE(taken(17443));
     sockets.keep_only({{network(2), at({17444})}});
     EXPECT_THAT(kept(), ElementsAre("esp-in-udp-17444-7f000001"));
@@ -107,7 +106,7 @@ TEST_F(EncapSocketsTest, ANewDaemonClosesNothingBeforeAllHaveTold) {
 
 // The agent knows all its networks before it has applied the first.
 TEST_F(EncapSocketsTest, WhatIsNeededStaysOpenUntilItIsWanted) {
-    ASSERT_TRUE(daemon().want(network(1), at({17443})));
+    ASSERT_THAT(daemon().want(network(1), at({17443})), IsEmpty());
     auto sockets = daemon();
     sockets.keep_only({{network(1), at({17443})}});
     EXPECT_TRUE(taken(17443));
@@ -118,26 +117,33 @@ TEST_F(EncapSocketsTest, WhatIsNoSocketOfOursIsDropped) {
     shelf_.kept.emplace("esp-in-udp-17443-7f000001", base::UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
     auto sockets = daemon();
     EXPECT_THAT(kept(), IsEmpty());
-    EXPECT_TRUE(sockets.want(network(1), at({17443})));
+    EXPECT_THAT(sockets.want(network(1), at({17443})), IsEmpty());
 }
 
 TEST_F(EncapSocketsTest, APortThatIsTakenNamesItsOwnerAndTheOptionToChange) {
     const auto other = xfrm::open_encap_socket({.address = vtep_, .port = UdpPort{17443}}).value();
     auto sockets = daemon();
-    const auto refused = sockets.want(network(1), at({17443}));
-    ASSERT_FALSE(refused);
-    EXPECT_THAT(refused.error().message(), HasSubstr("UDP port 17443 for ESP in UDP is taken by process"));
-    EXPECT_THAT(refused.error().message(), HasSubstr("--opt encap=udp:PORT"));
+    const auto failures = sockets.want(network(1), at({17443, 17444}));
+    ASSERT_EQ(failures.size(), 1U);
+    EXPECT_EQ(failures[0].port.port, UdpPort{17443});
+    EXPECT_FALSE(failures[0].open);
+    EXPECT_THAT(failures[0].error.message(), HasSubstr("UDP port 17443 for ESP in UDP is taken by process"));
+    EXPECT_THAT(failures[0].error.message(), HasSubstr("--opt encap=udp:PORT"));
+    EXPECT_TRUE(taken(17444)) << "the others are open all the same";
+    EXPECT_THAT(kept(), ElementsAre("esp-in-udp-17444-7f000001"));
 }
 
 TEST_F(EncapSocketsTest, AStoreThatLosesItGetsItAgainAndOneThatIsFullStopsNothing) {
     auto sockets = daemon();
-    ASSERT_TRUE(sockets.want(network(1), at({17443})));
+    ASSERT_THAT(sockets.want(network(1), at({17443})), IsEmpty());
     shelf_.kept.clear();
-    ASSERT_TRUE(sockets.want(network(1), at({17443})));
+    ASSERT_THAT(sockets.want(network(1), at({17443})), IsEmpty());
     EXPECT_THAT(kept(), ElementsAre("esp-in-udp-17443-7f000001"));
     shelf_.full = true;
-    EXPECT_TRUE(sockets.want(network(1), at({17443, 17444})));
+    const auto failures = sockets.want(network(1), at({17443, 17444}));
+    ASSERT_EQ(failures.size(), 1U);
+    EXPECT_TRUE(failures[0].open);
+    EXPECT_THAT(failures[0].error.message(), HasSubstr("a restart of warrend will lose packets"));
     EXPECT_TRUE(taken(17444));
 }
 

@@ -144,6 +144,51 @@ TEST_F(FdStoreTest, OfAnotherRunDirectoryIsNotTaken) {
     EXPECT_EQ(process_store(directory_ / "other", WARREN_BUILT_HOLD)->take().size(), 1U);
 }
 
+// Whoever gives itself the name, but not the secret: a container's root, or an unprivileged user with a setuid program.
+TEST_F(FdStoreTest, WhoPassesForAHolderIsNotTakenForOne) {
+    const auto kept = store();
+    ASSERT_TRUE(kept->put("one", file_of("1").get()));
+    const auto fake = [this](const std::string& name, const char* variable) {
+        const auto pid = ::fork();
+        if (pid == 0) {
+            const auto forged = file_of("forged");
+            ::dup2(forged.get(), kHeldFd);
+            ::fcntl(kHeldFd, F_SETFD, 0);
+            const std::array<const char*, 2> environment{variable, nullptr};
+            ::execle(WARREN_BUILT_HOLD, "warren-hold", directory_.c_str(), name.c_str(), nullptr, environment.data());
+            ::_exit(1);
+        }
+        return pid;
+    };
+    const std::array children{fake("one", nullptr), fake("two", "WARREN_HOLD="), fake("three", "WARREN_HOLD=guess")};
+    for (int i = 0; i < 200 && holders().size() < 4; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_EQ(holders().size(), 4U);
+    const auto stored = store()->take();
+    ASSERT_EQ(stored.size(), 1U);
+    EXPECT_EQ(stored[0].name, "one");
+    EXPECT_EQ(content_of(stored[0].fd.get()), "1");
+    EXPECT_EQ(holders().size(), 4U) << "others are left alone";
+    for (const auto child : children) {
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+    }
+    struct stat secret {};
+    ASSERT_EQ(::stat((directory_ / "holders").c_str(), &secret), 0);
+    EXPECT_EQ(secret.st_mode & 0777U, 0600U);
+}
+
+TEST_F(FdStoreTest, OfTwoThatHoldTheSameOneIsKept) {
+    const auto first = store();
+    ASSERT_TRUE(first->put("one", file_of("1").get()));
+    const auto second = store();  // that has not asked what there is
+    ASSERT_TRUE(second->put("one", file_of("2").get()));
+    EXPECT_EQ(holders().size(), 2U);
+    EXPECT_EQ(store()->take().size(), 1U);
+    EXPECT_EQ(holders().size(), 1U);
+}
+
 TEST_F(FdStoreTest, WithoutItsProgramItSaysSo) {
     const auto put = process_store(directory_, directory_ / "missing")->put("one", file_of("1").get());
     ASSERT_FALSE(put);
@@ -202,6 +247,19 @@ TEST_F(FdStoreTest, SystemdGetsItWithItsNameAndIsToldToDropIt) {
     EXPECT_TRUE(holders().empty());
     ::unsetenv("NOTIFY_SOCKET");
     EXPECT_FALSE(systemd_store()->put("one", file_of("1").get())) << "systemd does not run this";
+}
+
+// Started by hand once, and by systemd from then on.
+TEST_F(FdStoreTest, WhatProcessesHoldMovesToSystemd) {
+    ASSERT_TRUE(store()->put("one", file_of("1").get()));
+    const Notified systemd(directory_ / "notify");
+    ASSERT_EQ(::setenv("NOTIFY_SOCKET", (directory_ / "notify").c_str(), 1), 0);
+    const auto stored = systemd_store(store())->take();
+    ::unsetenv("NOTIFY_SOCKET");
+    ASSERT_EQ(stored.size(), 1U);
+    EXPECT_EQ(content_of(stored[0].fd.get()), "1");
+    EXPECT_EQ(content_of(systemd.next().fd.get()), "1");
+    EXPECT_TRUE(without_holders());
 }
 
 // sd_listen_fds(3): from descriptor 3 on, in a process that they are meant for.

@@ -337,6 +337,18 @@ TEST_F(CoreKeys, EspInUdpIsARotationAndTakesOfTheMtu) {
     EXPECT_EQ(back->mtu(), 1408U) << "it does not grow in use";
 }
 
+TEST_F(CoreKeys, ANodeThatIsNoMemberDoesNotShrinkTheMtu) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {"encrypted", "mtu=1400"}));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    acknowledge(m1);
+    auto narrow = hello_of("192.0.2.2");
+    narrow.mutable_hello()->set_underlay_mtu(1000);
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    core_->session_message(w1.session, narrow);
+    EXPECT_EQ(update({"encap=udp"})->mtu(), 1400U) << "fits as it is";
+}
+
 // It may be the parameters that hold it up, such as a port that is taken.
 TEST_F(CoreKeys, AnEpochThatIsInstalledIsTakenBackWhenItsParametersChangeAgain) {
     const auto pair = two_members();
@@ -386,8 +398,13 @@ TEST_F(CoreKeys, AnAutomaticCipherFollowsTheWeakestNode) {
     EXPECT_EQ(last_rotation().causes(0).reason(), "parameters");
     acknowledge(m1);
 
-    // A node that joins counts before it is a member, so that its first endpoint changes nothing.
+    // A node that joins counts before it is a member, so that its first endpoint changes nothing. A minute at least
+    // lies between two changes: what nodes say of themselves must not keep networks rotating.
+    const auto before_w1 = now_;
     const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
+    now_ = before_w1 + 61s;
+    (void)core_->run();
     EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
     EXPECT_EQ(inspect("net1").cipher_choice(), "node 'w1' has no AES instructions");
     const auto w2 = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
@@ -395,6 +412,7 @@ TEST_F(CoreKeys, AnAutomaticCipherFollowsTheWeakestNode) {
     // One that can't encrypt does not count; one that lacks ChaCha20-Poly1305 decides.
     (void)begin_session(join("w3", "192.0.2.4"), "192.0.2.4", 1, {});
     EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
+    now_ += 61s;
     (void)begin_session(join("w4", "192.0.2.5"), "192.0.2.5", 1, {1, 2});
     EXPECT_EQ(inspect("net1").cipher(), "aes-128-gcm");
     EXPECT_EQ(inspect("net1").cipher_choice(), "node 'w4' lacks chacha20-poly1305");

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/view.h"
+#include "dns/ports.h"
+#include "dns/zone.h"
+#include "netlink/namespace.h"
+
+namespace warren::agent {
+
+// Answers the containers of this node about the names of the networks that they are in, at the gateway address of each.
+// Who asks is told from its address: it is one of the network's local endpoints, and the networks that its namespace is
+// in besides are searched, too. Whoever else asks in the network's subnet hears of this network alone; others hear
+// nothing.
+//
+// Owner: the agent. Thread: the loop's. Failure: a network whose ports can't be opened is tried again by the next
+// keep().
+class NameServer {
+  public:
+    explicit NameServer(asio::io_context& loop) : loop_(&loop) {}
+    NameServer(const NameServer&) = delete;
+    NameServer& operator=(const NameServer&) = delete;
+
+    // From now on this network's names are as its view is now. After each apply of it; `open` is asked for ports in its
+    // namespace if there are none.
+    void keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
+              const std::function<base::Result<dns::Ports>()>& open);
+    void forget(const base::NetworkId& network) { networks_.erase(network); }
+    void forget_all() { networks_.clear(); }
+    // The namespace in which it listens; nullopt: in none.
+    [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
+
+  private:
+    // A TCP connection: one question after the other.
+    struct Connection {
+        Connection(asio::io_context& loop, dns::Accepted accepted)
+            : source(accepted.source), stream(loop, accepted.fd.release()), idle(loop) {}
+
+        base::IpAddress source;
+        asio::posix::stream_descriptor stream;
+        asio::steady_timer idle;
+        std::vector<std::uint8_t> buffer;
+    };
+    struct Kept {
+        Kept(asio::io_context& loop, dns::Ports opened, const netlink::NamespaceIdentity& where)
+            : ports(std::move(opened)),
+              home(where),
+              udp(loop, ports.udp.get()),
+              tcp(loop, ports.tcp.get()),
+              pause(loop) {}
+        Kept(const Kept&) = delete;
+        Kept& operator=(const Kept&) = delete;
+        ~Kept() {
+            udp.release();
+            tcp.release();
+        }
+
+        dns::Ports ports;
+        netlink::NamespaceIdentity home;
+        asio::posix::stream_descriptor udp;  // of `ports`, which close them
+        asio::posix::stream_descriptor tcp;
+        asio::steady_timer pause;
+        std::optional<dns::Zone> zone;
+        std::map<base::IpAddress, std::string> containers;  // by the address of a local endpoint: its namespace
+        std::set<std::string> namespaces;                   // of them
+        std::set<std::shared_ptr<Connection>> connections;
+    };
+
+    asio::io_context* loop_;
+    std::map<base::NetworkId, std::unique_ptr<Kept>> networks_;
+
+    [[nodiscard]] Kept* find(const base::NetworkId& network);
+    void listen_udp(const base::NetworkId& network);
+    void listen_tcp(const base::NetworkId& network);
+    void read(const base::NetworkId& network, const std::shared_ptr<Connection>& connection);
+    void reply(const base::NetworkId& network, const std::shared_ptr<Connection>& connection,
+               const asio::error_code& error);
+    void drop(const base::NetworkId& network, const std::shared_ptr<Connection>& connection);
+    // What to say to a query; empty: nothing.
+    [[nodiscard]] std::vector<std::uint8_t> answer(const Kept& asked, const base::IpAddress& source,
+                                                   std::span<const std::uint8_t> query, bool tcp) const;
+};
+
+}  // namespace warren::agent

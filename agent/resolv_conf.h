@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+
+namespace warren::agent {
+
+// Where a container asks for names: /etc/netns/NAME/resolv.conf for each namespace that `ip netns` knows by a name,
+// which `ip netns exec` shows to its programs as /etc/resolv.conf. Other containers' files are their runtime's affair.
+//
+// A file that Warren has not written, for this run directory, is neither changed nor removed.
+// Owner: the agent. Failure: logged, and tried again by the next write().
+class ResolvConf {
+  public:
+    explicit ResolvConf(std::filesystem::path run_dir, std::filesystem::path directory = "/etc/netns")
+        : run_dir_(std::move(run_dir)), directory_(std::move(directory)) {}
+
+    // By path of a container's namespace: whom it may ask.
+    using Servers = std::map<std::string, std::vector<base::IpAddress>>;
+    void write(const Servers& containers) const;
+    // Removes those that are there for others.
+    void remove_all_but(const Servers& containers) const;
+
+  private:
+    std::filesystem::path run_dir_;
+    std::filesystem::path directory_;
+
+    [[nodiscard]] std::string mark() const;  // how each file begins
+    [[nodiscard]] bool is_ours(const std::filesystem::path& file) const;
+};
+
+// The name that `ip netns` has for a namespace with this path; empty: none.
+[[nodiscard]] std::string netns_name(const std::string& path);
+
+}  // namespace warren::agent

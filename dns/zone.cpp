@@ -1,0 +1,176 @@
+#include "dns/zone.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace warren::dns {
+
+namespace {
+
+// Short, so that who caches answers soon hears of changes.
+constexpr std::chrono::seconds kTtl{5};
+constexpr std::size_t kLongestLabel = 63;
+constexpr std::size_t kLongestName = 253;
+constexpr std::string_view kReverse4 = ".in-addr.arpa";
+constexpr std::string_view kReverse6 = ".ip6.arpa";
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return out;
+}
+
+bool is_domain(std::string_view name) {
+    return name.size() <= kLongestName && std::ranges::all_of(base::split(name, '.'), [](std::string_view label) {
+               return !label.empty() && label.size() <= kLongestLabel;
+           });
+}
+
+std::optional<base::IpAddress> address_of_bytes(std::span<const std::uint8_t> bytes) {
+    return base::IpAddress::from_bytes(bytes);
+}
+
+// RFC 1035 section 3.5: four numbers, the last one first.
+std::optional<base::IpAddress> reverse4(std::string_view name) {
+    const auto parts = base::split(name, '.');
+    std::vector<std::uint8_t> bytes;
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+        const auto number = base::parse_unsigned(*part, UINT8_MAX);
+        if (!number || (part->size() > 1 && part->front() == '0')) {
+            return std::nullopt;
+        }
+        bytes.push_back(static_cast<std::uint8_t>(*number));
+    }
+    return bytes.size() == 4 ? address_of_bytes(bytes) : std::nullopt;
+}
+
+// RFC 3596 section 2.5: thirty-two hexadecimal digits, the last one first.
+std::optional<base::IpAddress> reverse6(std::string_view name) {
+    std::string digits;
+    for (const auto part : base::split(name, '.')) {
+        if (part.size() != 1) {
+            return std::nullopt;
+        }
+        digits.insert(digits.begin(), part.front());
+    }
+    const auto bytes = base::from_hex(digits);
+    return bytes && bytes->size() == 16 ? address_of_bytes(*bytes) : std::nullopt;
+}
+
+// Of a question for the name of an address.
+std::optional<base::IpAddress> reversed(std::string_view name) {
+    if (name.ends_with(kReverse4)) {
+        return reverse4(name.substr(0, name.size() - kReverse4.size()));
+    }
+    return name.ends_with(kReverse6) ? reverse6(name.substr(0, name.size() - kReverse6.size())) : std::nullopt;
+}
+
+Answer no_such_name() {
+    return {.rcode = Rcode::kNameError, .authoritative = true, .records = {}};
+}
+
+Answer refused() {
+    return {.rcode = Rcode::kRefused, .authoritative = false, .records = {}};
+}
+
+// Those of the type that was asked for, in an order that changes.
+Answer with_addresses(const Question& question, const std::set<base::IpAddress>& addresses, std::uint64_t dice) {
+    Answer answer{.authoritative = true};
+    for (const auto& ip : addresses) {
+        const auto type = ip.family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
+        if (question.type == type || question.type == Type::kAny) {
+            answer.records.push_back({.name = question.name, .ttl = kTtl, .data = ip});
+        }
+    }
+    if (!answer.records.empty()) {
+        const auto first = static_cast<std::ptrdiff_t>(dice % answer.records.size());
+        std::ranges::rotate(answer.records, answer.records.begin() + first);
+    }
+    return answer;
+}
+
+Answer name_of(const Question& question, const base::IpAddress& ip, std::span<const Zone* const> zones) {
+    const auto zone = std::ranges::find_if(zones, [&](const Zone* it) { return it->covers(ip); });
+    if (zone == zones.end()) {
+        return refused();
+    }
+    const auto name = (*zone)->name(ip);
+    if (!name) {
+        return no_such_name();
+    }
+    Answer answer{.authoritative = true};
+    if (question.type == Type::kPtr || question.type == Type::kAny) {
+        answer.records.push_back({.name = question.name, .ttl = kTtl, .data = *name});
+    }
+    return answer;
+}
+
+Answer answer_question(const Question& question, std::span<const Zone* const> zones, std::uint64_t dice) {
+    if (const auto ip = reversed(question.name)) {
+        return name_of(question, *ip, zones);
+    }
+    bool ours = question.name.find('.') == std::string::npos && !question.name.empty();
+    for (const auto* zone : zones) {
+        const auto suffix = "." + zone->network();
+        const bool whole = question.name.ends_with(suffix);
+        ours = ours || whole;
+        auto addresses = zone->addresses(question.name);
+        if (addresses.empty() && whole) {
+            addresses = zone->addresses(question.name.substr(0, question.name.size() - suffix.size()));
+        }
+        if (!addresses.empty()) {
+            return with_addresses(question, addresses, dice);
+        }
+    }
+    return ours ? no_such_name() : refused();
+}
+
+}  // namespace
+
+Zone::Zone(std::string network, const base::Prefix& subnet, const std::vector<Host>& hosts)
+    : network_(lower(network)), subnet_(subnet) {
+    for (const auto& host : hosts) {
+        for (const auto& known : host.aliases) {
+            if (is_domain(known)) {
+                addresses_[lower(known)].insert(host.ip);
+            }
+        }
+        if (is_domain(host.name)) {
+            addresses_[lower(host.name)].insert(host.ip);
+        }
+        const auto whole = lower(host.name) + "." + network_;
+        if (is_domain(whole)) {
+            names_.emplace(host.ip, whole);
+        }
+    }
+}
+
+std::set<base::IpAddress> Zone::addresses(const std::string& name) const {
+    const auto found = addresses_.find(name);
+    return found == addresses_.end() ? std::set<base::IpAddress>() : found->second;
+}
+
+std::optional<std::string> Zone::name(const base::IpAddress& ip) const {
+    const auto found = names_.find(ip);
+    return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Answer answer(const Query& query, std::span<const Zone* const> zones, std::uint64_t dice) {
+    if (query.opcode != 0) {
+        return {.rcode = Rcode::kNotImplemented};
+    }
+    if (query.malformed || !query.question) {
+        return {.rcode = Rcode::kFormatError};
+    }
+    if (query.edns && query.edns->version != 0) {
+        return {.rcode = Rcode::kBadVersion};
+    }
+    return query.question->internet ? answer_question(*query.question, zones, dice) : refused();
+}
+
+}  // namespace warren::dns

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "dns/message.h"
+
+// What Warren itself knows the names of, and the answers to questions about them. Pure.
+namespace warren::dns {
+
+// An endpoint as names lead to it.
+struct Host {
+    std::string name;
+    std::vector<std::string> aliases;
+    base::IpAddress ip;
+
+    auto operator<=>(const Host&) const = default;
+};
+
+// The names of one network: NAME and ALIAS of its endpoints, alone or with .NETWORK behind them. Several endpoints may
+// have one alias, and names that differ in the case of letters alone are one. A name that is none in DNS (with two dots
+// in a row, say) has no answer.
+class Zone {
+  public:
+    Zone(std::string network, const base::Prefix& subnet, const std::vector<Host>& hosts);
+
+    // Addresses of a name, without the network; empty: no such name.
+    [[nodiscard]] std::set<base::IpAddress> addresses(const std::string& name) const;
+    // The name of the endpoint with this address, with the network; nullopt: nobody has it.
+    [[nodiscard]] std::optional<std::string> name(const base::IpAddress& ip) const;
+    [[nodiscard]] bool covers(const base::IpAddress& ip) const { return subnet_.contains(ip); }
+    [[nodiscard]] const std::string& network() const { return network_; }
+
+  private:
+    std::string network_;  // in lower case, as all names here
+    base::Prefix subnet_;
+    std::map<std::string, std::set<base::IpAddress>> addresses_;
+    std::map<base::IpAddress, std::string> names_;
+};
+
+// The answer to a query, from the networks that the asker is in, the one it asks through first. What is not about their
+// names or subnets is refused: nothing is asked of others for it. `dice` is any random number: it turns the order of
+// several addresses.
+[[nodiscard]] Answer answer(const Query& query, std::span<const Zone* const> zones, std::uint64_t dice);
+
+}  // namespace warren::dns

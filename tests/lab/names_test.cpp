@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <set>
+#include <sstream>
+
+#include "tests/lab/expect.h"
+#include "tests/lab/lab.h"
+
+// Names of endpoints, as dig and the C library hear of them.
+namespace warren::lab {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+struct Network {
+    std::string name;
+    std::string gateway;
+};
+Network make_network(Lab& lab, const std::string& name, bool encrypted = true) {
+    Argv argv{"network", "create"};
+    if (encrypted) {
+        argv.insert(argv.end(), {"--opt", "encrypted"});
+    }
+    argv.push_back(name);
+    lab.host(1).warren_ok(argv);
+    return {.name = name, .gateway = inspect(lab.host(1), name).subnets(0).gateway()};
+}
+
+std::string dig(const Container& from, const Network& through, const std::string& question, const Argv& more = {}) {
+    Argv argv{"dig", "+tries=1", "+time=2", "@" + through.gateway};
+    argv.insert(argv.end(), more.begin(), more.end());
+    std::istringstream words(question);
+    for (std::string word; words >> word;) {
+        argv.push_back(word);
+    }
+    return from.run(argv).out;
+}
+// The data of the answer alone, a line each.
+std::string short_answer(const Container& from, const Network& through, const std::string& question) {
+    return dig(from, through, question, {"+short"});
+}
+
+TEST(Names, LeadToEndpointsOfTheNetworksThatTheAskerIsIn) {
+    const auto lab = cluster_of(3);
+    const auto net1 = make_network(*lab, "net1");
+    const auto net2 = make_network(*lab, "net2", false);
+    const auto in_net1 = containers_on_all(*lab, "net1", "c");
+    const Container other("other");
+    lab->host(3).connect("net2", other, {"--alias", "store"});
+    lab->host(1).connect("net2", in_net1[0]);
+    const auto& both = in_net1[0];
+    const auto& only1 = in_net1[1];
+
+    EXPECT_EQ(short_answer(both, net1, "c2"), in_net1[1].ip() + "\n");
+    EXPECT_EQ(short_answer(both, net1, "C3.Net1"), in_net1[2].ip() + "\n");
+    EXPECT_EQ(short_answer(both, net1, "+tcp c3"), in_net1[2].ip() + "\n");
+    EXPECT_EQ(short_answer(both, net1, "-x " + in_net1[2].ip()), "c3.net1.\n");
+    // Each of its networks' resolvers knows all of its networks.
+    EXPECT_EQ(short_answer(both, net1, "other"), other.ip() + "\n");
+    EXPECT_EQ(short_answer(both, net2, "c2.net1"), in_net1[1].ip() + "\n");
+    EXPECT_EQ(short_answer(both, net1, "store.net2"), other.ip() + "\n");
+    // Who is in one hears of that one.
+    EXPECT_THAT(dig(only1, net1, "other"), HasSubstr("status: NXDOMAIN"));
+    EXPECT_THAT(dig(only1, net1, "other.net2"), HasSubstr("status: REFUSED"));
+    EXPECT_THAT(dig(only1, net1, "-x " + other.ip()), HasSubstr("status: REFUSED"));
+
+    const auto none = dig(both, net1, "c2 AAAA");
+    EXPECT_THAT(none, HasSubstr("status: NOERROR"));
+    EXPECT_THAT(none, HasSubstr("ANSWER: 0"));
+    EXPECT_THAT(none, HasSubstr("flags: qr aa rd"));
+    EXPECT_THAT(dig(both, net1, "example.org"), HasSubstr("status: REFUSED"));
+    EXPECT_THAT(dig(both, net1, "+noedns c2"), HasSubstr("status: NOERROR"));
+    EXPECT_THAT(dig(both, net1, "+edns=1 +noednsneg c2"), HasSubstr("status: BADVERS"));
+    EXPECT_THAT(dig(both, net1, "+opcode=notify c2"), HasSubstr("status: NOTIMP"));
+}
+
+TEST(Names, ComeAndGoWithinASecondOfTheCommand) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const Container asker("asker");
+    lab->host(1).connect("net1", asker);
+    for (int i = 0; i < 3; ++i) {
+        const Container container("late");
+        lab->host(2).connect("net1", container);
+        EXPECT_TRUE(eventually(seconds(1), [&] { return short_answer(asker, net1, "late") == container.ip() + "\n"; }));
+        lab->host(2).warren_ok({"network", "disconnect", "net1", "late"});
+        EXPECT_TRUE(eventually(seconds(1),
+                               [&] { return dig(asker, net1, "late").find("status: NXDOMAIN") != std::string::npos; }));
+    }
+}
+
+TEST(Names, AnAliasOfSeveralLeadsToEach) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const Container asker("asker");
+    const Container one("one");
+    const Container two("two");
+    lab->host(1).connect("net1", asker);
+    lab->host(1).connect("net1", one, {"--alias", "db"});
+    lab->host(2).connect("net1", two, {"--alias", "db"});
+    ASSERT_TRUE(eventually(seconds(5), [&] { return short_answer(asker, net1, "two") != ""; }));
+    std::set<std::string> orders;
+    for (int i = 0; i < 20; ++i) {
+        orders.insert(short_answer(asker, net1, "db"));
+    }
+    EXPECT_THAT(orders,
+                testing::UnorderedElementsAre(one.ip() + "\n" + two.ip() + "\n", two.ip() + "\n" + one.ip() + "\n"));
+}
+
+// What programs in a container use: the C library, by the file that `ip netns exec` shows to them.
+TEST(Names, AreWhatProgramsInAContainerFind) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const auto containers = containers_on_all(*lab, "net1");
+    const std::filesystem::path file = "/etc/netns/c1/resolv.conf";
+    EXPECT_THAT(file_content(file), HasSubstr("nameserver " + net1.gateway + "\n"));
+    const auto found = [&] { return run({"ip", "netns", "exec", "c1", "getent", "ahostsv4", "c2"}).out; };
+    EXPECT_THAT(found(), HasSubstr(containers[1].ip()));
+    // Without its daemon a host's containers hear no names; with it they do again.
+    lab->host(1).kill_daemon(SIGKILL);
+    EXPECT_EQ(found(), "");
+    EXPECT_THAT(file_content(file), HasSubstr(net1.gateway));
+    lab->host(1).start_daemon();
+    EXPECT_TRUE(eventually(seconds(10), [&] { return found().find(containers[1].ip()) != std::string::npos; }));
+    lab->host(1).warren_ok({"network", "disconnect", "net1", "c1"});
+    EXPECT_TRUE(eventually(seconds(5), [&] { return !std::filesystem::exists(file.parent_path()); }));
+    EXPECT_TRUE(std::filesystem::exists("/etc/netns/c2/resolv.conf")) << "the other host's";
+}
+
+}  // namespace
+}  // namespace warren::lab

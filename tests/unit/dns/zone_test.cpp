@@ -1,0 +1,113 @@
+#include "dns/zone.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace warren::dns {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+base::IpAddress ip(const char* text) {
+    return base::parse_ip("ip", text).value();
+}
+
+const Zone kNet1("net1", base::parse_prefix("subnet", "10.128.0.0/24").value(),
+                 {{.name = "web", .aliases = {"www"}, .ip = ip("10.128.0.2")},
+                  {.name = "Db", .aliases = {"www", "store.v2"}, .ip = ip("10.128.0.3")},
+                  {.name = "strange..name", .aliases = {"."}, .ip = ip("10.128.0.4")}});
+const Zone kNet2("net2", base::parse_prefix("subnet", "10.128.1.0/24").value(),
+                 {{.name = "web", .aliases = {}, .ip = ip("10.128.1.2")},
+                  {.name = "mail", .aliases = {}, .ip = ip("10.128.1.3")}});
+const Zone kSix("six", base::parse_prefix("subnet", "fd00::/64").value(),
+                {{.name = "web6", .aliases = {}, .ip = ip("fd00::2")}});
+
+Query query(const std::string& name, Type type = Type::kA) {
+    return {.question = Question{.name = name, .type = type, .internet = true, .wire = {}}};
+}
+Answer asked(const std::string& name, Type type = Type::kA, std::uint64_t dice = 0) {
+    const std::array zones{&kNet1, &kNet2, &kSix};
+    return answer(query(name, type), zones, dice);
+}
+std::vector<std::string> data(const Answer& answer) {
+    std::vector<std::string> list;
+    for (const auto& record : answer.records) {
+        const auto* address = std::get_if<base::IpAddress>(&record.data);
+        list.push_back(address != nullptr ? address->text() : std::get<std::string>(record.data));
+    }
+    return list;
+}
+
+TEST(ZoneAnswer, ANameAloneIsOfTheFirstNetworkThatHasIt) {
+    EXPECT_THAT(data(asked("web")), ElementsAre("10.128.0.2"));
+    EXPECT_THAT(data(asked("mail")), ElementsAre("10.128.1.3"));
+    EXPECT_TRUE(asked("web").authoritative);
+    EXPECT_EQ(asked("web").records[0].ttl, std::chrono::seconds(5));
+    const std::array other_way{&kNet2, &kNet1};
+    EXPECT_THAT(data(answer(query("web"), other_way, 0)), ElementsAre("10.128.1.2"));
+}
+
+TEST(ZoneAnswer, WithItsNetworkItIsOfThatOne) {
+    EXPECT_THAT(data(asked("web.net2")), ElementsAre("10.128.1.2"));
+    EXPECT_THAT(data(asked("www.net1")), UnorderedElementsAre("10.128.0.2", "10.128.0.3"));
+    EXPECT_EQ(asked("mail.net1").rcode, Rcode::kNameError);
+    EXPECT_EQ(asked("web.net3").rcode, Rcode::kRefused) << "no network of the asker's";
+}
+
+TEST(ZoneAnswer, SeveralAddressesTakeTurns) {
+    EXPECT_THAT(data(asked("www", Type::kA, 0)), ElementsAre("10.128.0.2", "10.128.0.3"));
+    EXPECT_THAT(data(asked("www", Type::kA, 1)), ElementsAre("10.128.0.3", "10.128.0.2"));
+}
+
+TEST(ZoneAnswer, ANameWithoutSuchARecordIsNoUnknownName) {
+    const auto none = asked("web", Type::kAaaa);
+    EXPECT_EQ(none.rcode, Rcode::kNoError);
+    EXPECT_THAT(none.records, IsEmpty());
+    EXPECT_THAT(data(asked("web6", Type::kAaaa)), ElementsAre("fd00::2"));
+    EXPECT_THAT(data(asked("web6", Type::kA)), IsEmpty());
+    EXPECT_EQ(asked("nobody").rcode, Rcode::kNameError);
+    EXPECT_EQ(asked("nobody.net1", Type::kAaaa).rcode, Rcode::kNameError);
+    EXPECT_THAT(data(asked("web", Type::kAny)), ElementsAre("10.128.0.2"));
+}
+
+TEST(ZoneAnswer, CaseDoesNotCountAndDotsInNamesDo) {
+    EXPECT_THAT(data(asked("db")), ElementsAre("10.128.0.3")) << "questions come in lower case";
+    EXPECT_THAT(data(asked("store.v2")), ElementsAre("10.128.0.3"));
+    EXPECT_THAT(data(asked("store.v2.net1")), ElementsAre("10.128.0.3"));
+    EXPECT_EQ(asked("web\\.net1").rcode, Rcode::kNameError) << "one label, whatever is in it";
+    EXPECT_EQ(asked("strange..name").rcode, Rcode::kRefused) << "no name in DNS";
+}
+
+TEST(ZoneAnswer, AnAddressLeadsBackToItsName) {
+    EXPECT_THAT(data(asked("3.0.128.10.in-addr.arpa", Type::kPtr)), ElementsAre("db.net1"));
+    EXPECT_THAT(data(asked("2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", Type::kPtr)),
+                ElementsAre("web6.six"));
+    EXPECT_THAT(data(asked("3.0.128.10.in-addr.arpa", Type::kA)), IsEmpty());
+    EXPECT_EQ(asked("9.0.128.10.in-addr.arpa", Type::kPtr).rcode, Rcode::kNameError) << "ours, and nobody has it";
+    EXPECT_EQ(asked("4.0.128.10.in-addr.arpa", Type::kPtr).rcode, Rcode::kNameError) << "its name is none in DNS";
+    for (const auto* other : {"1.2.0.192.in-addr.arpa", "3.00.128.10.in-addr.arpa", "256.0.128.10.in-addr.arpa",
+                              "0.128.10.in-addr.arpa", "2.ip6.arpa", "in-addr.arpa"}) {
+        EXPECT_EQ(asked(other, Type::kPtr).rcode, Rcode::kRefused) << other;
+    }
+}
+
+TEST(ZoneAnswer, NothingElseIsAnswered) {
+    EXPECT_EQ(asked("example.org").rcode, Rcode::kRefused);
+    EXPECT_EQ(asked("").rcode, Rcode::kRefused) << "the root";
+    const std::array zones{&kNet1};
+    EXPECT_EQ(answer({.opcode = 5}, zones, 0).rcode, Rcode::kNotImplemented);
+    EXPECT_EQ(answer({.malformed = true}, zones, 0).rcode, Rcode::kFormatError);
+    auto chaos = query("version.bind");
+    chaos.question->internet = false;
+    EXPECT_EQ(answer(chaos, zones, 0).rcode, Rcode::kRefused);
+    auto newer = query("web");
+    newer.edns = Query::Edns{.version = 1};
+    EXPECT_EQ(answer(newer, zones, 0).rcode, Rcode::kBadVersion);
+}
+
+}  // namespace
+}  // namespace warren::dns
