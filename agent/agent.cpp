@@ -129,23 +129,33 @@ void Agent::reconcile() {
 
 // By container, the gateways of its networks: each answers about all of them.
 ResolvConf::Servers Agent::name_servers() const {
-    ResolvConf::Servers servers;
+    std::map<std::string, std::vector<base::IpAddress>> gateways;
+    std::map<std::string, std::string> named;
     for (const auto& [id, state] : networks_) {
         for (const auto& [endpoint, attachment] : state.view.attachments) {
-            servers[attachment.netns].push_back(state.view.gateway);
+            const auto container = container_of(attachment.netns);
+            gateways[container].push_back(state.view.gateway);
+            if (auto name = netns_name(attachment.netns); !name.empty()) {
+                named.emplace(std::move(name), container);
+            }
         }
+    }
+    ResolvConf::Servers servers;
+    for (const auto& [name, container] : named) {
+        servers.emplace(name, gateways[container]);
     }
     return servers;
 }
 
 void Agent::tell_containers() {
-    if (!std::exchange(containers_changed_, false)) {
+    auto servers = name_servers();
+    if (told_ == servers) {
         return;
     }
-    const auto servers = name_servers();
     resolv_conf_.write(servers);
     if (awaited_.empty()) {
         resolv_conf_.remove_all_but(servers);
+        told_ = std::move(servers);
     }
 }
 
@@ -184,7 +194,6 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
         }
     }
     state.applied = std::move(applied);
-    containers_changed_ = containers_changed_ || state.news;
     state.news = false;
     state.guarded = false;
     if (!barriers_were_right) {

@@ -171,7 +171,7 @@ class Agent {
     PeerProbes probes_;
     NameServer names_;
     ResolvConf resolv_conf_;
-    bool containers_changed_ = false;  // since they were told whom to ask for names
+    std::optional<ResolvConf::Servers> told_;  // to containers
     struct DoctorRun;
     struct VerifyRun;
     std::set<std::shared_ptr<VerifyRun>> verify_runs_;

@@ -296,6 +296,7 @@ base::Status Agent::leave() {
     probes_.forget_all();
     names_.forget_all();
     resolv_conf_.remove_all_but({});
+    told_.reset();
     dirty_.clear();
     removals_.clear();
     asked_.clear();

@@ -269,7 +269,6 @@ void Agent::gone(const base::NetworkId& network) {
         networks_.erase(found);
         probes_.forget(network);
         names_.forget(network);
-        containers_changed_ = true;
         tell_containers();
     }
     dirty_.erase(network);
@@ -290,7 +289,6 @@ void Agent::snapshots_complete() {
     if (auto removed = fabric_->remove_unknown(known, self().vtep); !removed) {
         kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
     }
-    containers_changed_ = true;
     tell_containers();
 }
 

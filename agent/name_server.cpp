@@ -1,6 +1,7 @@
 #include "agent/name_server.h"
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <array>
 #include <asio/buffer.hpp>
 #include <asio/read.hpp>
@@ -14,9 +15,11 @@ namespace warren::agent {
 namespace {
 
 constexpr base::Log kLog{"agent"};
-constexpr std::size_t kAtOnce = 64;  // datagrams, before others have their turn
-// After so many without an end: whoever floods its resolver keeps neither this node nor another network waiting.
+// Of the loop's time at once, before others have their turn: whoever floods its resolver keeps neither this node nor
+// another network waiting.
+constexpr std::chrono::milliseconds kTurn{2};
 constexpr std::chrono::milliseconds kPause{2};
+constexpr std::chrono::milliseconds kAcceptAgain{100};  // after a failure, such as no free descriptor
 constexpr std::size_t kLargestQuery = 4096;
 constexpr std::size_t kConnections = 32;  // of a network, at once
 constexpr std::chrono::seconds kIdle{5};
@@ -24,6 +27,21 @@ constexpr std::size_t kLargestAnswer = 65535;
 constexpr std::size_t kLength = 2;  // before each message on TCP
 
 }  // namespace
+
+std::string container_of(const std::string& netns) {
+    struct stat file {};
+    return ::stat(netns.c_str(), &file) == 0 ? fmt::format("{}:{}", file.st_dev, file.st_ino) : netns;
+}
+
+NameServer::Kept::~Kept() {
+    asio::error_code ignored;
+    for (const auto& connection : connections) {
+        connection->idle.cancel();
+        connection->stream.close(ignored);
+    }
+    udp.release();
+    tcp.release();
+}
 
 void NameServer::keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
                       const std::function<base::Result<dns::Ports>()>& open) {
@@ -35,19 +53,25 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
             networks_.erase(view.id);
             return;
         }
-        kept = std::make_unique<Kept>(*loop_, *std::move(ports), home);
-        listen_udp(view.id);
-        listen_tcp(view.id);
+        kept = std::make_shared<Kept>(*loop_, *std::move(ports), home);
+        listen_udp(kept);
+        listen_tcp(kept);
+    } else if (kept->revision == view.revision && !kept->waits) {
+        return;
     }
+    kept->waits = false;
+    kept->revision = view.revision;
     std::vector<dns::Host> hosts;
     kept->containers.clear();
-    kept->namespaces.clear();
+    kept->present.clear();
     for (const auto& [id, endpoint] : view.endpoints) {
         hosts.push_back({.name = endpoint.name, .aliases = endpoint.aliases, .ip = endpoint.ip});
         const auto attachment = view.attachments.find(id);
         if (endpoint.node == self && attachment != view.attachments.end()) {
-            kept->containers.emplace(endpoint.ip, attachment->second.netns);
-            kept->namespaces.insert(attachment->second.netns);
+            const auto container = container_of(attachment->second.netns);
+            kept->containers.emplace(endpoint.ip, container);
+            kept->present.insert(container);
+            kept->waits = kept->waits || container == attachment->second.netns;
         }
     }
     kept->zone.emplace(view.name, view.subnet, hosts);
@@ -58,105 +82,124 @@ std::optional<netlink::NamespaceIdentity> NameServer::home(const base::NetworkId
     return kept == networks_.end() ? std::nullopt : std::optional(kept->second->home);
 }
 
-NameServer::Kept* NameServer::find(const base::NetworkId& network) {
-    const auto kept = networks_.find(network);
-    return kept == networks_.end() ? nullptr : kept->second.get();
+void NameServer::listen_udp(const KeptPtr& kept) {
+    kept->udp.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, weak = std::weak_ptr(kept)](const asio::error_code& error) {
+                             if (const auto still = error ? nullptr : weak.lock()) {
+                                 answer_datagrams(still);
+                             }
+                         });
 }
 
-void NameServer::listen_udp(const base::NetworkId& network) {
-    auto* kept = find(network);
-    kept->udp.async_wait(asio::posix::stream_descriptor::wait_read, [this, network](const asio::error_code& error) {
-        auto* still = error ? nullptr : find(network);
-        if (still == nullptr) {
+void NameServer::answer_datagrams(const KeptPtr& kept) {
+    std::array<std::uint8_t, kLargestQuery> buffer{};
+    const auto until = std::chrono::steady_clock::now() + kTurn;
+    do {
+        const auto datagram = dns::receive(kept->ports.udp, buffer);
+        if (!datagram) {
+            listen_udp(kept);
             return;
         }
-        std::array<std::uint8_t, kLargestQuery> buffer{};
-        for (std::size_t i = 0; i < kAtOnce; ++i) {
-            const auto datagram = dns::receive(still->ports.udp, buffer);
-            if (!datagram) {
-                listen_udp(network);
-                return;
-            }
-            const auto reply = answer(*still, datagram->source, std::span(buffer).first(datagram->size), false);
-            if (!reply.empty()) {
-                dns::send(still->ports.udp, datagram->source, datagram->port, reply);
-            }
+        const auto said = answer(*kept, datagram->source, std::span(buffer).first(datagram->size), false);
+        if (!said.empty()) {
+            dns::send(kept->ports.udp, datagram->source, datagram->port, said);
         }
-        still->pause.expires_after(kPause);
-        still->pause.async_wait([this, network](const asio::error_code& stopped) {
-            if (!stopped && find(network) != nullptr) {
-                listen_udp(network);
-            }
-        });
+    } while (std::chrono::steady_clock::now() < until);
+    kept->udp_pause.expires_after(kPause);
+    kept->udp_pause.async_wait([this, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
+        if (const auto still = stopped ? nullptr : weak.lock()) {
+            listen_udp(still);
+        }
     });
 }
 
-void NameServer::listen_tcp(const base::NetworkId& network) {
-    auto* kept = find(network);
-    kept->tcp.async_wait(asio::posix::stream_descriptor::wait_read, [this, network](const asio::error_code& error) {
-        auto* still = error ? nullptr : find(network);
-        if (still == nullptr) {
-            return;
+void NameServer::listen_tcp(const KeptPtr& kept) {
+    const auto again = [this, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
+        if (const auto still = stopped ? nullptr : weak.lock()) {
+            listen_tcp(still);
         }
-        if (auto accepted = dns::accept(still->ports.tcp); accepted && still->connections.size() < kConnections) {
-            const auto connection = std::make_shared<Connection>(*loop_, *std::move(accepted));
-            still->connections.insert(connection);
-            read(network, connection);
-        }
-        listen_tcp(network);
-    });
+    };
+    kept->tcp.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, again, weak = std::weak_ptr(kept)](const asio::error_code& error) {
+                             const auto still = error ? nullptr : weak.lock();
+                             if (!still) {
+                                 return;
+                             }
+                             auto accepted = dns::accept(still->ports.tcp);
+                             if (!accepted) {
+                                 still->tcp_pause.expires_after(kAcceptAgain);
+                                 still->tcp_pause.async_wait(again);
+                                 return;
+                             }
+                             if (still->connections.size() < kConnections) {
+                                 const auto connection = std::make_shared<Connection>(*loop_, *std::move(accepted));
+                                 still->connections.insert(connection);
+                                 read(still, connection);
+                             }
+                             listen_tcp(still);
+                         });
 }
 
-void NameServer::drop(const base::NetworkId& network, const std::shared_ptr<Connection>& connection) {
-    if (auto* kept = find(network)) {
-        kept->connections.erase(connection);
-    }
-    asio::error_code ignored;
-    connection->idle.cancel();
-    connection->stream.close(ignored);
-}
-
-void NameServer::read(const base::NetworkId& network, const std::shared_ptr<Connection>& connection) {
+// Whatever ends a connection closes it: the others of its waits then find it so.
+void NameServer::read(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {
+    const std::weak_ptr weak(kept);
     connection->idle.expires_after(kIdle);
-    connection->idle.async_wait([this, network, connection](const asio::error_code& stopped) {
-        if (!stopped) {
-            drop(network, connection);
+    connection->idle.async_wait([weak, connection](const asio::error_code& stopped) {
+        if (const auto still = stopped ? nullptr : weak.lock()) {
+            still->connections.erase(connection);
+            asio::error_code ignored;
+            connection->stream.close(ignored);
         }
     });
     connection->buffer.resize(kLength);
     asio::async_read(connection->stream, asio::buffer(connection->buffer),
-                     [this, network, connection](const asio::error_code& error, std::size_t /*size*/) {
-                         const auto size =
-                             static_cast<std::size_t>(connection->buffer[0] << 8U | connection->buffer[1]);
-                         if (error || size > kLargestQuery) {
-                             drop(network, connection);
-                             return;
-                         }
-                         connection->buffer.resize(size);
-                         asio::async_read(connection->stream, asio::buffer(connection->buffer),
-                                          [this, network, connection](const asio::error_code& failed, std::size_t) {
-                                              reply(network, connection, failed);
-                                          });
+                     [this, weak, connection](const asio::error_code& error, std::size_t /*size*/) {
+                         read_query(weak, connection, error);
                      });
 }
 
-void NameServer::reply(const base::NetworkId& network, const std::shared_ptr<Connection>& connection,
-                       const asio::error_code& error) {
-    const auto* kept = error ? nullptr : find(network);
-    const auto said =
-        kept == nullptr ? std::vector<std::uint8_t>() : answer(*kept, connection->source, connection->buffer, true);
+void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_ptr<Connection>& connection,
+                            const asio::error_code& error) {
+    const auto kept = weak.lock();
+    if (!kept) {
+        return;
+    }
+    const auto size = static_cast<std::size_t>(connection->buffer[0] << 8U | connection->buffer[1]);
+    if (error || size > kLargestQuery) {
+        kept->connections.erase(connection);
+        connection->idle.cancel();
+        return;
+    }
+    connection->buffer.resize(size);
+    asio::async_read(connection->stream, asio::buffer(connection->buffer),
+                     [this, weak, connection](const asio::error_code& failed, std::size_t /*size*/) {
+                         const auto still = weak.lock();
+                         if (still && !failed) {
+                             reply(still, connection);
+                         } else if (still) {
+                             still->connections.erase(connection);
+                             connection->idle.cancel();
+                         }
+                     });
+}
+
+void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {
+    const auto said = answer(*kept, connection->source, connection->buffer, true);
     if (said.empty()) {
-        drop(network, connection);
+        kept->connections.erase(connection);
+        connection->idle.cancel();
         return;
     }
     connection->buffer = {static_cast<std::uint8_t>(said.size() >> 8U), static_cast<std::uint8_t>(said.size())};
     connection->buffer.insert(connection->buffer.end(), said.begin(), said.end());
     asio::async_write(connection->stream, asio::buffer(connection->buffer),
-                      [this, network, connection](const asio::error_code& failed, std::size_t /*size*/) {
-                          if (failed || find(network) == nullptr) {
-                              drop(network, connection);
-                          } else {
-                              read(network, connection);
+                      [this, weak = std::weak_ptr(kept), connection](const asio::error_code& failed, std::size_t) {
+                          const auto still = weak.lock();
+                          if (still && !failed) {
+                              read(still, connection);
+                          } else if (still) {
+                              still->connections.erase(connection);
+                              connection->idle.cancel();
                           }
                       });
 }
@@ -170,7 +213,7 @@ std::vector<std::uint8_t> NameServer::answer(const Kept& asked, const base::IpAd
     std::vector<const dns::Zone*> zones{&*asked.zone};
     if (const auto container = asked.containers.find(source); container != asked.containers.end()) {
         for (const auto& [id, other] : networks_) {
-            if (other.get() != &asked && other->namespaces.contains(container->second)) {
+            if (other.get() != &asked && other->present.contains(container->second)) {
                 zones.push_back(&*other->zone);
             }
         }

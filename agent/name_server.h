@@ -51,44 +51,51 @@ class NameServer {
         asio::steady_timer idle;
         std::vector<std::uint8_t> buffer;
     };
+    // What waits on the loop holds it weakly: forgotten, it is gone at once, and so is everything that would keep its
+    // namespace.
     struct Kept {
         Kept(asio::io_context& loop, dns::Ports opened, const netlink::NamespaceIdentity& where)
             : ports(std::move(opened)),
               home(where),
               udp(loop, ports.udp.get()),
               tcp(loop, ports.tcp.get()),
-              pause(loop) {}
+              udp_pause(loop),
+              tcp_pause(loop) {}
         Kept(const Kept&) = delete;
         Kept& operator=(const Kept&) = delete;
-        ~Kept() {
-            udp.release();
-            tcp.release();
-        }
+        ~Kept();
 
         dns::Ports ports;
         netlink::NamespaceIdentity home;
         asio::posix::stream_descriptor udp;  // of `ports`, which close them
         asio::posix::stream_descriptor tcp;
-        asio::steady_timer pause;
+        asio::steady_timer udp_pause;
+        asio::steady_timer tcp_pause;
+        base::Revision revision;  // of the view that the following is of
+        bool waits = false;       // for a container whose namespace is not there
         std::optional<dns::Zone> zone;
-        std::map<base::IpAddress, std::string> containers;  // by the address of a local endpoint: its namespace
-        std::set<std::string> namespaces;                   // of them
+        std::map<base::IpAddress, std::string> containers;  // by the address of a local endpoint
+        std::set<std::string> present;                      // the same containers
         std::set<std::shared_ptr<Connection>> connections;
     };
+    using KeptPtr = std::shared_ptr<Kept>;
 
     asio::io_context* loop_;
-    std::map<base::NetworkId, std::unique_ptr<Kept>> networks_;
+    std::map<base::NetworkId, KeptPtr> networks_;
 
-    [[nodiscard]] Kept* find(const base::NetworkId& network);
-    void listen_udp(const base::NetworkId& network);
-    void listen_tcp(const base::NetworkId& network);
-    void read(const base::NetworkId& network, const std::shared_ptr<Connection>& connection);
-    void reply(const base::NetworkId& network, const std::shared_ptr<Connection>& connection,
-               const asio::error_code& error);
-    void drop(const base::NetworkId& network, const std::shared_ptr<Connection>& connection);
+    void listen_udp(const KeptPtr& kept);
+    void answer_datagrams(const KeptPtr& kept);
+    void listen_tcp(const KeptPtr& kept);
+    void read(const KeptPtr& kept, const std::shared_ptr<Connection>& connection);
+    void read_query(const std::weak_ptr<Kept>& kept, const std::shared_ptr<Connection>& connection,
+                    const asio::error_code& error);
+    void reply(const KeptPtr& kept, const std::shared_ptr<Connection>& connection);
     // What to say to a query; empty: nothing.
     [[nodiscard]] std::vector<std::uint8_t> answer(const Kept& asked, const base::IpAddress& source,
                                                    std::span<const std::uint8_t> query, bool tcp) const;
 };
+
+// What a container is told by: its namespace itself, whichever of its paths it was connected by.
+[[nodiscard]] std::string container_of(const std::string& netns);
 
 }  // namespace warren::agent

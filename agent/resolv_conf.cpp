@@ -1,12 +1,15 @@
 #include "agent/resolv_conf.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <set>
+#include <cerrno>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/unique_fd.h"
 
 namespace warren::agent {
 
@@ -40,41 +43,51 @@ std::string ResolvConf::mark() const {
     return fmt::format("# Written by warrend in {}; goes with the container's last network.\n", run_dir_.string());
 }
 
-bool ResolvConf::is_ours(const fs::path& file) const {
-    return base::read_file(file).value_or("").starts_with(mark());
+// A link is somebody else's, wherever it leads.
+ResolvConf::There ResolvConf::look(const fs::path& file) const {
+    std::error_code error;
+    const auto status = fs::symlink_status(file, error);
+    if (status.type() == fs::file_type::not_found) {
+        return There::kNothing;
+    }
+    const bool ours = status.type() == fs::file_type::regular && base::read_file(file).value_or("").starts_with(mark());
+    return ours ? There::kOurs : There::kForeign;
+}
+
+// In place: a program that `ip netns exec` has started sees this very file.
+base::Status ResolvConf::put(const fs::path& file, std::string_view text) {
+    const base::UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+        return base::fail_errno(fmt::format("write {}", file.string()), errno);
+    }
+    return {};
 }
 
 void ResolvConf::write(const Servers& containers) const {
-    for (const auto& [path, servers] : containers) {
-        const auto name = netns_name(path);
-        if (name.empty()) {
-            continue;
-        }
+    for (const auto& [name, servers] : containers) {
         const auto file = directory_ / name / "resolv.conf";
         const auto text = text_for(mark(), servers);
-        const auto there = base::read_file(file);
-        if (there && (*there == text || !there->starts_with(mark()))) {
+        const auto there = look(file);
+        if (there == There::kForeign || (there == There::kOurs && base::read_file(file).value_or("") == text)) {
             continue;
         }
         std::error_code error;
         fs::create_directories(file.parent_path(), error);
-        if (auto written = base::write_file_atomic(file, text, 0644); !written) {
+        if (auto written = put(file, text); !written) {
             kLog.warn("names: {}", written.error().message());
         }
     }
 }
 
 void ResolvConf::remove_all_but(const Servers& containers) const {
-    std::set<std::string> wanted;
-    for (const auto& [path, servers] : containers) {
-        wanted.insert(netns_name(path));
-    }
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(directory_, error)) {
-        const auto file = entry.path() / "resolv.conf";
-        if (!wanted.contains(entry.path().filename().string()) && is_ours(file)) {
-            fs::remove(file, error);
-            fs::remove(entry.path(), error);  // unless somebody else has something in it
+    for (fs::directory_iterator entry(directory_, error), end; !error && entry != end; entry.increment(error)) {
+        const auto file = entry->path() / "resolv.conf";
+        std::error_code ignored;
+        if (!entry->is_symlink(ignored) && !containers.contains(entry->path().filename().string()) &&
+            look(file) == There::kOurs) {
+            fs::remove(file, ignored);
+            fs::remove(entry->path(), ignored);  // unless somebody else has something in it
         }
     }
 }

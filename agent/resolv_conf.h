@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
+#include "base/result.h"
 
 namespace warren::agent {
 
@@ -19,7 +21,7 @@ class ResolvConf {
     explicit ResolvConf(std::filesystem::path run_dir, std::filesystem::path directory = "/etc/netns")
         : run_dir_(std::move(run_dir)), directory_(std::move(directory)) {}
 
-    // By path of a container's namespace: whom it may ask.
+    // By the name that `ip netns` has for a container's namespace: whom it may ask.
     using Servers = std::map<std::string, std::vector<base::IpAddress>>;
     void write(const Servers& containers) const;
     // Removes those that are there for others.
@@ -30,7 +32,9 @@ class ResolvConf {
     std::filesystem::path directory_;
 
     [[nodiscard]] std::string mark() const;  // how each file begins
-    [[nodiscard]] bool is_ours(const std::filesystem::path& file) const;
+    enum class There : std::uint8_t { kNothing, kOurs, kForeign };
+    [[nodiscard]] There look(const std::filesystem::path& file) const;
+    [[nodiscard]] static base::Status put(const std::filesystem::path& file, std::string_view text);
 };
 
 // The name that `ip netns` has for a namespace with this path; empty: none.

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -61,6 +62,11 @@ int fail(const warren::base::Error& error) {
     return kFailed;
 }
 
+// A peer that closes its end while it is answered is an error of that call, not the end of the daemon.
+void ignore_broken_pipes() {
+    ::signal(SIGPIPE, SIG_IGN);
+}
+
 // A manager holds a connection for each node, and whoever knocks on its port takes one for a while.
 void raise_file_limit() {
     constexpr rlim_t kPlenty = 262'144;
@@ -108,6 +114,7 @@ int run(Arguments& arguments) {
         return fail(kept.error());
     }
     warren::certs::use_secure_heap();
+    ignore_broken_pipes();
     raise_file_limit();
     warren::certs::adopt_grpc_log();
     if (auto tls = warren::certs::require_tls13(); !tls) {

@@ -169,28 +169,13 @@ void put_opt(std::vector<std::uint8_t>& out, Rcode rcode) {
     put_half(out, 0);
 }
 
-std::vector<std::uint8_t> encode_records(const Query& query, const Answer& answer, std::span<const Record> records,
-                                         bool truncated) {
-    std::vector<std::uint8_t> out;
-    const auto bit = [](bool set, std::uint16_t value) { return set ? value : std::uint16_t{0}; };
-    put_half(out, query.id);
-    put_half(out, static_cast<std::size_t>(kResponse | query.opcode << kOpcodeShift) |
-                      bit(answer.authoritative, kAuthoritative) | bit(truncated, kTruncated) |
-                      bit(query.recursion_desired, kRecursionDesired) | (static_cast<unsigned>(answer.rcode) & 0xfU));
-    put_half(out, query.question ? 1 : 0);
-    put_half(out, records.size());
-    put_half(out, 0);
-    put_half(out, query.edns ? 1 : 0);
-    if (query.question) {
-        out.insert(out.end(), query.question->wire.begin(), query.question->wire.end());
-    }
-    for (const auto& record : records) {
-        put_record(out, query, record);
-    }
-    if (query.edns) {
-        put_opt(out, answer.rcode);
-    }
-    return out;
+std::uint16_t flags_of(const Query& query, const Answer& answer, bool truncated) {
+    unsigned flags =
+        kResponse | static_cast<unsigned>(query.opcode) << kOpcodeShift | (static_cast<unsigned>(answer.rcode) & 0xfU);
+    flags |= answer.authoritative ? kAuthoritative : 0U;
+    flags |= truncated ? kTruncated : 0U;
+    flags |= query.recursion_desired ? kRecursionDesired : 0U;
+    return static_cast<std::uint16_t>(flags);
 }
 
 }  // namespace
@@ -221,8 +206,32 @@ std::optional<Query> parse_query(std::span<const std::uint8_t> bytes) {
 }
 
 std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::size_t limit) {
-    auto whole = encode_records(query, answer, answer.records, false);
-    return whole.size() <= limit ? whole : encode_records(query, answer, {}, true);
+    std::vector<std::uint8_t> opt;
+    if (query.edns) {
+        put_opt(opt, answer.rcode);
+    }
+    std::vector<std::uint8_t> out(kHeader);
+    if (query.question) {
+        out.insert(out.end(), query.question->wire.begin(), query.question->wire.end());
+    }
+    std::size_t count = 0;
+    for (auto end = out.size(); count < answer.records.size(); ++count, end = out.size()) {
+        put_record(out, query, answer.records[count]);
+        if (out.size() + opt.size() > limit) {
+            out.resize(end);
+            break;
+        }
+    }
+    out.insert(out.end(), opt.begin(), opt.end());
+    std::vector<std::uint8_t> header;
+    put_half(header, query.id);
+    put_half(header, flags_of(query, answer, count < answer.records.size()));
+    put_half(header, query.question ? 1 : 0);
+    put_half(header, count);
+    put_half(header, 0);
+    put_half(header, query.edns ? 1 : 0);
+    std::ranges::copy(header, out.begin());
+    return out;
 }
 
 std::size_t udp_limit(const Query& query) {

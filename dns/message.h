@@ -71,8 +71,8 @@ struct Answer {
     bool operator==(const Answer&) const = default;
 };
 
-// The largest answer that fits `limit` bytes: one with too many records has none, and the bit that says so (TC), so
-// that the asker comes again by TCP. The header, the question and OPT fit always (limit is at least 512).
+// The answer with as many of its records as fit `limit` bytes, and if that is not all of them the bit that says so
+// (TC): the asker comes again by TCP. The header, the question and OPT fit always (limit is at least 512).
 [[nodiscard]] std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::size_t limit);
 
 // How much a UDP answer to it may have: what the asker takes, from 512 to 1232 bytes, which no underlay cuts

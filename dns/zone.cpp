@@ -78,18 +78,15 @@ Answer refused() {
     return {.rcode = Rcode::kRefused, .authoritative = false, .records = {}};
 }
 
-// Those of the type that was asked for, in an order that changes.
-Answer with_addresses(const Question& question, const std::set<base::IpAddress>& addresses, std::uint64_t dice) {
+// Those of the type that was asked for, beginning with another one each time.
+Answer with_addresses(const Question& question, std::span<const base::IpAddress> addresses, std::uint64_t dice) {
     Answer answer{.authoritative = true};
-    for (const auto& ip : addresses) {
+    for (std::size_t i = 0; i < addresses.size() && answer.records.size() < kMostAddresses; ++i) {
+        const auto& ip = addresses[(dice + i) % addresses.size()];
         const auto type = ip.family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
         if (question.type == type || question.type == Type::kAny) {
             answer.records.push_back({.name = question.name, .ttl = kTtl, .data = ip});
         }
-    }
-    if (!answer.records.empty()) {
-        const auto first = static_cast<std::ptrdiff_t>(dice % answer.records.size());
-        std::ranges::rotate(answer.records, answer.records.begin() + first);
     }
     return answer;
 }
@@ -137,11 +134,11 @@ Zone::Zone(std::string network, const base::Prefix& subnet, const std::vector<Ho
     for (const auto& host : hosts) {
         for (const auto& known : host.aliases) {
             if (is_domain(known)) {
-                addresses_[lower(known)].insert(host.ip);
+                add(lower(known), host.ip);
             }
         }
         if (is_domain(host.name)) {
-            addresses_[lower(host.name)].insert(host.ip);
+            add(lower(host.name), host.ip);
         }
         const auto whole = lower(host.name) + "." + network_;
         if (is_domain(whole)) {
@@ -150,9 +147,16 @@ Zone::Zone(std::string network, const base::Prefix& subnet, const std::vector<Ho
     }
 }
 
-std::set<base::IpAddress> Zone::addresses(const std::string& name) const {
+void Zone::add(const std::string& name, const base::IpAddress& ip) {
+    auto& addresses = addresses_[name];
+    if (std::ranges::find(addresses, ip) == addresses.end()) {
+        addresses.push_back(ip);
+    }
+}
+
+std::span<const base::IpAddress> Zone::addresses(const std::string& name) const {
     const auto found = addresses_.find(name);
-    return found == addresses_.end() ? std::set<base::IpAddress>() : found->second;
+    return found == addresses_.end() ? std::span<const base::IpAddress>() : found->second;
 }
 
 std::optional<std::string> Zone::name(const base::IpAddress& ip) const {

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,7 +30,7 @@ class Zone {
     Zone(std::string network, const base::Prefix& subnet, const std::vector<Host>& hosts);
 
     // Addresses of a name, without the network; empty: no such name.
-    [[nodiscard]] std::set<base::IpAddress> addresses(const std::string& name) const;
+    [[nodiscard]] std::span<const base::IpAddress> addresses(const std::string& name) const;
     // The name of the endpoint with this address, with the network; nullopt: nobody has it.
     [[nodiscard]] std::optional<std::string> name(const base::IpAddress& ip) const;
     [[nodiscard]] bool covers(const base::IpAddress& ip) const { return subnet_.contains(ip); }
@@ -40,13 +39,16 @@ class Zone {
   private:
     std::string network_;  // in lower case, as all names here
     base::Prefix subnet_;
-    std::map<std::string, std::set<base::IpAddress>> addresses_;
+    std::map<std::string, std::vector<base::IpAddress>> addresses_;  // each once
     std::map<base::IpAddress, std::string> names_;
+
+    void add(const std::string& name, const base::IpAddress& ip);
 };
 
 // The answer to a query, from the networks that the asker is in, the one it asks through first. What is not about their
 // names or subnets is refused: nothing is asked of others for it. `dice` is any random number: it turns the order of
-// several addresses.
+// several addresses. Of more than kMostAddresses the answer has so many, which turn, too.
+inline constexpr std::size_t kMostAddresses = 100;
 [[nodiscard]] Answer answer(const Query& query, std::span<const Zone* const> zones, std::uint64_t dice);
 
 }  // namespace warren::dns

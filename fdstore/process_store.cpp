@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,17 +102,22 @@ class ProcessStore final : public FdStore {
 
     std::vector<StoredFd> take() override {
         std::vector<StoredFd> stored;
-        const auto secret = base::read_file(run_dir_ / kSecretFile);
-        if (!secret || secret->empty()) {
-            return stored;  // nothing was ever put
-        }
+        const auto secret = base::read_file(run_dir_ / kSecretFile).value_or("");
         std::error_code ignored;
         for (const auto& process : fs::directory_iterator("/proc", ignored)) {
             const auto pid = base::parse_unsigned(process.path().filename().string());
             // Opened before it is looked at: a process that takes the number afterwards is not meant by it.
             auto handle = pid ? open_process(static_cast<pid_t>(*pid)) : UniqueFd();
-            const auto name = handle ? held_by(process.path(), *secret) : std::nullopt;
+            const auto name = handle ? named_by(process.path()) : std::nullopt;
             if (!name) {
+                continue;
+            }
+            if (!knows(process.path(), secret)) {
+                // A holder that the run directory knows nothing of any more: its port has to be free again.
+                if (is_our_program(process.path())) {
+                    kLog.warn("{} in process {} is of a run directory that was emptied: ended", *name, *pid);
+                    end(handle);
+                }
                 continue;
             }
             auto fd = fd_of(handle, kHeldFd);
@@ -197,16 +203,27 @@ class ProcessStore final : public FdStore {
         return secret;
     }
 
-    // What the process holds for this run directory; nullopt: it is no holder of ours.
-    [[nodiscard]] std::optional<std::string> held_by(const fs::path& process, const std::string& secret) const {
+    // What the process says that it holds for this run directory; nullopt: it says nothing of the kind.
+    [[nodiscard]] std::optional<std::string> named_by(const fs::path& process) const {
         const auto line = base::read_file(process / "cmdline");
         const auto expected = fmt::format("{}{}{}{}", kHolder, '\0', run_dir_.string(), '\0');
-        if (!line || !line->starts_with(expected) || !line->ends_with('\0') ||
-            base::read_file(process / "environ").value_or("") !=
-                fmt::format("{}={}{}", kSecretVariable, secret, '\0')) {
+        if (!line || !line->starts_with(expected) || !line->ends_with('\0')) {
             return std::nullopt;
         }
         return line->substr(expected.size(), line->size() - expected.size() - 1);
+    }
+
+    [[nodiscard]] static bool knows(const fs::path& process, const std::string& secret) {
+        return !secret.empty() && base::read_file(process / "environ").value_or("") ==
+                                      fmt::format("{}={}{}", kSecretVariable, secret, '\0');
+    }
+
+    // This user's, and the very file that is started here.
+    [[nodiscard]] bool is_our_program(const fs::path& process) const {
+        struct stat owner {};
+        std::error_code error;
+        return ::stat(process.c_str(), &owner) == 0 && owner.st_uid == ::geteuid() &&
+               fs::equivalent(process / "exe", holder_, error);
     }
 };
 

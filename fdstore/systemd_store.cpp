@@ -1,6 +1,8 @@
 #include <systemd/sd-daemon.h>
 
 #include <cstdlib>
+#include <set>
+#include <string>
 
 #include "base/log.h"
 #include "fdstore/fd_store.h"
@@ -20,6 +22,7 @@ class SystemdStore final : public FdStore {
         const int count = ::sd_listen_fds_with_names(1, &names);
         std::vector<StoredFd> stored;
         for (int i = 0; i < count; ++i) {
+            given_.insert(names[i]);
             stored.push_back({.name = names[i], .fd = base::UniqueFd(SD_LISTEN_FDS_START + i)});
             std::free(names[i]);
         }
@@ -35,12 +38,15 @@ class SystemdStore final : public FdStore {
         if (sent <= 0) {
             return base::fail_errno(fmt::format("give {} to systemd's store", name), sent < 0 ? -sent : ENOTCONN);
         }
+        given_.insert(name);
         return {};
     }
 
-    bool holds(const std::string& /*name*/) override { return true; }  // it does not tell
+    // As far as we know: it does not tell.
+    bool holds(const std::string& name) override { return given_.contains(name); }
 
     void drop(const std::string& name) override {
+        given_.erase(name);
         const auto message = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name);
         // It is closed when this returns: somebody may want its port again.
         if (::sd_notify(0, message.c_str()) < 0 || ::sd_notify_barrier(0, kPatience) < 0) {
@@ -51,6 +57,7 @@ class SystemdStore final : public FdStore {
   private:
     static constexpr std::uint64_t kPatience = 1'000'000;  // microseconds
     std::unique_ptr<FdStore> former_;
+    std::set<std::string> given_;
 
     void move_over(std::vector<StoredFd>& stored) {
         if (!former_) {

@@ -20,6 +20,7 @@ constexpr base::Duration kRetry = std::chrono::seconds(1);
 // Between two changes of one network's cipher for what nodes say of themselves: a node that says now this and now that
 // must not keep networks rotating.
 constexpr base::Duration kAdaptAgain = std::chrono::minutes(1);
+constexpr base::Duration kAdaptSlowest = std::chrono::hours(4);  // where it goes on, twice as long each time
 // Who follows a rotation hears of each step, and of what time alone changes so often.
 constexpr base::Duration kReportInterval = std::chrono::seconds(1);
 // So many members make the decisions on what their sessions bring a millisecond apart.
@@ -189,12 +190,13 @@ void Rotations::adapt_ciphers(base::Time now) {
         }
     }
     for (const auto& id : others) {
-        auto& last = adapted_[id];
-        if (now - last < kAdaptAgain && last <= now) {
-            adapt_again_ = std::min(adapt_again_, last + kAdaptAgain);
+        auto& before = adapted_[id];
+        if (before.at <= now && now - before.at < before.wait) {
+            adapt_again_ = std::min(adapt_again_, before.at + before.wait);
             continue;
         }
-        last = now;
+        const bool soon = before.at <= now && now - before.at < 2 * before.wait;
+        before = {.at = now, .wait = soon ? std::min(2 * before.wait, kAdaptSlowest) : kAdaptAgain};
         const auto adapted = ledger_->commit([&](const Cluster& cluster) { return adapt_cipher(cluster, id, now); });
         if (adapted) {
             kLog.info("network {}: its cipher becomes {}: {}", id, keymgr::name(choice.cipher), choice.why);

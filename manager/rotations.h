@@ -85,9 +85,13 @@ class Rotations {
     base::Time reported_;
     RotationWatches watches_;
     KeyTraffic traffic_;
-    std::uint64_t adapted_to_ = 0;                   // Cluster::node_changes()
-    base::Time adapt_again_;                         // where it could not be done, or not yet
-    std::map<base::NetworkId, base::Time> adapted_;  // when a network's cipher was last adapted
+    std::uint64_t adapted_to_ = 0;  // Cluster::node_changes()
+    base::Time adapt_again_;        // where it could not be done, or not yet
+    struct Adapted {
+        base::Time at;
+        base::Duration wait{};  // before the next time
+    };
+    std::map<base::NetworkId, Adapted> adapted_;  // when a network's cipher was last adapted
 
     // Gives networks whose cipher is left to the nodes the one that they call for, after a change of nodes.
     void adapt_ciphers(base::Time now);

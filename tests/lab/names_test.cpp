@@ -52,7 +52,7 @@ TEST(Names, LeadToEndpointsOfTheNetworksThatTheAskerIsIn) {
     const auto in_net1 = containers_on_all(*lab, "net1", "c");
     const Container other("other");
     lab->host(3).connect("net2", other, {"--alias", "store"});
-    lab->host(1).connect("net2", in_net1[0]);
+    lab->host(1).warren_ok({"network", "connect", "net2", "--netns", "/var/run/netns/c1", "--name", "one"});
     const auto& both = in_net1[0];
     const auto& only1 = in_net1[1];
 
@@ -92,6 +92,21 @@ TEST(Names, ComeAndGoWithinASecondOfTheCommand) {
         EXPECT_TRUE(eventually(seconds(1),
                                [&] { return dig(asker, net1, "late").find("status: NXDOMAIN") != std::string::npos; }));
     }
+}
+
+// Questions one after the other, and nobody there to hear the answers.
+TEST(Names, WhoHangsUpEndsNothing) {
+    const auto lab = cluster_of(1);
+    const auto net1 = make_network(*lab, "net1");
+    const Container container("c1");
+    lab->host(1).connect("net1", container);
+    const std::string question = R"(\0\031\0\01\01\0\0\01\0\0\0\0\0\0\02c1\04net1\0\0\01\0\01)";
+    const auto hang_up =
+        fmt::format("for i in $(seq 30); do exec 3<>/dev/tcp/{}/53; printf '{}{}{}{}' >&3; exec 3>&-; done",
+                    net1.gateway, question, question, question, question);
+    EXPECT_TRUE(container.run({"bash", "-c", hang_up}).ok());
+    EXPECT_EQ(short_answer(container, net1, "+tcp c1"), container.ip() + "\n");
+    EXPECT_TRUE(lab->host(1).daemon_running());
 }
 
 TEST(Names, AnAliasOfSeveralLeadsToEach) {

@@ -30,25 +30,55 @@ class ResolvConfTest : public testing::Test {
 };
 
 TEST_F(ResolvConfTest, NamesWhomToAsk) {
-    ours_.write({{"/run/netns/web", {ip("10.128.0.1"), ip("10.128.1.1")}},
-                 {"/proc/77/ns/net", {ip("10.128.0.1")}},
-                 {"/run/netns/../etc", {ip("10.128.0.1")}}});
+    ours_.write({{"web", {ip("10.128.0.1"), ip("10.128.1.1")}}});
     EXPECT_EQ(content("web"),
               "# Written by warrend in /run/warren; goes with the container's last network.\n"
               "nameserver 10.128.0.1\nnameserver 10.128.1.1\noptions ndots:0\n");
-    EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 1);
-    ours_.write({{"/run/netns/web", {ip("10.128.1.1")}}});
+    ours_.write({{"web", {ip("10.128.1.1")}}});
     EXPECT_EQ(content("web").find("10.128.0.1"), std::string::npos);
     const auto many = std::vector<base::IpAddress>(5, ip("10.128.0.1"));
-    ours_.write({{"/var/run/netns/many", many}});
+    ours_.write({{"many", many}});
     const auto text = content("many");
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5) << "resolvers take three";
 }
 
+TEST(NetnsName, IsThatOfAPlaceThatIpNetnsHas) {
+    EXPECT_EQ(netns_name("/run/netns/web"), "web");
+    EXPECT_EQ(netns_name("/var/run/netns/web"), "web");
+    for (const auto* other : {"/proc/77/ns/net", "/run/netns/", "/run/netns/..", "/run/netns/a/b", "web"}) {
+        EXPECT_EQ(netns_name(other), "") << other;
+    }
+}
+
+// Who was started by `ip netns exec` has this file open, as its /etc/resolv.conf.
+TEST_F(ResolvConfTest, IsChangedInItsPlace) {
+    ours_.write({{"web", {ip("10.128.0.1")}}});
+    std::error_code none;
+    fs::create_hard_link(directory_ / "web" / "resolv.conf", directory_ / "seen", none);
+    ours_.write({{"web", {ip("10.128.1.1")}}});
+    std::ifstream seen(directory_ / "seen");
+    std::ostringstream text;
+    text << seen.rdbuf();
+    EXPECT_EQ(text.str(), content("web"));
+    EXPECT_NE(text.str().find("10.128.1.1"), std::string::npos);
+}
+
+TEST_F(ResolvConfTest, ALinkIsSomebodyElses) {
+    fs::create_directories(directory_ / "web");
+    fs::create_symlink(directory_ / "not-there-yet", directory_ / "web" / "resolv.conf");
+    ours_.write({{"web", {ip("10.128.0.1")}}, {"db", {ip("10.128.0.1")}}});
+    EXPECT_TRUE(fs::is_symlink(directory_ / "web" / "resolv.conf"));
+    EXPECT_FALSE(fs::exists(directory_ / "not-there-yet"));
+    fs::create_directory_symlink(directory_ / "db", directory_ / "other");
+    ours_.remove_all_but({{"db", {}}});
+    EXPECT_NE(content("db"), "none") << "not by the way of a link";
+    EXPECT_TRUE(fs::is_symlink(directory_ / "other"));
+}
+
 TEST_F(ResolvConfTest, GoesWithTheLastNetworkAndWithTheDirectoryThatWasMadeForIt) {
-    ours_.write({{"/run/netns/web", {ip("10.128.0.1")}}, {"/run/netns/db", {ip("10.128.0.1")}}});
+    ours_.write({{"web", {ip("10.128.0.1")}}, {"db", {ip("10.128.0.1")}}});
     std::ofstream(directory_ / "db" / "hosts") << "127.0.0.1 localhost\n";
-    ours_.remove_all_but({{"/run/netns/web", {}}});
+    ours_.remove_all_but({{"web", {}}});
     EXPECT_NE(content("web"), "none");
     EXPECT_EQ(content("db"), "none");
     EXPECT_TRUE(fs::exists(directory_ / "db" / "hosts"));
@@ -59,8 +89,8 @@ TEST_F(ResolvConfTest, GoesWithTheLastNetworkAndWithTheDirectoryThatWasMadeForIt
 TEST_F(ResolvConfTest, WhatOthersWroteStays) {
     fs::create_directories(directory_ / "web");
     std::ofstream(directory_ / "web" / "resolv.conf") << "nameserver 9.9.9.9\n";
-    ResolvConf("/run/other", directory_).write({{"/run/netns/db", {ip("10.9.0.1")}}});
-    ours_.write({{"/run/netns/web", {ip("10.128.0.1")}}, {"/run/netns/db", {ip("10.128.0.1")}}});
+    ResolvConf("/run/other", directory_).write({{"db", {ip("10.9.0.1")}}});
+    ours_.write({{"web", {ip("10.128.0.1")}}, {"db", {ip("10.128.0.1")}}});
     ours_.remove_all_but({});
     EXPECT_EQ(content("web"), "nameserver 9.9.9.9\n");
     EXPECT_NE(content("db").find("10.9.0.1"), std::string::npos) << "another daemon's";

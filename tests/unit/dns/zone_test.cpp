@@ -63,6 +63,20 @@ TEST(ZoneAnswer, SeveralAddressesTakeTurns) {
     EXPECT_THAT(data(asked("www", Type::kA, 1)), ElementsAre("10.128.0.3", "10.128.0.2"));
 }
 
+TEST(ZoneAnswer, OfManyAddressesItHasAHundredThatTurn) {
+    std::vector<Host> hosts;
+    for (std::uint32_t i = 2; i < 250; ++i) {
+        hosts.push_back(
+            {.name = "c" + std::to_string(i), .aliases = {"all"}, .ip = base::IpAddress::v4(0x0a800000U + i)});
+    }
+    const Zone large("large", base::parse_prefix("subnet", "10.128.0.0/24").value(), hosts);
+    const std::array zones{&large};
+    const auto first = answer(query("all"), zones, 0);
+    EXPECT_EQ(first.records.size(), 100U);
+    EXPECT_EQ(data(first).front(), "10.128.0.2");
+    EXPECT_EQ(data(answer(query("all"), zones, 200)).front(), "10.128.0.202");
+}
+
 TEST(ZoneAnswer, ANameWithoutSuchARecordIsNoUnknownName) {
     const auto none = asked("web", Type::kAaaa);
     EXPECT_EQ(none.rcode, Rcode::kNoError);

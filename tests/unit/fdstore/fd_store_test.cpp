@@ -148,14 +148,17 @@ TEST_F(FdStoreTest, OfAnotherRunDirectoryIsNotTaken) {
 TEST_F(FdStoreTest, WhoPassesForAHolderIsNotTakenForOne) {
     const auto kept = store();
     ASSERT_TRUE(kept->put("one", file_of("1").get()));
-    const auto fake = [this](const std::string& name, const char* variable) {
+    const auto other_program = directory_ / "another";
+    fs::copy_file(WARREN_BUILT_HOLD, other_program);
+    const auto fake = [&](const std::string& name, const char* variable) {
         const auto pid = ::fork();
         if (pid == 0) {
             const auto forged = file_of("forged");
             ::dup2(forged.get(), kHeldFd);
             ::fcntl(kHeldFd, F_SETFD, 0);
             const std::array<const char*, 2> environment{variable, nullptr};
-            ::execle(WARREN_BUILT_HOLD, "warren-hold", directory_.c_str(), name.c_str(), nullptr, environment.data());
+            ::execle(other_program.c_str(), "warren-hold", directory_.c_str(), name.c_str(), nullptr,
+                     environment.data());
             ::_exit(1);
         }
         return pid;
@@ -177,6 +180,13 @@ TEST_F(FdStoreTest, WhoPassesForAHolderIsNotTakenForOne) {
     struct stat secret {};
     ASSERT_EQ(::stat((directory_ / "holders").c_str(), &secret), 0);
     EXPECT_EQ(secret.st_mode & 0777U, 0600U);
+}
+
+TEST_F(FdStoreTest, AHolderOfARunDirectoryThatWasEmptiedIsEnded) {
+    ASSERT_TRUE(store()->put("one", file_of("1").get()));
+    fs::remove(directory_ / "holders");
+    EXPECT_TRUE(store()->take().empty());
+    EXPECT_TRUE(without_holders());
 }
 
 TEST_F(FdStoreTest, OfTwoThatHoldTheSameOneIsKept) {
@@ -238,11 +248,14 @@ TEST_F(FdStoreTest, SystemdGetsItWithItsNameAndIsToldToDropIt) {
     const Notified systemd(directory_ / "notify");
     ASSERT_EQ(::setenv("NOTIFY_SOCKET", (directory_ / "notify").c_str(), 1), 0);
     const auto kept = open_store(directory_);
+    EXPECT_FALSE(kept->holds("one"));
     ASSERT_TRUE(kept->put("one", file_of("1").get()));
+    EXPECT_TRUE(kept->holds("one"));
     const auto message = systemd.next();
     EXPECT_EQ(message.text, "FDSTORE=1\nFDNAME=one\nFDPOLL=0");
     EXPECT_EQ(content_of(message.fd.get()), "1");
     kept->drop("one");
+    EXPECT_FALSE(kept->holds("one"));
     EXPECT_EQ(systemd.next().text, "FDSTOREREMOVE=1\nFDNAME=one");
     EXPECT_TRUE(holders().empty());
     ::unsetenv("NOTIFY_SOCKET");
