@@ -138,6 +138,7 @@ TEST_F(FdStoreTest, AHolderThatWasKilledIsNoticedAndReplaced) {
 }
 
 TEST_F(FdStoreTest, OfAnotherRunDirectoryIsNotTaken) {
+    fs::create_directories(directory_ / "other");
     const auto other = process_store(directory_ / "other", WARREN_BUILT_HOLD);
     ASSERT_TRUE(other->put("one", file_of("1").get()));
     EXPECT_TRUE(store()->take().empty());
