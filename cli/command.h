@@ -77,7 +77,11 @@ struct NetworkCreate {
 };
 struct NetworkList {
     v1::NetworkListRequest request;
-    bool quiet = false;  // ids alone
+    google::protobuf::RepeatedPtrField<std::string> filters;  // K=V
+    bool quiet = false;                                       // ids alone
+};
+struct NetworkPrune {
+    bool force = false;  // else only says what it would remove
 };
 struct NetworkInspect {
     v1::NetworkInspectRequest request;
@@ -99,6 +103,9 @@ struct NetworkDisconnect {
 };
 struct EndpointList {
     v1::EndpointListRequest request;
+};
+struct EndpointInspect {
+    std::string endpoint;  // name, id or unique prefix of an id
 };
 
 struct KeyList {
@@ -147,8 +154,8 @@ using Command =
     std::variant<PrintHelp, ShowVersion, ClusterInit, ClusterJoin, ClusterInfo, ClusterLeave, ClusterLock,
                  ClusterUnlock, KekRotate, TokenShow, TokenRotate, CertIssue, CertList, CertRevoke, NodeList,
                  NodeInspect, NodeRemove, NetworkCreate, NetworkList, NetworkInspect, NetworkUpdate, NetworkVerify,
-                 NetworkRemove, NetworkConnect, NetworkDisconnect, EndpointList, KeyList, KeyStatus, KeyHistory,
-                 KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Doctor, Status>;
+                 NetworkRemove, NetworkPrune, NetworkConnect, NetworkDisconnect, EndpointList, EndpointInspect, KeyList,
+                 KeyStatus, KeyHistory, KeyRotate, CaShow, CaRotate, CertShow, CertRenew, Events, Doctor, Status>;
 
 enum class Format : std::uint8_t { kTable, kJson };
 

@@ -82,6 +82,8 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
                                declare_create);
     add_command<NetworkList>(group, chosen, {"ls", "List the networks", "warren network ls"},
                              [](Syntax& syntax, NetworkList& value) {
+                                 syntax.texts("--filter", "K=V", value.filters,
+                                              "name, id, driver, label, encrypted or dangling; repeatable");
                                  syntax.flag(
                                      "-q,--quiet", [&] { value.quiet = true; }, "ids alone");
                              });
@@ -108,6 +110,12 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
     add_command<NetworkRemove>(
         group, chosen, {"rm", "Remove networks that nobody is connected to", "warren network rm net1 net2"},
         [](Syntax& syntax, NetworkRemove& value) { syntax.arguments("NETWORK", value.networks, kNetworkHelp); });
+    add_command<NetworkPrune>(
+        group, chosen, {"prune", "Remove all networks that nobody is connected to", "warren network prune -f"},
+        [](Syntax& syntax, NetworkPrune& value) {
+            syntax.flag(
+                "-f,--force", [&] { value.force = true; }, "do it; without it only say which they are");
+        });
     add_container_commands(group, chosen, environment);
 }
 
@@ -118,6 +126,10 @@ void add_endpoint_commands(CLI::App& root, Command& chosen) {
                               [](Syntax& syntax, EndpointList& value) {
                                   syntax.optional_argument("NETWORK", *value.request.mutable_network(), kNetworkHelp);
                               });
+    add_command<EndpointInspect>(
+        group, chosen,
+        {"inspect", "Show an endpoint, and whom its container asks for names", "warren endpoint inspect web"},
+        [](Syntax& syntax, EndpointInspect& value) { syntax.argument("ENDPOINT", value.endpoint, kNetworkHelp); });
 }
 
 }  // namespace warren::cli

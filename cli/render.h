@@ -38,6 +38,9 @@ namespace warren::cli {
 [[nodiscard]] std::string render_network(const v1::Network& network, const View& view);
 [[nodiscard]] std::string render_connected(const v1::NetworkConnectReply& reply);
 [[nodiscard]] std::string render_endpoints(const v1::EndpointListReply& reply, const View& view);
+// `gateways` of the networks that the container is in, its own first: whom it may ask for names.
+[[nodiscard]] std::string render_endpoint(const v1::Endpoint& endpoint, const std::vector<std::string>& gateways,
+                                          const View& view);
 
 [[nodiscard]] std::string render_keys(const v1::KeyListReply& reply, const View& view);
 [[nodiscard]] std::string render_key_status(const v1::KeyStatusReply& reply, const View& view);

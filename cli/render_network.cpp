@@ -133,4 +133,23 @@ std::string render_endpoints(const v1::EndpointListReply& reply, const View& vie
     return endpoint_table(reply.endpoints(), view).text(view);
 }
 
+std::string render_endpoint(const v1::Endpoint& endpoint, const std::vector<std::string>& gateways, const View& view) {
+    Block block;
+    block.line("ID", endpoint.id());
+    block.line("Name", endpoint.name());
+    block.line("Aliases", joined(endpoint.aliases()));
+    block.line("Network", endpoint.network());
+    block.line("IP", endpoint.ip());
+    block.line("MAC", endpoint.mac());
+    block.line("Node", endpoint.node());
+    block.line("Namespace", endpoint.netns());
+    block.line("Interface", endpoint.ifname().empty() ? "the first free ethN" : endpoint.ifname());
+    block.line("Created", fmt::format("{} ago", age(endpoint.created_unix_ms(), view)));
+    std::string text = block.text(view) + "\nresolv.conf of its container:\n";
+    for (const auto& gateway : gateways) {
+        text += fmt::format("  nameserver {}\n", printable(gateway));
+    }
+    return text + "  options ndots:0\n";
+}
+
 }  // namespace warren::cli

@@ -9,9 +9,11 @@
 #include "cli/ca_rotate.h"
 #include "cli/cert_issue.h"
 #include "cli/connection.h"
+#include "cli/endpoint_search.h"
 #include "cli/events.h"
 #include "cli/json.h"
 #include "cli/lock.h"
+#include "cli/network_filter.h"
 #include "cli/remove_node.h"
 #include "cli/render.h"
 #include "cli/rotate.h"
@@ -104,8 +106,21 @@ class Runner {
                     [](const v1::Network& network) { return printable(network.id()) + "\n"; });
     }
     Exit operator()(const NetworkList& command) {
-        return show(&Control::NetworkList, command.request,
-                    [&](const auto& reply) { return render_networks(reply, command.quiet, terminal_.view); });
+        const auto filter = NetworkFilter::parse({command.filters.begin(), command.filters.end()});
+        if (!filter) {
+            refuse(terminal_, filter.error());
+            return Exit::kUsage;
+        }
+        auto reply = call(&Control::NetworkList, command.request, kLimit);
+        if (!reply) {
+            return refuse(terminal_, reply.error());
+        }
+        auto& networks = *reply->mutable_networks();
+        networks.erase(std::remove_if(networks.begin(), networks.end(),
+                                      [&](const auto& network) { return !filter->takes(network); }),
+                       networks.end());
+        print(*reply, [&](const auto& shown) { return render_networks(shown, command.quiet, terminal_.view); });
+        return Exit::kDone;
     }
     Exit operator()(const NetworkInspect& command) {
         return show(&Control::NetworkInspect, command.request, viewed(render_network, terminal_.view));
@@ -125,6 +140,7 @@ class Runner {
         return reply->verdict() == "clear" ? Exit::kFailed : Exit::kDegraded;
     }
     Exit operator()(const NetworkRemove& command);
+    Exit operator()(const NetworkPrune& command);
     Exit operator()(const NetworkConnect& command) {
         return show(&Local::NetworkConnect, command.request, render_connected);
     }
@@ -135,6 +151,7 @@ class Runner {
     Exit operator()(const EndpointList& command) {
         return show(&Control::EndpointList, command.request, viewed(render_endpoints, terminal_.view));
     }
+    Exit operator()(const EndpointInspect& command);
 
     Exit operator()(const KeyList& command) {
         return show(&Control::KeyList, command.request, viewed(render_keys, terminal_.view));
@@ -287,6 +304,51 @@ Exit Runner::operator()(const NetworkRemove& command) {
         terminal_.out << (json() ? to_json(*reply, JsonStyle::kLine) : printable(reply->name()) + "\n") << std::flush;
     }
     return worst;
+}
+
+// A network that somebody connects to meanwhile is refused, and stays.
+Exit Runner::operator()(const NetworkPrune& command) {
+    const auto reply = call(&Control::NetworkList, v1::NetworkListRequest(), kLimit);
+    if (!reply) {
+        return refuse(terminal_, reply.error());
+    }
+    NetworkRemove unused;
+    for (const auto& network : reply->networks()) {
+        if (network.endpoint_count() == 0) {
+            unused.networks.push_back(network.name());
+        }
+    }
+    if (command.force) {
+        return (*this)(unused);
+    }
+    for (const auto& network : unused.networks) {
+        terminal_.out << printable(network) << '\n';
+    }
+    terminal_.err << (unused.networks.empty()
+                          ? "warren: every network has an endpoint\n"
+                          : "warren: these have no endpoint; to remove them: network prune --force\n");
+    return Exit::kDone;
+}
+
+Exit Runner::operator()(const EndpointInspect& command) {
+    const auto list = call(&Control::EndpointList, v1::EndpointListRequest(), kLimit);
+    if (!list) {
+        return refuse(terminal_, list.error());
+    }
+    const auto found = find_endpoint(list->endpoints(), command.endpoint);
+    if (!found) {
+        return refuse(terminal_, found.error());
+    }
+    std::vector<std::string> gateways;
+    for (const auto& network : networks_of(**found, list->endpoints())) {
+        v1::NetworkInspectRequest request;
+        request.set_network(network);
+        if (const auto shown = call(&Control::NetworkInspect, request, kLimit); shown && shown->subnets_size() > 0) {
+            gateways.push_back(shown->subnets(0).gateway());
+        }
+    }
+    print(**found, [&](const auto& endpoint) { return render_endpoint(endpoint, gateways, terminal_.view); });
+    return Exit::kDone;
 }
 
 }  // namespace

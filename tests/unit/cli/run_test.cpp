@@ -42,12 +42,57 @@ TEST_F(DaemonTest, EachCommandAsksItsOwnCall) {
     EXPECT_TRUE(done({"network", "inspect", "n"}) && control.network.asked.size() == 1);
     EXPECT_TRUE(done({"network", "rm", "n"}) && control.remove_asked.size() == 1);
     EXPECT_TRUE(done({"endpoint", "ls"}) && control.endpoints.asked.size() == 1);
+    EXPECT_TRUE(done({"network", "prune", "--force"}) && control.networks.asked.size() == 2);
     EXPECT_TRUE(done({"key", "ls"}) && control.keys.asked.size() == 1);
     EXPECT_TRUE(done({"key", "status"}) && control.key_status.asked.size() == 1);
     EXPECT_TRUE(done({"key", "history", "n"}) && control.history.asked.size() == 1);
     EXPECT_TRUE(done({"network", "update", "n", "--opt", "key-rotation=1h"}) && control.update.asked.size() == 1);
     EXPECT_TRUE(done({"key", "rotate", "--abort", "n"}) && control.abort.asked.size() == 1);
     EXPECT_TRUE(control.rotate_asked.empty());
+}
+
+TEST_F(DaemonTest, ListedAreTheNetworksThatAFilterTakes) {
+    control.networks.reply = sample<v1::NetworkListReply>(R"(
+        networks { id: "a1" name: "web" driver: "overlay" encrypted: true endpoint_count: 2 }
+        networks { id: "b2" name: "db" driver: "overlay" })");
+    EXPECT_EQ(warren({"network", "ls", "-q"}).out, "a1\nb2\n");
+    EXPECT_EQ(warren({"network", "ls", "-q", "--filter", "encrypted=true"}).out, "a1\n");
+    EXPECT_EQ(warren({"network", "ls", "-q", "--filter", "dangling=true"}).out, "b2\n");
+    const auto refused = warren({"network", "ls", "--filter", "colour=red"});
+    EXPECT_EQ(refused.exit, Exit::kUsage);
+    EXPECT_EQ(refused.err,
+              "warren: --filter colour=red: unknown key; known are name, id, driver, label, encrypted, dangling\n");
+}
+
+TEST_F(DaemonTest, PrunedIsWhatHasNoEndpointAndOnlyWhenTold) {
+    control.networks.reply = sample<v1::NetworkListReply>(R"(
+        networks { name: "web" endpoint_count: 2 } networks { name: "old" } networks { name: "older" })");
+    const auto shown = warren({"network", "prune"});
+    EXPECT_EQ(shown.out, "old\nolder\n");
+    EXPECT_EQ(shown.err, "warren: these have no endpoint; to remove them: network prune --force\n");
+    EXPECT_TRUE(control.remove_asked.empty());
+    EXPECT_EQ(warren({"network", "prune", "-f"}).exit, Exit::kDone);
+    EXPECT_EQ(control.remove_asked.size(), 2U);
+}
+
+TEST_F(DaemonTest, AnEndpointIsShownWithWhomItsContainerMayAsk) {
+    control.endpoints.reply = sample<v1::EndpointListReply>(R"(
+        endpoints { id: "e1b2" name: "web" network: "net1" ip: "10.128.0.2/24" node: "h1" netns: "/run/netns/web" }
+        endpoints { id: "e1c3" name: "web2" network: "net2" node: "h1" netns: "/run/netns/web" }
+        endpoints { id: "f000" name: "other" network: "net3" node: "h1" netns: "/run/netns/other" })");
+    control.network.reply = sample<v1::Network>(R"(subnets { gateway: "10.128.0.1" })");
+    const auto shown = warren({"endpoint", "inspect", "web"});
+    EXPECT_EQ(shown.exit, Exit::kDone) << shown.err;
+    EXPECT_NE(shown.out.find("  nameserver 10.128.0.1\n  nameserver 10.128.0.1\n  options ndots:0\n"),
+              std::string::npos)
+        << shown.out;
+    ASSERT_EQ(control.network.asked.size(), 2U);
+    EXPECT_EQ(control.network.asked[0].network(), "net1") << "its own first";
+    EXPECT_EQ(warren({"endpoint", "inspect", "f"}).exit, Exit::kDone) << "the beginning of an id";
+    EXPECT_EQ(warren({"endpoint", "inspect", "e1"}).err,
+              "warren: endpoint 'e1': there are several: e1b2 in net1 on h1, e1c3 in net2 on h1; give its id\n");
+    EXPECT_EQ(warren({"endpoint", "inspect", "none"}).err,
+              "warren: endpoint 'none': not found; see warren endpoint ls\n");
 }
 
 TEST_F(DaemonTest, TheRequestArrivesAndTheAnswerIsShown) {

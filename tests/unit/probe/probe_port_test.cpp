@@ -149,11 +149,11 @@ TEST(UnderlayTap, SeesEspInUdpOfOneSize) {
         const auto send = [&](std::uint16_t port, std::size_t size) {
             const std::vector<std::uint8_t> payload(size - header - 8, 0x5a);
             ASSERT_TRUE(sender.send(make_datagram({.link = link,
-                                                .source = ip(four ? "192.0.2.1" : "2001:db8::1"),
-                                                .destination = ip(address),
-                                                .source_port = base::UdpPort{port},
-                                                .port = base::UdpPort{port}},
-                                               payload)));
+                                                   .source = ip(four ? "192.0.2.1" : "2001:db8::1"),
+                                                   .destination = ip(address),
+                                                   .source_port = base::UdpPort{port},
+                                                   .port = base::UdpPort{port}},
+                                                  payload)));
         };
         send(7443, 308);
         send(4501, 308);
