@@ -31,7 +31,7 @@ std::string text_for(std::string text, const std::vector<base::IpAddress>& serve
 
 std::string netns_name(const std::string& path) {
     for (const std::string_view directory : {"/run/netns/", "/var/run/netns/"}) {
-        const auto name = path.starts_with(directory) ? path.substr(directory.size()) : std::string();
+        auto name = path.starts_with(directory) ? path.substr(directory.size()) : std::string();
         if (!name.empty() && name.find('/') == std::string::npos && !name.starts_with('.')) {
             return name;
         }

@@ -129,7 +129,7 @@ Answer answer_question(const Question& question, std::span<const Zone* const> zo
 
 }  // namespace
 
-Zone::Zone(std::string network, const base::Prefix& subnet, const std::vector<Host>& hosts)
+Zone::Zone(const std::string& network, const base::Prefix& subnet, const std::vector<Host>& hosts)
     : network_(lower(network)), subnet_(subnet) {
     for (const auto& host : hosts) {
         for (const auto& known : host.aliases) {

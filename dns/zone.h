@@ -27,7 +27,7 @@ struct Host {
 // in a row, say) has no answer.
 class Zone {
   public:
-    Zone(std::string network, const base::Prefix& subnet, const std::vector<Host>& hosts);
+    Zone(const std::string& network, const base::Prefix& subnet, const std::vector<Host>& hosts);
 
     // Addresses of a name, without the network; empty: no such name.
     [[nodiscard]] std::span<const base::IpAddress> addresses(const std::string& name) const;
