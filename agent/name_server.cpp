@@ -100,9 +100,9 @@ void NameServer::answer_datagrams(const KeptPtr& kept) {
             listen_udp(kept);
             return;
         }
-        const auto said = answer(*kept, datagram->source, std::span(buffer).first(datagram->size), false);
+        const auto said = answer(*kept, datagram->source.ip, std::span(buffer).first(datagram->size), false);
         if (!said.empty()) {
-            dns::send(kept->ports.udp, datagram->source, datagram->port, said);
+            dns::send(kept->ports.udp, datagram->source, said);
         }
     } while (std::chrono::steady_clock::now() < until);
     kept->udp_pause.expires_after(kPause);

@@ -18,15 +18,13 @@ struct Ports {
 [[nodiscard]] base::Result<Ports> open_ports(const base::IpAddress& address);
 
 struct Datagram {
-    base::IpAddress source;
-    std::uint16_t port = 0;
+    base::SocketAddress source;
     std::size_t size = 0;  // in `into`, cut off at its end
 };
 // nullopt: none is waiting.
 [[nodiscard]] std::optional<Datagram> receive(const base::UniqueFd& udp, std::span<std::uint8_t> into);
 // Lost where the way is full, as any datagram may be.
-void send(const base::UniqueFd& udp, const base::IpAddress& to, std::uint16_t port,
-          std::span<const std::uint8_t> bytes);
+void send(const base::UniqueFd& udp, const base::SocketAddress& to, std::span<const std::uint8_t> bytes);
 
 struct Accepted {
     base::UniqueFd fd;

@@ -3,14 +3,14 @@
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <utility>
+
+#include "base/sockaddr.h"
 
 namespace warren::probe {
 
@@ -26,33 +26,6 @@ using overlay::kSourceLow;
 
 constexpr std::size_t kFramesAtOnce = 64;
 constexpr std::size_t kLargestFrame = 65536;
-
-struct Address {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-
-    [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-Address address_of(const base::IpAddress& ip, std::uint16_t port) {
-    Address address;
-    if (ip.family == base::Family::kIpv4) {
-        sockaddr_in in{};
-        in.sin_family = AF_INET;
-        in.sin_port = htons(port);
-        std::ranges::copy(ip.raw(), reinterpret_cast<std::uint8_t*>(&in.sin_addr));
-        std::memcpy(&address.storage, &in, sizeof in);
-        address.size = sizeof in;
-    } else {
-        sockaddr_in6 in{};
-        in.sin6_family = AF_INET6;
-        in.sin6_port = htons(port);
-        std::ranges::copy(ip.raw(), reinterpret_cast<std::uint8_t*>(&in.sin6_addr));
-        std::memcpy(&address.storage, &in, sizeof in);
-        address.size = sizeof in;
-    }
-    return address;
-}
 
 // Frames of our ethertype only, so that the socket costs the others nothing (net/core/dev.c, ptype_specific).
 Result<UniqueFd> open_in(const netlink::Namespace& home) {
@@ -76,16 +49,15 @@ Result<UniqueFd> open_in(const netlink::Namespace& home) {
 }
 
 Result<UniqueFd> open_out(const overlay::Network& network) {
-    const int family = network.vtep.family == base::Family::kIpv4 ? AF_INET : AF_INET6;
-    UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    UniqueFd fd(::socket(base::socket_family(network.vtep.family), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) {
         return fail_errno("send probe frames: socket", errno);
     }
     int error = EADDRINUSE;
     // From above: what takes a port there at random (bindresvport) begins at 512 to 600.
     for (auto port = kSourceHigh.value; port >= kSourceLow.value && error == EADDRINUSE; --port) {
-        const auto own = address_of(network.vtep, network.encrypted ? port : 0);
-        error = ::bind(fd.get(), own.get(), own.size) == 0 ? 0 : errno;
+        const base::Sockaddr own({.ip = network.vtep, .port = network.encrypted ? port : std::uint16_t{0}});
+        error = ::bind(fd.get(), own.get(), own.size()) == 0 ? 0 : errno;
     }
     if (error != 0) {
         return fail_errno(fmt::format("send probe frames: bind to a port of {} to {}", kSourceLow, kSourceHigh), error);
@@ -137,8 +109,8 @@ Status ProbePort::send(const Probe& probe, base::Mtu size, const base::IpAddress
         return fail_errno("send a probe frame: setsockopt", errno);
     }
     const auto datagram = encode_probe(probe, vni_, bridge_, size);
-    const auto to = address_of(vtep, port_.value);
-    if (::sendto(out_.get(), datagram.data(), datagram.size(), 0, to.get(), to.size) < 0) {
+    const base::Sockaddr to({.ip = vtep, .port = port_.value});
+    if (::sendto(out_.get(), datagram.data(), datagram.size(), 0, to.get(), to.size()) < 0) {
         return fail_errno(fmt::format("send a probe frame to {}", vtep), errno);
     }
     return {};
