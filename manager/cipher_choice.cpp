@@ -22,9 +22,9 @@ struct Some {
             first = node.name();
         }
     }
-    [[nodiscard]] std::string text(std::string_view what) const {
-        return count == 1 ? fmt::format("node '{}' {}", first, what)
-                          : fmt::format("{} nodes, such as '{}': each {}", count, first, what);
+    [[nodiscard]] std::string text(std::string_view of_one, std::string_view of_many, std::string_view what) const {
+        return count == 1 ? fmt::format("node '{}' {} {}", first, of_one, what)
+                          : fmt::format("{} nodes {} {}, such as '{}'", count, of_many, what, first);
     }
 };
 
@@ -52,11 +52,11 @@ CipherChoice choose_cipher(const Cluster& cluster) {
         return {.cipher = keymgr::Cipher::kAes128Gcm, .why = "every node has AES instructions"};
     }
     if (without_chacha.count > 0) {
-        return {.cipher = keymgr::Cipher::kAes128Gcm, .why = without_chacha.text("lacks chacha20-poly1305")};
+        return {.cipher = keymgr::Cipher::kAes128Gcm, .why = without_chacha.text("lacks", "lack", "chacha20-poly1305")};
     }
-    return {
-        .cipher = keymgr::Cipher::kChaCha20Poly1305,
-        .why = without_aes.count > 0 ? without_aes.text("lacks aes-128-gcm") : slow.text("has no AES instructions")};
+    return {.cipher = keymgr::Cipher::kChaCha20Poly1305,
+            .why = without_aes.count > 0 ? without_aes.text("lacks", "lack", "aes-128-gcm")
+                                         : slow.text("has", "have", "no AES instructions")};
 }
 
 NetworkOptions with_choice(const Cluster& cluster, NetworkOptions options) {

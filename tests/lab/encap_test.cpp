@@ -182,7 +182,7 @@ TEST(Encap, APortThatIsTakenHoldsUpItsEpochAndNoTraffic) {
     auto& host = lab->host(2);
     auto floods = flood_all_pairs(*lab, containers);
     Process squatter({"socat", "-u", "UDP4-RECV:7443", "/dev/null"}, host.where());
-    ASSERT_TRUE(eventually(seconds(5), [&] {
+    ASSERT_TRUE(eventually(seconds(20), [&] {
         return host.run({"ss", "-Hlun", "sport", "=", ":7443"}).out.find(":7443") != std::string::npos;
     }));
     update(*lab, "udp");
@@ -208,7 +208,7 @@ TEST(Encap, AContainerThatNobodyCouldSendToIsNotConnected) {
     create(*lab, "udp");
     auto& host = lab->host(2);
     Process squatter({"socat", "-u", "UDP4-RECV:7443", "/dev/null"}, host.where());
-    ASSERT_TRUE(eventually(seconds(5), [&] {
+    ASSERT_TRUE(eventually(seconds(20), [&] {
         return host.run({"ss", "-Hlun", "sport", "=", ":7443"}).out.find(":7443") != std::string::npos;
     }));
     const Container container("c2");

@@ -408,7 +408,7 @@ TEST_F(CoreKeys, AnAutomaticCipherFollowsTheWeakestNode) {
     EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
     EXPECT_EQ(inspect("net1").cipher_choice(), "node 'w1' has no AES instructions");
     const auto w2 = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
-    EXPECT_EQ(inspect("net1").cipher_choice().substr(0, 16), "2 nodes, such as");
+    EXPECT_THAT(inspect("net1").cipher_choice(), testing::StartsWith("2 nodes have no AES instructions, such as 'w"));
     // One that can't encrypt does not count; one that lacks ChaCha20-Poly1305 decides.
     (void)begin_session(join("w3", "192.0.2.4"), "192.0.2.4", 1, {});
     EXPECT_EQ(inspect("net1").cipher(), "chacha20-poly1305");
