@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/own_network.h"
+
 namespace warren::agent {
 namespace {
 
@@ -55,6 +57,8 @@ base::NetworkId network(std::uint8_t number) {
 
 class EncapSocketsTest : public testing::Test {
   protected:
+    void SetUp() override { enter_own_network(); }
+
     [[nodiscard]] std::vector<std::string> kept() const {
         std::vector<std::string> names;
         for (const auto& [name, fd] : shelf_.kept) {
