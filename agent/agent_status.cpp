@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "agent/agent.h"
+#include "keymgr/shown.h"
 #include "proto/wire.h"
 
 namespace warren::agent {
@@ -9,10 +10,6 @@ namespace warren::agent {
 namespace {
 
 using proto::unix_ms;
-
-double percent(std::uint64_t used, std::uint64_t limit) {
-    return limit == 0 ? 0.0 : 100.0 * static_cast<double>(used) / static_cast<double>(limit);
-}
 
 void show_sa(const xfrm::SaStatus& status, const NetworkView& view, v1::SaStatus& shown) {
     const auto& sa = status.sa;
@@ -27,14 +24,14 @@ void show_sa(const xfrm::SaStatus& status, const NetworkView& view, v1::SaStatus
             shown.set_cipher(std::string(keymgr::name(epoch->second.held.parameters.cipher)));
         }
     }
-    shown.set_encap(sa.encap == base::UdpPort{} ? "none" : fmt::format("udp:{}", sa.encap));
+    shown.set_encap(keymgr::encap_text(sa.encap));
     const auto& counters = sa.counters;
     shown.set_packets(counters.packets);
     shown.set_bytes(counters.bytes);
     shown.set_sequence(out ? counters.sequence_out : counters.sequence_in);
     const auto limits = limits_of(view);
-    shown.set_limit_used_percent(
-        std::max(percent(counters.packets, limits.packets), percent(counters.bytes, limits.bytes)));
+    shown.set_limit_used_percent(keymgr::limit_used_percent({.packets = counters.packets, .bytes = counters.bytes},
+                                                            {.packets = limits.packets, .bytes = limits.bytes}));
     shown.set_replayed(counters.replayed);
     shown.set_outside_window(counters.outside_window);
     shown.set_integrity_failed(counters.integrity_failed);

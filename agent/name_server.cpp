@@ -33,11 +33,21 @@ std::string container_of(const std::string& netns) {
     return ::stat(netns.c_str(), &file) == 0 ? fmt::format("{}:{}", file.st_dev, file.st_ino) : netns;
 }
 
-NameServer::Kept::~Kept() {
+// Its other waits find it so.
+void NameServer::close(Connection& connection) {
     asio::error_code ignored;
+    connection.idle.cancel();
+    connection.stream.close(ignored);
+}
+
+void NameServer::end(Kept& kept, const std::shared_ptr<Connection>& connection) {
+    kept.connections.erase(connection);
+    close(*connection);
+}
+
+NameServer::Kept::~Kept() {
     for (const auto& connection : connections) {
-        connection->idle.cancel();
-        connection->stream.close(ignored);
+        close(*connection);
     }
     udp.release();
     tcp.release();
@@ -140,15 +150,12 @@ void NameServer::listen_tcp(const KeptPtr& kept) {
                          });
 }
 
-// Whatever ends a connection closes it: the others of its waits then find it so.
 void NameServer::read(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {
     const std::weak_ptr weak(kept);
     connection->idle.expires_after(kIdle);
     connection->idle.async_wait([weak, connection](const asio::error_code& stopped) {
         if (const auto still = stopped ? nullptr : weak.lock()) {
-            still->connections.erase(connection);
-            asio::error_code ignored;
-            connection->stream.close(ignored);
+            end(*still, connection);
         }
     });
     connection->buffer.resize(kLength);
@@ -166,8 +173,7 @@ void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_p
     }
     const auto size = static_cast<std::size_t>(connection->buffer[0] << 8U | connection->buffer[1]);
     if (error || size > kLargestQuery) {
-        kept->connections.erase(connection);
-        connection->idle.cancel();
+        end(*kept, connection);
         return;
     }
     connection->buffer.resize(size);
@@ -177,8 +183,7 @@ void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_p
                          if (still && !failed) {
                              reply(still, connection);
                          } else if (still) {
-                             still->connections.erase(connection);
-                             connection->idle.cancel();
+                             end(*still, connection);
                          }
                      });
 }
@@ -186,8 +191,7 @@ void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_p
 void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {
     const auto said = answer(*kept, connection->source, connection->buffer, true);
     if (said.empty()) {
-        kept->connections.erase(connection);
-        connection->idle.cancel();
+        end(*kept, connection);
         return;
     }
     connection->buffer = {static_cast<std::uint8_t>(said.size() >> 8U), static_cast<std::uint8_t>(said.size())};
@@ -198,8 +202,7 @@ void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& c
                           if (still && !failed) {
                               read(still, connection);
                           } else if (still) {
-                              still->connections.erase(connection);
-                              connection->idle.cancel();
+                              end(*still, connection);
                           }
                       });
 }

@@ -83,6 +83,8 @@ class NameServer {
     asio::io_context* loop_;
     std::map<base::NetworkId, KeptPtr> networks_;
 
+    static void close(Connection& connection);
+    static void end(Kept& kept, const std::shared_ptr<Connection>& connection);
     void listen_udp(const KeptPtr& kept);
     void answer_datagrams(const KeptPtr& kept);
     void listen_tcp(const KeptPtr& kept);

@@ -117,10 +117,7 @@ base::UdpPort active_encap(const NetworkView& view) {
 }
 
 overlay::Protection protection(const NetworkView& view) {
-    if (!view.encrypted) {
-        return overlay::Protection::kPlain;
-    }
-    return active_encap(view) == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp;
+    return view.encrypted ? overlay::esp_protection(active_encap(view)) : overlay::Protection::kPlain;
 }
 
 overlay::ProtectedPort protected_port(const NetworkView& view) {

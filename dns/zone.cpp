@@ -31,10 +31,6 @@ bool is_domain(std::string_view name) {
            });
 }
 
-std::optional<base::IpAddress> address_of_bytes(std::span<const std::uint8_t> bytes) {
-    return base::IpAddress::from_bytes(bytes);
-}
-
 // RFC 1035 section 3.5: four numbers, the last one first.
 std::optional<base::IpAddress> reverse4(std::string_view name) {
     const auto parts = base::split(name, '.');
@@ -46,7 +42,7 @@ std::optional<base::IpAddress> reverse4(std::string_view name) {
         }
         bytes.push_back(static_cast<std::uint8_t>(*number));
     }
-    return bytes.size() == 4 ? address_of_bytes(bytes) : std::nullopt;
+    return bytes.size() == 4 ? base::IpAddress::from_bytes(bytes) : std::nullopt;
 }
 
 // RFC 3596 section 2.5: thirty-two hexadecimal digits, the last one first.
@@ -59,7 +55,7 @@ std::optional<base::IpAddress> reverse6(std::string_view name) {
         digits.insert(digits.begin(), part.front());
     }
     const auto bytes = base::from_hex(digits);
-    return bytes && bytes->size() == 16 ? address_of_bytes(*bytes) : std::nullopt;
+    return bytes && bytes->size() == 16 ? base::IpAddress::from_bytes(*bytes) : std::nullopt;
 }
 
 // Of a question for the name of an address.
@@ -134,23 +130,20 @@ Zone::Zone(const std::string& network, const base::Prefix& subnet, const std::ve
     for (const auto& host : hosts) {
         for (const auto& known : host.aliases) {
             if (is_domain(known)) {
-                add(lower(known), host.ip);
+                addresses_[lower(known)].push_back(host.ip);
             }
         }
         if (is_domain(host.name)) {
-            add(lower(host.name), host.ip);
+            addresses_[lower(host.name)].push_back(host.ip);
         }
         const auto whole = lower(host.name) + "." + network_;
         if (is_domain(whole)) {
             names_.emplace(host.ip, whole);
         }
     }
-}
-
-void Zone::add(const std::string& name, const base::IpAddress& ip) {
-    auto& addresses = addresses_[name];
-    if (std::ranges::find(addresses, ip) == addresses.end()) {
-        addresses.push_back(ip);
+    for (auto& [name, addresses] : addresses_) {
+        std::ranges::sort(addresses);
+        addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
     }
 }
 

@@ -39,10 +39,8 @@ class Zone {
   private:
     std::string network_;  // in lower case, as all names here
     base::Prefix subnet_;
-    std::map<std::string, std::vector<base::IpAddress>> addresses_;  // each once
+    std::map<std::string, std::vector<base::IpAddress>> addresses_;  // each once, in order
     std::map<base::IpAddress, std::string> names_;
-
-    void add(const std::string& name, const base::IpAddress& ip);
 };
 
 // The answer to a query, from the networks that the asker is in, the one it asks through first. What is not about their

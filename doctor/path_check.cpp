@@ -14,9 +14,7 @@ std::string round_trip(probe::ProbeSpan span) {
 }
 
 base::Mtu outer(base::Mtu inner, const PathSight& sight) {
-    return overlay::outer_size(
-        inner, sight.vtep.family,
-        sight.encap == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp);
+    return overlay::outer_size(inner, sight.vtep.family, overlay::esp_protection(sight.encap));
 }
 
 std::string let_through(const PathSight& sight) {

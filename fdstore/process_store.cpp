@@ -39,16 +39,15 @@ UniqueFd fd_of(const UniqueFd& process, int fd) {
 }
 constexpr int kEnding = 1000;  // milliseconds that a process may take to end once it was killed
 
+// Readable as soon as it has ended, whoever has to wait for it.
+bool has_ended(const UniqueFd& process, int patience = 0) {
+    pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
+    return !process || ::poll(&watched, 1, patience) != 0;
+}
 // Returns when it has ended: what it held is free.
 void end(const UniqueFd& process) {
     ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-    pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
-    ::poll(&watched, 1, kEnding);
-}
-// Readable as soon as it has ended, whoever has to wait for it.
-bool has_ended(const UniqueFd& process) {
-    pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
-    return !process || ::poll(&watched, 1, 0) != 0;
+    (void)has_ended(process, kEnding);
 }
 
 // What the holder starts with: what it is to hold, nothing to read or write but `ready`, no signal blocked or ignored.

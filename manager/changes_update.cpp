@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "keymgr/shown.h"
 #include "manager/changes.h"
 #include "manager/cipher_choice.h"
 #include "manager/key_history.h"
@@ -37,7 +38,7 @@ base::Status shrink_mtu(const Cluster& cluster, const NetworkState& network, v1:
         const auto carried =
             overlay::inner_mtu(base::Mtu{node->record.underlay_mtu()}, vtep->family, protection(changed));
         if (!carried) {
-            return fail(Code::kPrecondition, "--opt encap={}: node '{}': {}", encap_text(changed.encap),
+            return fail(Code::kPrecondition, "--opt encap={}: node '{}': {}", keymgr::encap_text(changed.encap),
                         node->record.name(), carried.error().message());
         }
         record.set_mtu(std::min(record.mtu(), carried->value));
@@ -111,8 +112,7 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
 }  // namespace
 
 base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node) {
-    const auto& ciphers = node.ciphers();
-    if (std::find(ciphers.begin(), ciphers.end(), static_cast<std::uint32_t>(cipher)) == ciphers.end()) {
+    if (!has_cipher(node, cipher)) {
         return fail(Code::kPrecondition, "node '{}' can't encrypt with {}: {}", node.name(), keymgr::name(cipher),
                     node.esp_problem().empty() ? "its kernel lacks the cipher" : node.esp_problem());
     }

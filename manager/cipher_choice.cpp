@@ -7,11 +7,6 @@ namespace warren::manager {
 
 namespace {
 
-bool has(const v1::NodeRecord& node, keymgr::Cipher cipher) {
-    const auto number = static_cast<std::uint32_t>(cipher);
-    return std::ranges::find(node.ciphers(), number) != node.ciphers().end();
-}
-
 // Nodes that have something in common, for a line of text.
 struct Some {
     std::size_t count = 0;
@@ -30,6 +25,10 @@ struct Some {
 
 }  // namespace
 
+bool has_cipher(const v1::NodeRecord& node, keymgr::Cipher cipher) {
+    return std::ranges::find(node.ciphers(), static_cast<std::uint32_t>(cipher)) != node.ciphers().end();
+}
+
 CipherChoice choose_cipher(const Cluster& cluster) {
     Some slow;
     Some without_aes;
@@ -39,12 +38,12 @@ CipherChoice choose_cipher(const Cluster& cluster) {
         if (record.ciphers().empty()) {
             continue;
         }
-        if (!has(record, keymgr::Cipher::kAes128Gcm)) {
+        if (!has_cipher(record, keymgr::Cipher::kAes128Gcm)) {
             without_aes.add(record);
         } else if (!record.fast_aes()) {
             slow.add(record);
         }
-        if (!has(record, keymgr::Cipher::kChaCha20Poly1305)) {
+        if (!has_cipher(record, keymgr::Cipher::kChaCha20Poly1305)) {
             without_chacha.add(record);
         }
     }

@@ -9,6 +9,9 @@
 // The cipher of networks that leave it to the cluster (--opt cipher=auto). Pure.
 namespace warren::manager {
 
+// The node's kernel takes SAs of it.
+[[nodiscard]] bool has_cipher(const v1::NodeRecord& node, keymgr::Cipher cipher);
+
 struct CipherChoice {
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
     std::string why;  // for people: "node 'b' has no AES instructions"

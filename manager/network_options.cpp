@@ -227,10 +227,6 @@ void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_rekey_after_bytes(options.rekey_after_bytes);
 }
 
-std::string encap_text(base::UdpPort port) {
-    return port == base::UdpPort{} ? "none" : fmt::format("udp:{}", port);
-}
-
 base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
     const auto port = options.encap.value;
     const auto last = cluster.port_base() + overlay::kNetworkIndexes.last;
@@ -243,10 +239,7 @@ base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOption
 }
 
 overlay::Protection protection(const NetworkOptions& options) {
-    if (!options.encrypted) {
-        return overlay::Protection::kPlain;
-    }
-    return options.encap == base::UdpPort{} ? overlay::Protection::kEsp : overlay::Protection::kEspInUdp;
+    return options.encrypted ? overlay::esp_protection(options.encap) : overlay::Protection::kPlain;
 }
 
 keymgr::EpochParameters epoch_parameters(const NetworkOptions& options) {

@@ -47,8 +47,6 @@ inline constexpr base::UdpPort kEncapPort{7443};
 [[nodiscard]] NetworkOptions encryption_of(const v1::NetworkRecord& record);
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options);
 
-// What goes by other words on the command line: "none", "udp:7443".
-[[nodiscard]] std::string encap_text(base::UdpPort port);
 // ESP in UDP has a port that no network uses itself.
 [[nodiscard]] base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "keymgr/key_schedule.h"
+#include "keymgr/shown.h"
 #include "manager/cipher_choice.h"
 #include "manager/key_record.h"
 
@@ -28,10 +29,6 @@ base::Epoch sending_epoch(const keymgr::KeyState& keys, const keymgr::Member& me
         }
     }
     return sending;
-}
-
-double percent(std::uint64_t used, std::uint64_t limit) {
-    return limit == 0 ? 0.0 : 100.0 * static_cast<double>(used) / static_cast<double>(limit);
 }
 
 void add_waiting(v1::KeyNetwork& shown, const keymgr::KeyState& keys, base::Time now) {
@@ -96,7 +93,7 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
         shown.set_active_epoch(network.keys.record.active());
         shown.set_cipher(cipher_name(record.cipher()));
         shown.set_cipher_choice(record.cipher_auto() ? choose_cipher(cluster).why : "");
-        shown.set_encap(encap_text(encryption_of(record).encap));
+        shown.set_encap(keymgr::encap_text(encryption_of(record).encap));
         shown.set_replay_window(record.replay_window());
         shown.set_key_rotation_ms(record.key_rotation_ms());
         shown.set_rekey_after_packets(record.rekey_after_packets());
@@ -176,8 +173,9 @@ v1::KeyNetwork present_keys(const KeySources& sources, const NetworkState& netwo
         const auto sent = sources.traffic.of(id_of<base::NetworkId>(record.id()), sending, member.id);
         row.set_packets_sent(sent.packets);
         row.set_bytes_sent(sent.bytes);
-        row.set_limit_used_percent(std::max(percent(sent.most_packets, record.rekey_after_packets()),
-                                            percent(sent.most_bytes, record.rekey_after_bytes())));
+        row.set_limit_used_percent(
+            keymgr::limit_used_percent({.packets = sent.most_packets, .bytes = sent.most_bytes},
+                                       {.packets = record.rekey_after_packets(), .bytes = record.rekey_after_bytes()}));
     }
     return shown;
 }
@@ -194,7 +192,7 @@ std::vector<v1::EpochInfo> present_epochs(const Cluster& cluster, const NetworkS
         row.set_slot(epoch.slot.value);
         row.set_state(std::string(keymgr::name(epoch.stage)));
         row.set_cipher(std::string(keymgr::name(epoch.parameters.cipher)));
-        row.set_encap(encap_text(epoch.parameters.encap));
+        row.set_encap(keymgr::encap_text(epoch.parameters.encap));
         row.set_created_unix_ms(unix_ms(epoch.created));
         std::string reasons;
         for (const auto reason : epoch.reasons) {

@@ -18,6 +18,11 @@ enum class Protection : std::uint8_t {
 // RFC 791: what every IPv4 host must be able to take. An overlay below it is of no use to anybody.
 constexpr base::Mtu kSmallestMtu{576};
 
+// Of an encrypted network: `encap` is the port of ESP in UDP, 0 for plain ESP.
+[[nodiscard]] constexpr Protection esp_protection(base::UdpPort encap) {
+    return encap == base::UdpPort{} ? Protection::kEsp : Protection::kEspInUdp;
+}
+
 // The size of the IP packet on the underlay that carries an inner IP packet of size `inner`. `outer` is the family of
 // the VTEP addresses.
 [[nodiscard]] base::Mtu outer_size(base::Mtu inner, base::Family outer, Protection protection);

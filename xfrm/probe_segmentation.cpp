@@ -1,6 +1,4 @@
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/sockaddr.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "netlink/address.h"
@@ -136,14 +135,6 @@ base::Status encrypt(const Host& self, const Host& peer, const Network& common) 
     return {};
 }
 
-sockaddr_in tcp_address(const base::IpAddress& ip) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(kTcpPort);
-    address.sin_addr.s_addr = htonl(ip.as_v4());
-    return address;
-}
-
 // Closing it ends the connection at once, whatever is still to be sent.
 base::Result<base::UniqueFd> tcp_socket(const netlink::Namespace& where) {
     return netlink::run_in(where, []() -> base::Result<base::UniqueFd> {
@@ -173,13 +164,11 @@ base::Result<Connection> connect(const Host& from, const Host& to) {
     WARREN_TRY_ASSIGN(const auto listener, tcp_socket(to.where));
     Connection connection;
     WARREN_TRY_ASSIGN(connection.sender, tcp_socket(from.where));
-    const sockaddr_in address = tcp_address(to.inner);
-    if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listener.get(), 1) != 0) {
+    const base::Sockaddr address({.ip = to.inner, .port = kTcpPort});
+    if (::bind(listener.get(), address.get(), address.size()) != 0 || ::listen(listener.get(), 1) != 0) {
         return base::fail_errno("listen", errno);
     }
-    if (::connect(connection.sender.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-        errno != EINPROGRESS) {
+    if (::connect(connection.sender.get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) {
         return base::fail_errno("connect", errno);
     }
     if (!wait_for(listener.get(), POLLIN, Clock::now() + kConnectTime)) {

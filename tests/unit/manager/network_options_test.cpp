@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "keymgr/shown.h"
+
 namespace warren::manager {
 namespace {
 
@@ -98,8 +100,8 @@ TEST(NetworkOptions, EspInUdpHasAPortOfItsOwn) {
     EXPECT_EQ(parse_network_options(Options{"encrypted", "encap=udp"})->encap, base::UdpPort{7443});
     EXPECT_EQ(update_network_options({.encrypted = true, .encap = base::UdpPort{1}}, Options{"encap=none"})->encap,
               base::UdpPort{});
-    EXPECT_EQ(encap_text({}), "none");
-    EXPECT_EQ(encap_text(base::UdpPort{7443}), "udp:7443");
+    EXPECT_EQ(keymgr::encap_text({}), "none");
+    EXPECT_EQ(keymgr::encap_text(base::UdpPort{7443}), "udp:7443");
     v1::ClusterSettings cluster;
     cluster.set_plain_port(4789);
     cluster.set_port_base(10000);
