@@ -256,13 +256,14 @@ void Agent::ask_rotations(const base::NetworkId& network, const std::set<Rotatio
 void Agent::take_changes(const Fabric::Changes& changes) {
     counters_.add_closed(changes.closed);
     for (const auto& note : changes.notes) {
-        kLog.warn("{}", note);
+        kLog.warn("{}{}", note, changes.by.empty() ? "" : ", by " + changes.by);
     }
-    for (const auto& [id, state] : networks_) {
+    for (auto& [id, state] : networks_) {
         if (!state.view.encrypted) {
             continue;
         }
         if (changes.dirty.contains(state.view.index)) {
+            state.changed_by = changes.by;
             look(id);
         }
         if (const auto needs = changes.rotations.find(state.view.index); needs != changes.rotations.end()) {

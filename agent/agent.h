@@ -101,7 +101,8 @@ class Agent {
         base::Revision acked;             // in this session
         int failures = 0;
         std::optional<base::Moment> retry_at;
-        bool news = true;  // what is wanted has changed since the last apply
+        bool news = true;        // what is wanted has changed since the last apply
+        std::string changed_by;  // the process that last changed its IPsec; empty: nobody knows
         Repairs repairs;
         std::optional<base::Moment> held_until;  // in a fight: nothing is put right before
         base::Moment quiet_from;                 // from then on its barriers will have stood for long enough

@@ -328,9 +328,9 @@ std::vector<std::string> Agent::problems() const {
     const auto fight = [&](std::string_view whose, const Repairs& repairs) {
         if (const auto times = repairs.fought(base::steady_now()); times > 0) {
             problems.push_back(fmt::format(
-                "another program keeps changing {}, which was put right {} times in a row: find it (nft monitor, ip "
+                "another program keeps changing {}, which was put right {} times in a row{}: find it (nft monitor, ip "
                 "xfrm monitor, ip monitor) and stop it",
-                whose, times));
+                whose, times, repairs.last_by().empty() ? "" : ", last changed by " + repairs.last_by()));
         }
     };
     for (const auto& [id, state] : networks_) {

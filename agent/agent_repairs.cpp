@@ -92,7 +92,7 @@ void Agent::on_firewall_events() {
     firewall_problem_.clear();
     if (*restored) {
         ++repaired_;
-        firewall_held_until_ = firewall_repairs_.note(now);
+        firewall_held_until_ = firewall_repairs_.note(now, (*restored)->by);
         tell_repair(std::nullopt, "the nft table inet warren", firewall_repairs_, firewall_held_until_);
     }
 }
@@ -120,7 +120,7 @@ bool Agent::besieged(const NetworkState& state, base::Moment now) const {
 void Agent::note_repair(const base::NetworkId& id, NetworkState& state) {
     const auto now = base::steady_now();
     ++repaired_;
-    state.held_until = state.repairs.note(now);
+    state.held_until = state.repairs.note(now, std::exchange(state.changed_by, {}));
     state.quiet_from = now + kQuiet;
     tell_repair(id, what_was_wrong(state.applied), state.repairs, state.held_until);
 }
@@ -128,7 +128,8 @@ void Agent::note_repair(const base::NetworkId& id, NetworkState& state) {
 void Agent::tell_repair(const std::optional<base::NetworkId>& id, const std::string& what, const Repairs& repairs,
                         const std::optional<base::Moment>& next) {
     const auto now = base::steady_now();
-    auto text = what + ": changed by another program, and put right";
+    auto text = fmt::format("{}: changed by {}, and put right", what,
+                            repairs.last_by().empty() ? "another program" : repairs.last_by());
     if (next) {
         text += fmt::format(", for the {}th time in a row; the next time not before {} have passed",
                             repairs.fought(now), base::format_age(*next - now));

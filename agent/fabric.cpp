@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "netlink/requester.h"
 #include "overlay/underlay.h"
 #include "xfrm/checks.h"
 
@@ -257,6 +258,7 @@ Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const 
     }
     changes.closed = std::move(findings->closed);
     changes.notes = std::move(findings->notes);
+    changes.by = netlink::find_requester(netlink::Protocol::kXfrm, findings->by).value_or("");
     return changes;
 }
 

@@ -76,14 +76,17 @@ class Fabric {
         std::map<base::NetworkIndex, std::set<RotationNeed>> rotations;
         std::vector<xfrm::SentUnder> closed;
         std::vector<std::string> notes;
+        std::string by;  // the process that made networks dirty; empty: several, or nobody knows
     };
     [[nodiscard]] Changes handle_key_events();
     [[nodiscard]] Changes sweep();  // the same from a look at everything; now and then, since events can be lost
     // Networks to apply again.
     [[nodiscard]] std::set<base::NetworkId> handle_link_events() { return builder_.handle_events(); }
     void put_off_firewall_events() { firewall_->put_off_events(); }
-    // True: the table had been changed, and has been put back.
-    [[nodiscard]] base::Result<bool> handle_firewall_events() { return firewall_->handle_events(); }
+    // Restored: the table had been changed, and has been put back.
+    [[nodiscard]] base::Result<std::optional<overlay::Firewall::Restored>> handle_firewall_events() {
+        return firewall_->handle_events();
+    }
 
     struct KeyTraffic {
         std::size_t sas = 0;

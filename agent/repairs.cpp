@@ -1,6 +1,7 @@
 #include "agent/repairs.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warren::agent {
 
@@ -11,13 +12,14 @@ constexpr base::Duration kLastPause = std::chrono::seconds(30);
 
 }  // namespace
 
-std::optional<base::Moment> Repairs::note(base::Moment now) {
+std::optional<base::Moment> Repairs::note(base::Moment now, std::string by) {
     const bool over = fights() ? now - last_ > kOver : now - first_ > kSpan;
     if (row_ == 0 || over) {
         row_ = 0;
         first_ = now;
     }
     last_ = now;
+    last_by_ = std::move(by);
     ++row_;
     if (!fights()) {
         return std::nullopt;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 
 #include "base/time.h"
 
@@ -12,11 +13,14 @@ namespace warren::agent {
 // ever rest. A value.
 class Repairs {
   public:
-    // It was put right. The next one is not before the returned time; nullopt: at once.
-    std::optional<base::Moment> note(base::Moment now);
+    // It was put right, what the process `by` had done (for people; empty: nobody knows which). The next one is not
+    // before the returned time; nullopt: at once.
+    std::optional<base::Moment> note(base::Moment now, std::string by);
 
     // In a fight: how many times in a row it was put right. 0: there is none, or none any more.
     [[nodiscard]] std::size_t fought(base::Moment now) const;
+    // Who did the last thing that was put right; empty: nobody knows.
+    [[nodiscard]] const std::string& last_by() const { return last_by_; }
 
   private:
     // As many within such a time are no accident, and after so long without one a fight is over.
@@ -27,6 +31,7 @@ class Repairs {
     std::size_t row_ = 0;  // with less than kSpan, in a fight kOver, between the first and the last
     base::Moment first_;   // of the row
     base::Moment last_;
+    std::string last_by_;
 
     [[nodiscard]] bool fights() const { return row_ >= kAccidents; }
 };

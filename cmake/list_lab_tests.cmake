@@ -24,11 +24,15 @@ foreach(line IN LISTS listed)
     string(REPLACE "/" "_" directory ${prefix}${case})
     set(seconds 300)
     set(labels lab)
+    set(kernel)
     if(suite MATCHES "Soak$")
       set(seconds 3600)
       set(labels lab soak)
     endif()
-    add_test(${prefix}${case} ${lab_run} --keep-output ${output}/${directory} --timeout ${seconds} -- ${program}
+    if(suite MATCHES "^WithoutGcm")
+      set(kernel --set CONFIG_CRYPTO_GCM=n)
+    endif()
+    add_test(${prefix}${case} ${lab_run} ${kernel} --keep-output ${output}/${directory} --timeout ${seconds} -- ${program}
              --gtest_filter=${case})
     # lab-run ends by itself: 600 s for a boot at most, and those for the test.
     math(EXPR timeout "${seconds} + 660")

@@ -3,6 +3,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <nftables/libnftables.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -56,6 +57,22 @@ bool concerns_us(const netlink::Received& event) {
     // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, ... are all 1.
     std::string table;
     return attributes && attributes->read_string(NFTA_TABLE_NAME, table) && table == "warren";
+}
+
+// Who made the changes that the event ends (NFT_MSG_NEWGEN); nullopt for other events. Empty: it was this thread, or
+// the kernel does not say.
+std::optional<std::string> maker_of_changes(const netlink::Received& event) {
+    if (event.type != ((NFNL_SUBSYS_NFTABLES << 8U) | NFT_MSG_NEWGEN)) {
+        return std::nullopt;
+    }
+    const auto attributes = netlink::Attributes::parse(netlink::after_header(event.payload, sizeof(nfgenmsg)));
+    std::uint32_t pid = 0;
+    std::string name;
+    if (!attributes || !attributes->read_be32(NFTA_GEN_PROC_PID, pid) ||
+        !attributes->read_string(NFTA_GEN_PROC_NAME, name) || pid == static_cast<std::uint32_t>(::gettid())) {
+        return std::string();
+    }
+    return fmt::format("process {} ({})", pid, name);
 }
 
 // Restores what it found.
@@ -201,28 +218,40 @@ Status Firewall::write(const ProtectedPorts& ports) {
     return {};
 }
 
-Result<bool> Firewall::handle_events() {
+Status Firewall::read_events() {
+    // Who did it comes behind what was done (net/netfilter/nf_tables_api.c, nf_tables_commit).
     bool ours = false;
-    WARREN_TRY_ASSIGN(const auto outcome, events_.receive([&ours](const netlink::Received& event) -> Status {
-        ours = ours || concerns_us(event);
+    auto outcome = events_.receive([&](const netlink::Received& event) -> Status {
+        if (concerns_us(event)) {
+            ours = true;
+        } else if (auto maker = maker_of_changes(event); maker && std::exchange(ours, false)) {
+            seen_ = true;
+            seen_by_ = maker->empty() ? seen_by_ : *std::move(maker);
+        }
         return {};
-    }));
-    const bool seen = ours || outcome == netlink::Subscription::Outcome::kLost || std::exchange(put_off_, false);
-    if (!seen || !applied_) {
-        return false;
+    });
+    seen_ = seen_ || ours || !outcome || *outcome == netlink::Subscription::Outcome::kLost;
+    return outcome ? Status{} : Status(base::fail_with(std::move(outcome)));
+}
+
+Result<std::optional<Firewall::Restored>> Firewall::handle_events() {
+    WARREN_TRY(read_events());
+    if (!std::exchange(seen_, false) || !applied_) {
+        return std::nullopt;
     }
+    Restored restored{.by = std::exchange(seen_by_, {})};
     // Our own changes are among the events.
     WARREN_TRY_ASSIGN(const bool same, intact());
     if (same) {
-        return false;
+        return std::nullopt;
     }
     WARREN_TRY(apply(ProtectedPorts(*applied_)));
-    return true;
+    return restored;
 }
 
 void Firewall::put_off_events() {
-    (void)events_.receive([](const netlink::Received& /*event*/) { return Status{}; });
-    put_off_ = true;
+    (void)read_events();
+    seen_ = true;
 }
 
 Result<std::optional<DropCounters>> Firewall::drop_counters() {

@@ -42,11 +42,14 @@ class Firewall {
     // The table is as the last apply() left it. Before the first apply(): false.
     [[nodiscard]] base::Result<bool> intact();
 
-    // Readable when somebody changed some table; then call handle_events(). True: it was ours, and it has been put
+    // Readable when somebody changed some table; then call handle_events(). Restored: it was ours, and it has been put
     // back.
+    struct Restored {
+        std::string by;  // "process 4711 (nft)"; empty: nobody knows
+    };
     [[nodiscard]] int event_fd() const { return events_.fd(); }
-    [[nodiscard]] base::Result<bool> handle_events();
-    // Forgets what happened, for now: the next handle_events() looks whether the table is as it should be.
+    [[nodiscard]] base::Result<std::optional<Restored>> handle_events();
+    // Does nothing about what happened, for now: the next handle_events() looks whether the table is as it should be.
     void put_off_events();
 
     // All rules of this namespace, ours and others', as `nft --json list ruleset` prints them.
@@ -63,12 +66,14 @@ class Firewall {
     [[nodiscard]] base::Result<std::string> run(const std::string& commands, unsigned output_flags = 0);
     [[nodiscard]] base::Result<std::optional<std::string>> listing();
     [[nodiscard]] base::Status write(const ProtectedPorts& ports);
+    [[nodiscard]] base::Status read_events();
 
     Context context_;
     netlink::Subscription events_;
     std::optional<ProtectedPorts> applied_;
     std::string expected_;  // the kernel's listing after our last write
-    bool put_off_ = false;
+    bool seen_ = false;     // events of our table since the last look at it, or lost ones
+    std::string seen_by_;
 };
 
 }  // namespace warren::overlay

@@ -1,14 +1,10 @@
-#include <dirent.h>
-#include <unistd.h>
-
 #include <array>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "base/files.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "overlay/builder.h"
 
@@ -59,38 +55,12 @@ std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort po
     return std::nullopt;
 }
 
-bool holds(const fs::path& process, const std::string& socket) {
-    std::error_code ignored;
-    for (const auto& fd : fs::directory_iterator(process / "fd", ignored)) {
-        if (fs::read_symlink(fd.path(), ignored) == socket) {
-            return true;
-        }
-    }
-    return false;
-}
-
-std::optional<std::string> find_process(std::uint64_t inode) {
-    const std::string socket = fmt::format("socket:[{}]", inode);
-    std::error_code ignored;
-    for (const auto& process : fs::directory_iterator("/proc", ignored)) {
-        const std::string pid = process.path().filename().string();
-        if (!base::parse_unsigned(pid) || !holds(process.path(), socket)) {
-            continue;
-        }
-        std::ifstream comm(process.path() / "comm");
-        std::string name;
-        std::getline(comm, name);
-        return fmt::format("process {} ({})", pid, name);
-    }
-    return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<std::string> udp_port_owner(base::UdpPort port, const std::optional<base::IpAddress>& address) {
     for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
         if (const auto inode = find_socket(table, port, address)) {
-            return find_process(*inode).value_or("the kernel itself, by a tunnel such as VXLAN");
+            return base::find_socket_holder(*inode).value_or("the kernel itself, by a tunnel such as VXLAN");
         }
     }
     return std::nullopt;

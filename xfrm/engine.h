@@ -62,6 +62,8 @@ struct Findings {
     std::set<LimitReached> limits;
     std::vector<SentUnder> closed;   // outbound SAs that are no more, whoever deleted them, with their last counters
     std::vector<std::string> notes;  // one line each for the log: what was found
+    // The netlink port of who changed states and policies; 0: of several, or nobody knows.
+    std::uint32_t by = 0;
 
     [[nodiscard]] bool empty() const { return states.empty() && policies.empty() && limits.empty(); }
 };
@@ -134,7 +136,13 @@ class Engine {
     [[nodiscard]] base::Status refresh();  // reads the kernel if an answer was lost
     [[nodiscard]] base::Status reload(Findings& findings);
     [[nodiscard]] base::Status reload_policies(Findings& findings);
-    void note_change(const Event& event, bool& states, bool& policies, Findings& findings) const;
+    // What has to be read again because of events, and by whose doing.
+    struct ToRead {
+        bool states = false;
+        bool policies = false;
+        std::set<std::uint32_t> by;
+    };
+    void note_change(const Told& told, ToRead& read, Findings& findings) const;
     void check_limits(Findings& findings) const;
     [[nodiscard]] LimitReached limit_reached(base::NetworkIndex network, const SaLocation& location) const;
     void note_closed(const SaGone& gone, Findings& findings) const;

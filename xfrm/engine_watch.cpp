@@ -56,6 +56,7 @@ void merge(Findings& into, Findings&& from) {
     into.limits.merge(from.limits);
     into.closed.insert(into.closed.end(), from.closed.begin(), from.closed.end());
     std::move(from.notes.begin(), from.notes.end(), std::back_inserter(into.notes));
+    into.by = into.by == 0 ? from.by : into.by;
 }
 
 }  // namespace
@@ -191,23 +192,30 @@ const Sa* Engine::find(const SaLocation& location, Reqid reqid) const {
 
 // Events only say that the mirror is wrong; what is right is read from the kernel, since an event may be older than our
 // own last change.
-void Engine::note_change(const Event& event, bool& states, bool& policies, Findings& findings) const {
-    if (const auto* changed = std::get_if<SaChanged>(&event)) {
+void Engine::note_change(const Told& told, ToRead& read, Findings& findings) const {
+    bool states = false;
+    bool policies = false;
+    if (const auto* changed = std::get_if<SaChanged>(&told.event)) {
         const Sa* known = find(changed->sa.location, changed->sa.reqid);
-        states = states || (owner(changed->sa) && (known == nullptr || !same_sa(*known, changed->sa)));
-    } else if (const auto* gone = std::get_if<SaGone>(&event)) {
-        states = states || find(gone->location, gone->reqid) != nullptr;
+        states = owner(changed->sa) && (known == nullptr || !same_sa(*known, changed->sa));
+    } else if (const auto* gone = std::get_if<SaGone>(&told.event)) {
+        states = find(gone->location, gone->reqid) != nullptr;
         note_closed(*gone, findings);
-    } else if (const auto* expired = std::get_if<SaExpired>(&event)) {
+    } else if (const auto* expired = std::get_if<SaExpired>(&told.event)) {
         const Sa* known = find(expired->location, expired->reqid);
         if (known != nullptr && !expired->hard) {
             findings.limits.insert(limit_reached(*network_of(expired->reqid), expired->location));
         }
-        states = states || (known != nullptr && expired->hard);
-    } else if (std::holds_alternative<SasFlushed>(event)) {
-        states = states || !states_.empty();
+        states = known != nullptr && expired->hard;
+    } else if (std::holds_alternative<SasFlushed>(told.event)) {
+        states = !states_.empty();
     } else {
         policies = true;
+    }
+    read.states = read.states || states;
+    read.policies = read.policies || policies;
+    if (states || policies) {
+        read.by.insert(told.by);
     }
 }
 
@@ -219,20 +227,22 @@ base::Result<Findings> Engine::handle_events() {
         stale_ = true;
         return base::fail_with(std::move(batch));
     }
-    bool states = batch->lost || stale_;
-    bool policies = false;
-    for (const Event& event : batch->events) {
-        note_change(event, states, policies, findings);
+    ToRead to_read{.states = batch->lost || stale_};
+    for (const Told& told : batch->events) {
+        note_change(told, to_read, findings);
     }
     for (const SaGone& own : batch->deleted) {
         note_closed(own, findings);
     }
     base::Status read;
-    if (states) {
+    if (to_read.states) {
         read = reload(findings);
-    } else if (policies) {
+    } else if (to_read.policies) {
         read = reload_policies(findings);
         stale_ = stale_ || !read;
+    }
+    if (!batch->lost && to_read.by.size() == 1) {
+        findings.by = *to_read.by.begin();
     }
     if (!read) {
         merge(pending_, std::move(findings));

@@ -152,19 +152,19 @@ base::Result<EventBatch> FakeKernel::read_events() {
 
 void FakeKernel::put_sa(const Sa& sa) {
     states_.insert_or_assign(sa.location, State{.sa = sa, .key = {}, .order = applied_});
-    events_.emplace_back(SaChanged{sa});
+    tell(SaChanged{sa});
 }
 
 void FakeKernel::delete_sa(const SaLocation& location) {
     if (const auto found = states_.find(location); found != states_.end()) {
-        events_.emplace_back(gone(found->second.sa));
+        tell(gone(found->second.sa));
         states_.erase(found);
     }
 }
 
 void FakeKernel::expire(const SaLocation& location, bool hard) {
     if (const auto found = states_.find(location); found != states_.end()) {
-        events_.emplace_back(SaExpired{.location = location, .reqid = found->second.sa.reqid, .hard = hard});
+        tell(SaExpired{.location = location, .reqid = found->second.sa.reqid, .hard = hard});
         if (hard) {
             states_.erase(found);
         }
@@ -173,7 +173,7 @@ void FakeKernel::expire(const SaLocation& location, bool hard) {
 
 void FakeKernel::flush_sas() {
     states_.clear();
-    events_.emplace_back(SasFlushed{.protocol = 0});
+    tell(SasFlushed{.protocol = 0});
 }
 
 void FakeKernel::put_policy(Policy policy) {
@@ -182,17 +182,17 @@ void FakeKernel::put_policy(Policy policy) {
     }
     std::erase_if(policies_, [&](const Policy& other) { return other.index == policy.index; });
     policies_.push_back(std::move(policy));
-    events_.emplace_back(PoliciesChanged{});
+    tell(PoliciesChanged{});
 }
 
 void FakeKernel::delete_policy(std::uint32_t index) {
     std::erase_if(policies_, [&](const Policy& policy) { return policy.index == index; });
-    events_.emplace_back(PoliciesChanged{});
+    tell(PoliciesChanged{});
 }
 
 void FakeKernel::flush_policies() {
     policies_.clear();
-    events_.emplace_back(PoliciesChanged{});
+    tell(PoliciesChanged{});
 }
 
 void FakeKernel::count(const SaLocation& location, const SaCounters& counters) {

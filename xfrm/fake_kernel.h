@@ -38,6 +38,8 @@ class FakeKernel final : public KernelPort {
     void put_policy(Policy policy);  // numbered by the kernel unless it has a number already
     void delete_policy(std::uint32_t index);
     void flush_policies();
+    // From now on the others are the process with this netlink port.
+    void act_as(std::uint32_t port) { other_ = port; }
     void lose_events() { events_lost_ = true; }
     void count(const SaLocation& location, const SaCounters& counters);
 
@@ -80,10 +82,11 @@ class FakeKernel final : public KernelPort {
     Answer run(const DeletePolicy& operation);
     Policy* same_place(const Policy& policy);
     std::uint32_t next_index(Direction direction);
+    void tell(Event event) { events_.push_back({.event = std::move(event), .by = other_}); }
 
     States states_;
     std::vector<Policy> policies_;
-    std::vector<Event> events_;
+    std::vector<Told> events_;
     std::vector<SaGone> deleted_;
     std::vector<std::pair<SaLocation, std::vector<std::uint8_t>>> added_keys_;
     std::map<std::size_t, int> faults_;  // by number of operation
@@ -91,6 +94,7 @@ class FakeKernel final : public KernelPort {
     std::size_t applied_ = 0;
     std::size_t dumps_ = 0;
     std::uint32_t index_ = 8;
+    std::uint32_t other_ = 0;
     bool events_lost_ = false;
     bool fail_dumps_ = false;
 };

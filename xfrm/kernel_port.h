@@ -86,8 +86,12 @@ struct SasFlushed {
 struct PoliciesChanged {};  // any change of any policy
 using Event = std::variant<SaChanged, SaGone, SaExpired, SasFlushed, PoliciesChanged>;
 
+struct Told {
+    Event event;
+    std::uint32_t by = 0;  // the netlink port of whoever asked for it; 0: the kernel itself, or nobody knows
+};
 struct EventBatch {
-    std::vector<Event> events;    // other processes' changes only, never those of our own apply()
+    std::vector<Told> events;     // other processes' changes only, never those of our own apply()
     std::vector<SaGone> deleted;  // by our own apply(): what the SAs had counted
     bool lost = false;            // the kernel dropped some: dump
 };

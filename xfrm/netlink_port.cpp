@@ -65,7 +65,7 @@ class NetlinkPort final : public KernelPort {
                 return base::fail_with(std::move(event));
             }
             if (*event) {
-                take(batch, **std::move(event), received.port == socket_.port());
+                take(batch, {.event = **std::move(event), .by = received.port});
             }
             return {};
         });
@@ -77,10 +77,10 @@ class NetlinkPort final : public KernelPort {
     }
 
   private:
-    static void take(EventBatch& batch, Event event, bool own) {
-        if (!own) {
-            batch.events.push_back(std::move(event));
-        } else if (const auto* gone = std::get_if<SaGone>(&event)) {
+    void take(EventBatch& batch, Told told) const {
+        if (told.by != socket_.port()) {
+            batch.events.push_back(std::move(told));
+        } else if (const auto* gone = std::get_if<SaGone>(&told.event)) {
             batch.deleted.push_back(*gone);
         }
     }

@@ -96,6 +96,7 @@ TEST(Healing, AFightIsToldBackedOffAndNotWonInClear) {
         const auto status = hurt.ask<v1::StatusReply>({"status"});
         const auto text = status.ShortDebugString();
         return status.state() == "degraded" && text.find(kFight) != std::string::npos &&
+               text.find("last changed by process ") != std::string::npos && text.find("(nft)") != std::string::npos &&
                text.find("no frame goes in or out") != std::string::npos;
     };
     EXPECT_TRUE(eventually(seconds(15), blocked)) << hurt.warren({"status"}).out;

@@ -13,7 +13,10 @@
 namespace warren::overlay {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr std::uint16_t kPort = 10001;
 constexpr std::uint16_t kOther = 20000;
@@ -214,7 +217,9 @@ TEST(Firewall, ComesBackWhateverSomebodyDoesToIt) {
         t.host.need(command);
         ASSERT_FALSE(must(t.firewall.intact())) << command;
         ASSERT_TRUE(event_pending(t.firewall)) << command;
-        ASSERT_TRUE(must(t.firewall.handle_events())) << command;
+        const auto restored = must(t.firewall.handle_events());
+        ASSERT_TRUE(restored) << command;
+        EXPECT_THAT(restored->by, AllOf(StartsWith("process "), EndsWith(" (nft)"))) << command;
         ASSERT_TRUE(must(t.firewall.intact())) << command;
         forger.send("192.0.2.1", kPort);
         forger.send("192.0.2.1", kOther);

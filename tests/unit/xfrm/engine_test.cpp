@@ -466,6 +466,23 @@ TEST(EngineWatch, AHardExpiryIsALoss) {
     EXPECT_EQ(outcome.lost[0].identity.receiver, test_member(2).node);
 }
 
+TEST(EngineWatch, WhoDidItIsToldWhenThereIsOneOnly) {
+    Host host;
+    ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three())));
+    host.kernel.act_as(4711);
+    host.kernel.delete_sa(location_of(Direction::kIn, 3, 1));
+    host.kernel.delete_sa(location_of(Direction::kIn, 2, 1));
+    EXPECT_EQ(must(host.engine->handle_events()).by, 4711U);
+    host.kernel.delete_sa(location_of(Direction::kOut, 2, 1));
+    host.kernel.act_as(4712);
+    host.kernel.put_sa({.location = {.destination = test_member(9).vtep, .spi = Spi{0x12345}}});
+    EXPECT_EQ(must(host.engine->handle_events()).by, 4711U) << "the other one did something of his own";
+    host.kernel.flush_policies();
+    host.kernel.act_as(4713);
+    host.kernel.flush_policies();
+    EXPECT_EQ(must(host.engine->handle_events()).by, 0U) << "one of two";
+}
+
 TEST(EngineWatch, LostEventsMeanReadingTheKernel) {
     Host host;
     ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three())));

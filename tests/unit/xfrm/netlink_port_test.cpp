@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 
 #include "netlink/namespace.h"
+#include "netlink/requester.h"
 #include "tests/unit/xfrm/world.h"
 #include "xfrm/desired.h"
 
@@ -91,9 +93,25 @@ TEST_F(NetlinkPort, OwnChangesRaiseNoEventsAndForeignOnesDo) {
     ASSERT_TRUE(complete(engine_->apply_policies(test_network())));
     EXPECT_TRUE(must(engine_->handle_events()).empty());
     shell("ip xfrm policy flush");
-    EXPECT_THAT(must(engine_->handle_events()).policies, ::testing::ElementsAre(base::NetworkIndex{7}));
+    const Findings findings = must(engine_->handle_events());
+    EXPECT_THAT(findings.policies, ::testing::ElementsAre(base::NetworkIndex{7}));
+    EXPECT_EQ(findings.by, 0U) << "iproute2 leaves the field empty that the kernel copies";
     EXPECT_EQ(engine_->apply_policies(test_network()).added, 4U);
     EXPECT_TRUE(must(engine_->handle_events()).empty());
+}
+
+TEST_F(NetlinkPort, WhoSaysWhoHeIsIsKnown) {
+    ASSERT_TRUE(complete(engine_->apply_policies(test_network())));
+    const auto other = must(netlink::run_in(*where_, [] { return make_netlink_port(); }));
+    const std::vector<Policy> policies = must(other->dump_policies());
+    const Operation deletion = DeletePolicy{.direction = policies.at(0).direction, .index = policies.at(0).index};
+    ASSERT_TRUE(other->apply(std::span(&deletion, 1)).at(0).done());
+    const auto by = must(engine_->handle_events()).by;
+    EXPECT_EQ(must(netlink::run_in(*where_,
+                                   [&]() -> base::Result<std::optional<std::string>> {
+                                       return netlink::find_requester(netlink::Protocol::kXfrm, by);
+                                   })),
+              fmt::format("process {} (xfrm_test)", ::getpid()));
 }
 
 TEST_F(NetlinkPort, AnAlteredPolicyIsReplacedInPlace) {
