@@ -43,11 +43,16 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       link_events_(loop),
       next_sweep_(base::steady_now() + kSweep),
       probes_(loop),
-      names_(loop),
-      resolv_conf_(options_.run_dir) {
+      names_(loop, options_.resolv_conf),
+      resolv_conf_(options_.run_dir),
+      way_out_(overlay::GatewayBridge::open()),
+      gateway_events_{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop)} {
     watch(key_events_, fabric_->key_events(), &Agent::on_key_events);
     watch(firewall_events_, fabric_->firewall_events(), &Agent::on_firewall_events);
     watch(link_events_, fabric_->link_events(), &Agent::on_link_events);
+    for (std::size_t i = 0; i < gateway_events_.size(); ++i) {
+        watch(gateway_events_[i], way_out_.event_fds()[i], &Agent::on_gateway_events);
+    }
     tick();
 }
 
@@ -65,9 +70,10 @@ void Agent::stop() {
     asked_peers_.clear();
     probes_.stop();
     names_.forget_all();
-    for (auto* descriptor : {&key_events_, &firewall_events_, &link_events_}) {
+    for (auto* descriptor :
+         {&key_events_, &firewall_events_, &link_events_, &gateway_events_[0], &gateway_events_[1]}) {
         if (descriptor->is_open()) {
-            descriptor->release();  // the fabric closes it
+            descriptor->release();  // whose it is closes it
         }
     }
 }
@@ -124,6 +130,7 @@ void Agent::reconcile() {
         }
     }
     tell_containers();
+    keep_way_out();
     settle_pending();
 }
 
@@ -134,7 +141,10 @@ ResolvConf::Servers Agent::name_servers() const {
     for (const auto& [id, state] : networks_) {
         for (const auto& [endpoint, attachment] : state.view.attachments) {
             const auto container = container_of(attachment.netns);
-            gateways[container].push_back(state.view.gateway);
+            // Those that know what is outside first: the C library goes on to the next one when it is refused, at
+            // the cost of a question.
+            auto& list = gateways[container];
+            list.insert(state.view.internal ? list.end() : list.begin(), state.view.gateway);
             if (auto name = netns_name(attachment.netns); !name.empty()) {
                 named.emplace(std::move(name), container);
             }
@@ -157,6 +167,22 @@ void Agent::tell_containers() {
         resolv_conf_.remove_all_but(servers);
         told_ = std::move(servers);
     }
+}
+
+void Agent::keep_way_out() {
+    if (!all_known_ || !membership_) {
+        return;
+    }
+    std::vector<const NetworkView*> views;
+    for (const auto& [id, state] : networks_) {
+        views.push_back(&state.view);
+    }
+    way_out_.want(self().cluster, way_out_needs(views, self().node, container_of));
+}
+
+void Agent::on_gateway_events() {
+    way_out_.handle_events();
+    look_soon();
 }
 
 void Agent::apply(const base::NetworkId& id, NetworkState& state) {
@@ -321,6 +347,8 @@ void Agent::tick() {
         for (const auto& [id, state] : networks_) {
             look(id);
         }
+        way_out_.look();
+        keep_way_out();
     }
     for (auto& [id, state] : networks_) {
         if ((state.retry_at && *state.retry_at <= now) || (state.held_until && *state.held_until <= now) ||

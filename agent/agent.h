@@ -22,6 +22,7 @@
 #include "agent/run_watch.h"
 #include "agent/session_client.h"
 #include "agent/view.h"
+#include "agent/way_out.h"
 #include "base/time.h"
 #include "certs/node_identity.h"
 #include "doctor/finding.h"
@@ -45,6 +46,7 @@ struct AgentOptions {
     // A manager in the same process, see IdentityKeeper::Links.
     std::function<base::Result<v1::ReadmitReply>(const std::string& request_pem)> renew_own;
     base::Clock now = base::system_now;
+    std::filesystem::path resolv_conf = "/etc/resolv.conf";  // whom to ask for other names than endpoints'
 };
 
 template <typename Reply>
@@ -173,6 +175,9 @@ class Agent {
     NameServer names_;
     ResolvConf resolv_conf_;
     std::optional<ResolvConf::Servers> told_;  // to containers
+    WayOut way_out_;
+    bool all_known_ = false;  // of every network of this node a snapshot has come, once
+    std::array<asio::posix::stream_descriptor, 2> gateway_events_;
     struct DoctorRun;
     struct VerifyRun;
     std::set<std::shared_ptr<VerifyRun>> verify_runs_;
@@ -217,6 +222,8 @@ class Agent {
     void tell_counters();
     [[nodiscard]] ResolvConf::Servers name_servers() const;
     void tell_containers();
+    void keep_way_out();
+    void on_gateway_events();
     void tick();
     void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
     void on_key_events();
@@ -255,6 +262,8 @@ class Agent {
     std::uint64_t request(v1::EndpointRequest message, Pending pending);
     void answer(const v1::EndpointReply& reply);
     void settle_pending();
+    // Why the endpoint can't be had as it was asked for.
+    [[nodiscard]] std::optional<base::Error> connect_error(const NetworkState& state, const base::EndpointId& id) const;
     [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond);
     [[nodiscard]] std::vector<ErrorCounter> error_counters();
     [[nodiscard]] Self self() const;

@@ -4,6 +4,7 @@
 #include "agent/cut_off.h"
 #include "base/text.h"
 #include "netlink/namespace.h"
+#include "overlay/publication.h"
 #include "proto/wire.h"
 
 // The local API's side of the agent: requests that go to the manager and come back through the kernel, and what status
@@ -50,6 +51,10 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
         wire.set_name(fmt::format("pid-{}", request.pid()));
     }
     *wire.mutable_aliases() = request.aliases();
+    for (const auto& text : request.publish()) {
+        WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("--publish", text));
+        wire.add_publish(published.text());
+    }
     if (!request.ip().empty()) {
         WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", request.ip()));
         wire.set_ip(proto::raw(ip));
@@ -162,12 +167,28 @@ void Agent::connect(const v1::NetworkConnectRequest& given, const Respond<v1::Ne
         respond(base::fail_with(std::move(wire)));
         return;
     }
+    for (const auto& text : wire->publish()) {
+        auto held = way_out_.hold(*overlay::parse_publication("--publish", text));
+        if (!held) {
+            respond(base::fail_with(std::move(held)));
+            return;
+        }
+    }
     v1::EndpointRequest message;
     *message.mutable_connect() = *std::move(wire);
     request(std::move(message),
             {.network = std::nullopt,
              .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
              .settle = [this, respond](const v1::EndpointReply& reply) { return settle_connect(reply, respond); }});
+}
+
+std::optional<base::Error> Agent::connect_error(const NetworkState& state, const base::EndpointId& id) const {
+    if (const auto error = state.applied.endpoint_errors.find(id); error != state.applied.endpoint_errors.end()) {
+        return error->second;
+    }
+    const auto attachment = state.view.attachments.find(id);
+    const bool publishes = attachment != state.view.attachments.end() && !attachment->second.published.empty();
+    return publishes ? way_out_.error(id) : std::nullopt;
 }
 
 bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond) {
@@ -178,13 +199,12 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
         return false;  // the snapshot or change with it is on its way
     }
     const auto& state = found->second;
-    if (const auto error = state.applied.endpoint_errors.find(id); error != state.applied.endpoint_errors.end()) {
+    if (const auto error = connect_error(state, id)) {
         // The endpoint can't be had here: take it back, so that a failed connect leaves nothing.
         v1::EndpointRequest undo;
         undo.mutable_disconnect()->set_network(network.text());
         undo.mutable_disconnect()->set_endpoint(id.text());
-        const auto why = error->second;
-        const auto done = [respond, why] { respond(tl::unexpected<base::Error>(why)); };
+        const auto done = [respond, why = *error] { respond(tl::unexpected<base::Error>(why)); };
         request(std::move(undo), {.network = std::nullopt,
                                   .fail = [done](const base::Error& /*why*/) { done(); },
                                   .settle =
@@ -194,8 +214,9 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
                                       }});
         return true;
     }
+    const auto& published = state.view.attachments.at(id).published;
     const auto ifname = state.applied.ifnames.find(id);
-    if (ifname == state.applied.ifnames.end()) {
+    if (ifname == state.applied.ifnames.end() || (!published.empty() && !way_out_.address(id))) {
         return false;
     }
     const auto& endpoint = state.view.endpoints.at(id);
@@ -207,6 +228,9 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
     result.set_mac(endpoint.mac.text());
     result.set_ifname(ifname->second);
     result.set_mtu(state.view.mtu.value);
+    for (const auto& it : published) {
+        result.add_published(it.text());
+    }
     respond(std::move(result));
     return true;
 }
@@ -297,10 +321,13 @@ base::Status Agent::leave() {
     names_.forget_all();
     resolv_conf_.remove_all_but({});
     told_.reset();
+    all_known_ = false;
     dirty_.clear();
     removals_.clear();
     asked_.clear();
-    return fabric_->remove_unknown({}, {});
+    auto removed = way_out_.remove();
+    WARREN_TRY(fabric_->remove_unknown({}, {}));
+    return removed;
 }
 
 std::vector<std::string> Agent::problems() const {
@@ -337,6 +364,9 @@ std::vector<std::string> Agent::problems() const {
         fight(fmt::format("what the kernel has of network {}", state.view.name), state.repairs);
     }
     fight("the nft table inet warren", firewall_repairs_);
+    for (const auto& problem : way_out_.problems()) {
+        problems.push_back(problem);
+    }
     if (!firewall_problem_.empty()) {
         problems.push_back(fmt::format(
             "the nft table inet warren is not as it should be and can't be put back: {}; what it protects is "

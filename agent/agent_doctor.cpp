@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "agent/agent.h"
+#include "base/files.h"
 #include "doctor/firewall_check.h"
 #include "doctor/host_checks.h"
 #include "doctor/kernel_config.h"
@@ -148,6 +149,11 @@ std::vector<Finding> Agent::examine_host(bool answered) {
         append(findings, doctor::check_firewall(fabric_->firewall_rules(), underlay_device_, underlay.family, encrypted,
                                                 answered));
     }
+    if (const auto uplink = overlay::default_underlay(); uplink && way_out_.in_use()) {
+        append(findings, doctor::check_forwarding(fabric_->firewall_rules(), uplink->ifname, way_out_.publishes_any()));
+    }
+    append(findings,
+           doctor::check_legacy_tables(base::read_file("/proc/thread-self/net/ip_tables_names").value_or("")));
     findings.push_back(of_status("manager " + membership_->config.managers(0),
                                  welcomed_ ? base::Status{}
                                            : base::fail(base::Code::kUnavailable, "no session{}{}",

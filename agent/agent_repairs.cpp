@@ -67,6 +67,7 @@ void Agent::look_soon() {
                 look(id);
             }
         }
+        keep_way_out();
     });
 }
 

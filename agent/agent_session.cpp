@@ -278,6 +278,7 @@ void Agent::gone(const base::NetworkId& network) {
     } else {
         removals_.erase(network);
     }
+    keep_way_out();
     settle_pending();
 }
 
@@ -289,7 +290,9 @@ void Agent::snapshots_complete() {
     if (auto removed = fabric_->remove_unknown(known, self().vtep); !removed) {
         kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
     }
+    all_known_ = true;
     tell_containers();
+    keep_way_out();
 }
 
 }  // namespace warren::agent

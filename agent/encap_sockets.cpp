@@ -4,7 +4,7 @@
 #include <cerrno>
 
 #include "base/log.h"
-#include "overlay/builder.h"
+#include "overlay/port_owner.h"
 
 namespace warren::agent {
 
@@ -67,10 +67,12 @@ void EncapSockets::keep_only(Needs needs) {
 base::Result<base::UniqueFd> EncapSockets::open(const xfrm::EncapPort& port) {
     auto socket = xfrm::open_encap_socket(port);
     if (!socket && socket.error().sys_errno() == EADDRINUSE) {
-        return base::fail(base::Code::kConflict,
-                          "UDP port {} for ESP in UDP is taken by {}: stop it, or give the network another port with "
-                          "--opt encap=udp:PORT",
-                          port.port, overlay::udp_port_owner(port.port, port.address).value_or("another socket"));
+        return base::fail(
+            base::Code::kConflict,
+            "UDP port {} for ESP in UDP is taken by {}: stop it, or give the network another port with "
+            "--opt encap=udp:PORT",
+            port.port,
+            overlay::port_owner(overlay::Transport::kUdp, port.port.value, port.address).value_or("another socket"));
     }
     return socket;
 }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "dns/resolvers.h"
 
 namespace warren::agent {
 
@@ -25,6 +26,10 @@ constexpr std::size_t kConnections = 32;  // of a network, at once
 constexpr std::chrono::seconds kIdle{5};
 constexpr std::size_t kLargestAnswer = 65535;
 constexpr std::size_t kLength = 2;  // before each message on TCP
+
+std::size_t limit_of(const dns::Query& query, bool tcp) {
+    return tcp ? kLargestAnswer : dns::udp_limit(query);
+}
 
 }  // namespace
 
@@ -64,6 +69,8 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
             return;
         }
         kept = std::make_shared<Kept>(*loop_, *std::move(ports), home);
+        kept->id = view.id;
+        kept->internal = view.internal;
         listen_udp(kept);
         listen_tcp(kept);
     } else if (kept->revision == view.revision && !kept->waits) {
@@ -110,10 +117,12 @@ void NameServer::answer_datagrams(const KeptPtr& kept) {
             listen_udp(kept);
             return;
         }
-        const auto said = answer(*kept, datagram->source.ip, std::span(buffer).first(datagram->size), false);
-        if (!said.empty()) {
-            dns::send(kept->ports.udp, datagram->source, said);
-        }
+        answer(*kept, datagram->source.ip, std::span(buffer).first(datagram->size), false,
+               [weak = std::weak_ptr(kept), source = datagram->source](const std::vector<std::uint8_t>& said) {
+                   if (const auto still = said.empty() ? nullptr : weak.lock()) {
+                       dns::send(still->ports.udp, source, said);
+                   }
+               });
     } while (std::chrono::steady_clock::now() < until);
     kept->udp_pause.expires_after(kPause);
     kept->udp_pause.async_wait([this, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
@@ -189,11 +198,16 @@ void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_p
 }
 
 void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {
-    const auto said = answer(*kept, connection->source, connection->buffer, true);
-    if (said.empty()) {
-        end(*kept, connection);
-        return;
-    }
+    answer(*kept, connection->source, connection->buffer, true,
+           [this, weak = std::weak_ptr(kept), connection](const std::vector<std::uint8_t>& said) {
+               if (const auto still = weak.lock()) {
+                   said.empty() ? end(*still, connection) : write(still, connection, said);
+               }
+           });
+}
+
+void NameServer::write(const KeptPtr& kept, const std::shared_ptr<Connection>& connection,
+                       const std::vector<std::uint8_t>& said) {
     connection->buffer = {static_cast<std::uint8_t>(said.size() >> 8U), static_cast<std::uint8_t>(said.size())};
     connection->buffer.insert(connection->buffer.end(), said.begin(), said.end());
     asio::async_write(connection->stream, asio::buffer(connection->buffer),
@@ -207,12 +221,7 @@ void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& c
                       });
 }
 
-std::vector<std::uint8_t> NameServer::answer(const Kept& asked, const base::IpAddress& source,
-                                             std::span<const std::uint8_t> bytes, bool tcp) const {
-    const auto query = dns::parse_query(bytes);
-    if (!query || !asked.zone->covers(source)) {
-        return {};
-    }
+std::vector<const dns::Zone*> NameServer::zones_of(const Kept& asked, const base::IpAddress& source) const {
     std::vector<const dns::Zone*> zones{&*asked.zone};
     if (const auto container = asked.containers.find(source); container != asked.containers.end()) {
         for (const auto& [id, other] : networks_) {
@@ -221,8 +230,54 @@ std::vector<std::uint8_t> NameServer::answer(const Kept& asked, const base::IpAd
             }
         }
     }
-    const auto said = dns::answer(*query, zones, base::random_u64());
-    return dns::encode(*query, said, tcp ? kLargestAnswer : dns::udp_limit(*query));
+    return zones;
+}
+
+void NameServer::answer(const Kept& asked, const base::IpAddress& source, std::span<const std::uint8_t> bytes, bool tcp,
+                        const Reply& reply) {
+    const auto query = dns::parse_query(bytes);
+    if (!query || !asked.zone->covers(source)) {
+        reply({});
+        return;
+    }
+    auto said = dns::answer(*query, zones_of(asked, source), base::random_u64());
+    if (said.rcode == dns::Rcode::kRefused && !asked.internal && dns::is_to_be_forwarded(*query)) {
+        forward(asked, *query, bytes, tcp, reply);
+        return;
+    }
+    said.recursive = !asked.internal;
+    reply(dns::encode(*query, said, limit_of(*query, tcp)));
+}
+
+void NameServer::forward(const Kept& asked, const dns::Query& query, std::span<const std::uint8_t> bytes, bool tcp,
+                         const Reply& reply) {
+    for (const auto& [id, other] : networks_) {
+        if (other->zone->is_about(*query.question)) {
+            // A network that the asker is not in: nobody out there knows it either, and nobody shall hear of it.
+            reply(dns::encode(query, {.rcode = dns::Rcode::kRefused, .recursive = true}, limit_of(query, tcp)));
+            return;
+        }
+    }
+    forwarder_.ask(asked.id, query, bytes, tcp, [query, tcp, reply](std::vector<std::uint8_t> said) {
+        const auto limit = limit_of(query, tcp);
+        if (said.empty()) {
+            reply(dns::encode(query, {.rcode = dns::Rcode::kServerFailure, .recursive = true}, limit));
+        } else if (said.size() > limit) {
+            reply(dns::encode(query, {.recursive = true, .cut = true}, limit));
+        } else {
+            reply(std::move(said));
+        }
+    });
+}
+
+void NameServer::forget(const base::NetworkId& network) {
+    forwarder_.forget(network);
+    networks_.erase(network);
+}
+
+void NameServer::forget_all() {
+    forwarder_.forget_all();
+    networks_.clear();
 }
 
 }  // namespace warren::agent

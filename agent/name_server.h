@@ -3,6 +3,7 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/name_forwarder.h"
 #include "agent/view.h"
 #include "dns/ports.h"
 #include "dns/zone.h"
@@ -21,13 +23,16 @@ namespace warren::agent {
 // Answers the containers of this node about the names of the networks that they are in, at the gateway address of each.
 // Who asks is told from its address: it is one of the network's local endpoints, and the networks that its namespace is
 // in besides are searched, too. Whoever else asks in the network's subnet hears of this network alone; others hear
-// nothing.
+// nothing. What is about none of their names is asked of the host's own resolvers, unless the network that is asked
+// through is internal: then it is refused.
 //
 // Owner: the agent. Thread: the loop's. Failure: a network whose ports can't be opened is tried again by the next
 // keep().
 class NameServer {
   public:
-    explicit NameServer(asio::io_context& loop) : loop_(&loop) {}
+    // Asks the servers in this resolv.conf(5) what it does not know itself.
+    NameServer(asio::io_context& loop, std::filesystem::path resolv_conf)
+        : loop_(&loop), forwarder_(loop, std::move(resolv_conf)) {}
     NameServer(const NameServer&) = delete;
     NameServer& operator=(const NameServer&) = delete;
 
@@ -35,8 +40,8 @@ class NameServer {
     // namespace if there are none.
     void keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
               const std::function<base::Result<dns::Ports>()>& open);
-    void forget(const base::NetworkId& network) { networks_.erase(network); }
-    void forget_all() { networks_.clear(); }
+    void forget(const base::NetworkId& network);
+    void forget_all();
     // The namespace in which it listens; nullopt: in none.
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
 
@@ -71,6 +76,8 @@ class NameServer {
         asio::posix::stream_descriptor tcp;
         asio::steady_timer udp_pause;
         asio::steady_timer tcp_pause;
+        base::NetworkId id;
+        bool internal = false;    // nobody else is asked for its containers
         base::Revision revision;  // of the view that the following is of
         bool waits = false;       // for a container whose namespace is not there
         std::optional<dns::Zone> zone;
@@ -82,6 +89,7 @@ class NameServer {
 
     asio::io_context* loop_;
     std::map<base::NetworkId, KeptPtr> networks_;
+    NameForwarder forwarder_;
 
     static void close(Connection& connection);
     static void end(Kept& kept, const std::shared_ptr<Connection>& connection);
@@ -92,9 +100,16 @@ class NameServer {
     void read_query(const std::weak_ptr<Kept>& kept, const std::shared_ptr<Connection>& connection,
                     const asio::error_code& error);
     void reply(const KeptPtr& kept, const std::shared_ptr<Connection>& connection);
-    // What to say to a query; empty: nothing.
-    [[nodiscard]] std::vector<std::uint8_t> answer(const Kept& asked, const base::IpAddress& source,
-                                                   std::span<const std::uint8_t> query, bool tcp) const;
+    // Calls `reply` with what to say to a query, now or when others have been asked; empty: nothing.
+    using Reply = std::function<void(std::vector<std::uint8_t> said)>;
+    void answer(const Kept& asked, const base::IpAddress& source, std::span<const std::uint8_t> bytes, bool tcp,
+                const Reply& reply);
+    void forward(const Kept& asked, const dns::Query& query, std::span<const std::uint8_t> bytes, bool tcp,
+                 const Reply& reply);
+    // The networks that the asker is in, the one it asks through first.
+    [[nodiscard]] std::vector<const dns::Zone*> zones_of(const Kept& asked, const base::IpAddress& source) const;
+    void write(const KeptPtr& kept, const std::shared_ptr<Connection>& connection,
+               const std::vector<std::uint8_t>& said);
 };
 
 // What a container is told by: its namespace itself, whichever of its paths it was connected by.

@@ -132,7 +132,12 @@ base::Result<Checked> check(const NetworkView& view, const v1::NetworkDelta& del
         checked.endpoints_gone));
     for (const auto& message : delta.attachments()) {
         WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("attachment", message.endpoint_id()));
-        checked.attachments.emplace_back(id, AttachmentView{.netns = message.netns(), .ifname = message.ifname()});
+        AttachmentView attachment{.netns = message.netns(), .ifname = message.ifname()};
+        for (const auto& text : message.publish()) {
+            WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("attachment", text));
+            attachment.published.push_back(published);
+        }
+        checked.attachments.emplace_back(id, std::move(attachment));
     }
     for (const auto& message : delta.epochs()) {
         const auto known = view.epochs.find(base::Epoch{message.epoch()});
@@ -200,6 +205,7 @@ base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
     WARREN_TRY_ASSIGN(view.port, decode_number<base::UdpPort>("UDP port", spec.udp_port(), 1, UINT16_MAX));
     WARREN_TRY_ASSIGN(view.mtu, decode_mtu(spec.mtu()));
     view.encrypted = spec.encrypted();
+    view.internal = spec.internal();
     if (view.encrypted) {
         WARREN_TRY_ASSIGN(view.index,
                           decode_number<base::NetworkIndex>("network index", spec.network_index(), 1, kMaxIndex));

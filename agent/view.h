@@ -12,6 +12,7 @@
 #include "keymgr/key_schedule.h"
 #include "keymgr/limits.h"
 #include "keymgr/readiness.h"
+#include "overlay/publication.h"
 #include "proto/session.pb.h"
 
 // What a manager has told this node of a network that it is a member of. Values, without I/O; every message is checked
@@ -41,6 +42,7 @@ struct EndpointView {
 struct AttachmentView {
     std::string netns;
     std::string ifname;  // empty: the first free one
+    std::vector<overlay::Publication> published{};
 
     bool operator==(const AttachmentView&) const = default;
 };
@@ -59,6 +61,7 @@ struct NetworkView {
     base::UdpPort port;
     base::Mtu mtu;
     bool encrypted = false;
+    bool internal = false;  // its containers get no way out by it
     base::NetworkIndex index;
 
     base::Revision revision;

@@ -41,6 +41,8 @@ void declare_connect(Syntax& syntax, NetworkConnect& value, const Environment& e
     syntax.text("--ip", "IP", *request.mutable_ip(), "address (the next free one)");
     syntax.text("--mac", "MAC", *request.mutable_mac(), "hardware address (random)");
     syntax.text("--ifname", "NAME", *request.mutable_ifname(), "interface in the container (the first free ethN)");
+    syntax.texts("--publish", "[IP:]PORT:PORT[/udp]", *request.mutable_publish(),
+                 "a port of the host for one of the container; repeatable");
     syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
     syntax.check([&request, netns]() -> std::string {
         const bool by_path = netns->count() > 0;

@@ -88,7 +88,8 @@ base::Status Daemon::open(const DaemonOptions& options) {
                             .run_dir = run_dir,
                             .certificates = [this] { return keyring_.certificates(); },
                             .certificates_changed = [this] { return keyring_.keep_identity(); },
-                            .renew_own = [this](const std::string& pem) { return manager_.renew_own(pem); }});
+                            .renew_own = [this](const std::string& pem) { return manager_.renew_own(pem); },
+                            .resolv_conf = options.resolv_conf});
     local_service_ = std::make_unique<agent::LocalService>(
         loop_, *agent_,
         agent::ClusterEntry{

@@ -25,6 +25,7 @@ inline constexpr std::string_view kLocked =
 struct DaemonOptions {
     std::filesystem::path state_dir = "/var/lib/warren";
     std::filesystem::path run_dir = "/run/warren";
+    std::filesystem::path resolv_conf = "/etc/resolv.conf";
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
     std::filesystem::path unlock_key_file;                        // empty: a manager that is locked waits for its key
 };

@@ -37,6 +37,9 @@ void declare(CLI::App& app, Arguments& arguments) {
         ->capture_default_str();
     app.add_option("--run-dir", arguments.daemon.run_dir, "What does not: API socket, namespaces, the record of SAs")
         ->capture_default_str();
+    app.add_option("--resolv-conf", arguments.daemon.resolv_conf,
+                   "This host's resolv.conf(5): whom to ask for containers about names that are no endpoint's")
+        ->capture_default_str();
     app.add_option("--log-level", arguments.log_level, "debug, info, warn or error")->capture_default_str();
     app.add_option("--unlock-key-file", arguments.daemon.unlock_key_file,
                    "Unlocks a manager that is locked; a file that only its owner may read");

@@ -18,6 +18,7 @@ constexpr std::uint16_t kResponse = 0x8000;
 constexpr std::uint16_t kAuthoritative = 0x0400;
 constexpr std::uint16_t kTruncated = 0x0200;
 constexpr std::uint16_t kRecursionDesired = 0x0100;
+constexpr std::uint16_t kRecursionAvailable = 0x0080;
 constexpr unsigned kOpcodeShift = 11;
 
 class Reader {
@@ -173,7 +174,8 @@ std::uint16_t flags_of(const Query& query, const Answer& answer, bool truncated)
     unsigned flags =
         kResponse | static_cast<unsigned>(query.opcode) << kOpcodeShift | (static_cast<unsigned>(answer.rcode) & 0xfU);
     flags |= answer.authoritative ? kAuthoritative : 0U;
-    flags |= truncated ? kTruncated : 0U;
+    flags |= truncated || answer.cut ? kTruncated : 0U;
+    flags |= answer.recursive ? kRecursionAvailable : 0U;
     flags |= query.recursion_desired ? kRecursionDesired : 0U;
     return static_cast<std::uint16_t>(flags);
 }

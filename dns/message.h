@@ -67,6 +67,8 @@ struct Answer {
     Rcode rcode = Rcode::kNoError;
     bool authoritative = false;
     std::vector<Record> records;
+    bool recursive = false;  // the server asks others, too
+    bool cut = false;        // there is more than `records`
 
     bool operator==(const Answer&) const = default;
 };

@@ -152,6 +152,13 @@ std::span<const base::IpAddress> Zone::addresses(const std::string& name) const 
     return found == addresses_.end() ? std::span<const base::IpAddress>() : found->second;
 }
 
+bool Zone::is_about(const Question& question) const {
+    if (const auto ip = reversed(question.name)) {
+        return covers(*ip);
+    }
+    return question.name == network_ || question.name.ends_with("." + network_);
+}
+
 std::optional<std::string> Zone::name(const base::IpAddress& ip) const {
     const auto found = names_.find(ip);
     return found == names_.end() ? std::nullopt : std::optional(found->second);

@@ -33,6 +33,8 @@ class Zone {
     [[nodiscard]] std::span<const base::IpAddress> addresses(const std::string& name) const;
     // The name of the endpoint with this address, with the network; nullopt: nobody has it.
     [[nodiscard]] std::optional<std::string> name(const base::IpAddress& ip) const;
+    // The question is about a name or an address of this network, whether there is such a one or not.
+    [[nodiscard]] bool is_about(const Question& question) const;
     [[nodiscard]] bool covers(const base::IpAddress& ip) const { return subnet_.contains(ip); }
     [[nodiscard]] const std::string& network() const { return network_; }
 

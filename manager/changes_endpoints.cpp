@@ -5,6 +5,7 @@
 #include "manager/changes.h"
 #include "overlay/ipam.h"
 #include "overlay/mtu.h"
+#include "overlay/publication.h"
 
 namespace warren::manager {
 
@@ -103,8 +104,52 @@ base::Status check_namespace_is_new(const NetworkState& network, const NewEndpoi
     return {};
 }
 
-base::Result<v1::StoredEndpoint> make_endpoint(const NetworkState& network, const NewEndpoint& endpoint,
-                                               base::Time now) {
+// Nobody on the same node has published it.
+base::Status check_published_by_none(const Cluster& cluster, const NewEndpoint& endpoint,
+                                     const overlay::Publication& wanted) {
+    for (const auto& [id, network] : cluster.networks()) {
+        for (const auto& [other_id, other] : network.endpoints) {
+            if (id_of<base::NodeId>(other.node_id()) != endpoint.node) {
+                continue;
+            }
+            for (const auto& text : other.publish()) {
+                const auto published = overlay::parse_publication("published", text);
+                if (published && collide(*published, wanted)) {
+                    return fail(Code::kConflict,
+                                "--publish {}: endpoint '{}' of network '{}' has published {} on this node; choose "
+                                "another port",
+                                wanted.text(), other.name(), network.record().name(), text);
+                }
+            }
+        }
+    }
+    return {};
+}
+
+base::Result<std::vector<overlay::Publication>> check_publish(const Cluster& cluster, const NetworkState& network,
+                                                              const NewEndpoint& endpoint) {
+    std::vector<overlay::Publication> wanted;
+    for (const auto& text : endpoint.request.publish()) {
+        WARREN_TRY_ASSIGN(const auto it, overlay::parse_publication("--publish", text));
+        if (network.record().internal()) {
+            return fail(Code::kInvalid, "--publish {}: network '{}' is internal: nothing gets in or out", it.text(),
+                        network.record().name());
+        }
+        if (it.transport == overlay::Transport::kUdp) {
+            WARREN_TRY(check_free_udp_port(fmt::format("--publish {}", it.text()), cluster.settings(),
+                                           base::UdpPort{it.host_port}));
+        }
+        if (std::any_of(wanted.begin(), wanted.end(), [&](const auto& other) { return collide(other, it); })) {
+            return fail(Code::kInvalid, "--publish {}: given twice", it.text());
+        }
+        WARREN_TRY(check_published_by_none(cluster, endpoint, it));
+        wanted.push_back(it);
+    }
+    return wanted;
+}
+
+base::Result<v1::StoredEndpoint> make_endpoint(const Cluster& cluster, const NetworkState& network,
+                                               const NewEndpoint& endpoint, base::Time now) {
     v1::StoredEndpoint stored;
     WARREN_TRY(check_namespace_is_new(network, endpoint));
     WARREN_TRY_ASSIGN(const auto name, choose_name(network, endpoint.request));
@@ -122,6 +167,10 @@ base::Result<v1::StoredEndpoint> make_endpoint(const NetworkState& network, cons
     stored.set_node_id(raw(endpoint.node));
     stored.set_netns(endpoint.request.netns());
     stored.set_ifname(endpoint.request.ifname());
+    WARREN_TRY_ASSIGN(const auto published, check_publish(cluster, network, endpoint));
+    for (const auto& it : published) {
+        stored.add_publish(it.text());
+    }
     stored.set_created(unix_ms(now));
     return stored;
 }
@@ -146,7 +195,7 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     WARREN_TRY_ASSIGN(const auto id, cluster.find_network(endpoint.request.network()));
     const auto& network = *cluster.network(id);
     WARREN_TRY(check_node(network, node->record));
-    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(network, endpoint, now));
+    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(cluster, network, endpoint, now));
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
     members.set_last_ip(stored.ip());

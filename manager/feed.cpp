@@ -20,6 +20,7 @@ v1::NetworkSpec spec_of(const v1::NetworkRecord& record) {
     spec.set_mtu(record.mtu());
     spec.set_encrypted(record.encrypted());
     spec.set_network_index(record.network_index());
+    spec.set_internal(record.internal());
     return spec;
 }
 
@@ -93,6 +94,7 @@ void add_attachments(v1::NetworkDelta& delta, const NetworkState& network, const
             attachment.set_endpoint_id(endpoint.id());
             attachment.set_netns(stored->second.netns());
             attachment.set_ifname(stored->second.ifname());
+            *attachment.mutable_publish() = stored->second.publish();
         }
     }
 }

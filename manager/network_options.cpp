@@ -227,15 +227,18 @@ void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_rekey_after_bytes(options.rekey_after_bytes);
 }
 
-base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
-    const auto port = options.encap.value;
+base::Status check_free_udp_port(std::string_view what, const v1::ClusterSettings& cluster, base::UdpPort port) {
     const auto last = cluster.port_base() + overlay::kNetworkIndexes.last;
-    if (port == cluster.plain_port() || (port >= cluster.port_base() && port <= last)) {
+    if (port.value == cluster.plain_port() || (port.value >= cluster.port_base() && port.value <= last)) {
         return fail(Code::kInvalid,
-                    "--opt encap=udp:{}: {}, and {} to {} belong to networks of this cluster; choose another port",
-                    port, cluster.plain_port(), cluster.port_base(), last);
+                    "{}: UDP ports {}, and {} to {} belong to networks of this cluster; choose another one", what,
+                    cluster.plain_port(), cluster.port_base(), last);
     }
     return {};
+}
+
+base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
+    return check_free_udp_port(fmt::format("--opt encap=udp:{}", options.encap), cluster, options.encap);
 }
 
 overlay::Protection protection(const NetworkOptions& options) {

@@ -47,6 +47,9 @@ inline constexpr base::UdpPort kEncapPort{7443};
 [[nodiscard]] NetworkOptions encryption_of(const v1::NetworkRecord& record);
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options);
 
+// No network of the cluster uses the UDP port, or may come to. `what` begins the error.
+[[nodiscard]] base::Status check_free_udp_port(std::string_view what, const v1::ClusterSettings& cluster,
+                                               base::UdpPort port);
 // ESP in UDP has a port that no network uses itself.
 [[nodiscard]] base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options);
 

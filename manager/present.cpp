@@ -137,6 +137,7 @@ v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& networ
     shown.set_netns(endpoint.netns());
     shown.set_ifname(endpoint.ifname());
     *shown.mutable_aliases() = endpoint.aliases();
+    *shown.mutable_published() = endpoint.publish();
     shown.set_created_unix_ms(endpoint.created());
     return shown;
 }

@@ -1,16 +1,11 @@
 #include "overlay/builder.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <set>
 #include <utility>
 
 #include "base/text.h"
-#include "netlink/address.h"
-#include "netlink/segmentation.h"
 #include "overlay/desired.h"
 #include "overlay/diff.h"
-#include "overlay/observe.h"
 
 namespace warren::overlay {
 
@@ -20,286 +15,22 @@ using base::Error;
 using base::Result;
 using base::Status;
 using netlink::Message;
-using netlink::Namespace;
 using netlink::Socket;
-
-// Links come first, then what hangs on them; a name that somebody else took meanwhile costs one more.
-constexpr int kRounds = 6;
-
-// When a device is missing, thousands of entries fail alike.
-constexpr std::size_t kErrorsShown = 8;
 
 // Of a network's id in the name that its VXLAN device has for a moment.
 constexpr std::size_t kPassingDigits = 14;
 
-struct OpenNamespace {
-    Namespace ns;
-    Socket socket;
-};
-
-Result<OpenNamespace> open_namespace(Result<Namespace> ns) {
-    WARREN_TRY_ASSIGN(Namespace open, std::move(ns));
-    WARREN_TRY_ASSIGN(Socket socket, Socket::open_in(open, netlink::Protocol::kRoute));
-    return OpenNamespace{std::move(open), std::move(socket)};
+Subject subject_of(const Network& network) {
+    Subject subject{.what = fmt::format("network {}", network.name),
+                    .want = desired(network),
+                    .names = {},
+                    .passing_name = fmt::format("w{}", network.id.text().substr(0, kPassingDigits)),
+                    .port = network.port};
+    for (const auto& endpoint : network.local) {
+        subject.names.emplace(endpoint.id, endpoint.name);
+    }
+    return subject;
 }
-
-Result<OpenNamespace> open_container(const WantedPair& pair) {
-    return open_namespace(Namespace::open_path(pair.netns));
-}
-
-// The request for a step that is one message in the namespace it is for. CreateVxlan and CreatePair need a second
-// namespace, SetSegmentation is no message.
-struct ToMessage {
-    std::optional<Message> operator()(const DeleteLink& a) const { return netlink::delete_link(a.link); }
-    std::optional<Message> operator()(const CreateBridge& a) const {
-        return netlink::create_bridge({.name = a.bridge.name, .mac = a.bridge.mac, .mtu = a.bridge.mtu},
-                                      a.bridge.options);
-    }
-    std::optional<Message> operator()(const SetLink& a) const {
-        return netlink::set_link(a.link,
-                                 {.alias = a.alias, .mac = a.mac, .mtu = a.mtu, .master = a.master, .up = a.up});
-    }
-    std::optional<Message> operator()(const SetBridge& a) const { return netlink::set_bridge(a.link, a.options); }
-    std::optional<Message> operator()(const SetPort& a) const { return netlink::set_bridge_port(a.link, a.options); }
-    std::optional<Message> operator()(const AddAddress& a) const {
-        return netlink::replace_address({.link = a.link, .prefix = a.address});
-    }
-    std::optional<Message> operator()(const DeleteAddress& a) const {
-        return netlink::delete_address({.link = a.link, .prefix = a.address});
-    }
-    std::optional<Message> operator()(const PutForwarding& a) const { return netlink::put_fdb(a.entry); }
-    std::optional<Message> operator()(const DeleteForwarding& a) const { return netlink::delete_fdb(a.entry); }
-    std::optional<Message> operator()(const PutNeighbour& a) const { return netlink::put_neighbour(a.neighbour); }
-    std::optional<Message> operator()(const DeleteNeighbour& a) const { return netlink::delete_neighbour(a.neighbour); }
-    std::optional<Message> operator()(const CreateVxlan& /*step*/) const { return std::nullopt; }
-    std::optional<Message> operator()(const CreatePair& /*step*/) const { return std::nullopt; }
-    std::optional<Message> operator()(const SetSegmentation& /*step*/) const { return std::nullopt; }
-};
-
-// One apply() of one network.
-class Run {
-  public:
-    Run(Socket& host, OpenNamespace& home, const Network& network)
-        : host_(host), home_(home), network_(network), want_(desired(network)) {}
-
-    Outcome run() && {
-        for (int round = 0; round < kRounds; ++round) {
-            auto have = observe();
-            if (!have) {
-                fail(std::nullopt, std::move(have).error());
-                break;
-            }
-            Plan plan = diff(want_, *have);
-            if (round == 0) {
-                for (auto& refusal : plan.refused) {
-                    fail(refusal.endpoint, std::move(refusal.error));
-                }
-            }
-            note_ifnames(*have);
-            if (!execute(without_failed(std::move(plan.steps)))) {
-                break;
-            }
-        }
-        if (errors_left_out_ > 0) {
-            out_.errors.emplace_back(base::Code::kInternal, fmt::format("{} more operations failed", errors_left_out_));
-        }
-        return std::move(out_);
-    }
-
-  private:
-    Result<Observed> observe() {
-        Observed have;
-        auto network = observe_network(home_.ns, home_.socket);
-        if (!network) {
-            return base::fail_in("read the network's namespace", std::move(network));
-        }
-        have.network = *std::move(network);
-        for (const auto& pair : want_.pairs) {
-            auto container = observe_one(pair);
-            if (container) {
-                have.containers.insert_or_assign(pair.endpoint, *std::move(container));
-            } else {
-                fail(pair.endpoint,
-                     std::move(container).error().in(fmt::format("endpoint {}", name_of(pair.endpoint))));
-            }
-        }
-        return have;
-    }
-
-    Result<SeenNamespace> observe_one(const WantedPair& pair) {
-        WARREN_TRY_ASSIGN(OpenNamespace container, open_container(pair));
-        if (container.ns == home_.ns) {
-            return base::fail(base::Code::kInvalid, "namespace {}: is the network's own, not a container's",
-                              pair.netns);
-        }
-        return observe_container(container.socket);
-    }
-
-    void note_ifnames(const Observed& have) {
-        for (const auto& pair : want_.pairs) {
-            const auto container = have.containers.find(pair.endpoint);
-            const auto port = std::find_if(have.network.links.begin(), have.network.links.end(),
-                                           [&](const auto& link) { return link.name == pair.name; });
-            if (container == have.containers.end() || port == have.network.links.end()) {
-                continue;
-            }
-            if (const auto* end = container_end(pair, *port, container->second)) {
-                out_.ifnames.insert_or_assign(pair.endpoint, end->name);
-            }
-        }
-    }
-
-    // What failed in an earlier round is not tried again in this call, nor is anything for an endpoint that is in
-    // error.
-    std::vector<Step> without_failed(std::vector<Step> steps) const {
-        std::erase_if(steps, [this](const Step& step) {
-            return (step.endpoint && out_.endpoint_errors.contains(*step.endpoint)) ||
-                   (!failed_.empty() && failed_.contains(describe(step)));
-        });
-        return steps;
-    }
-
-    // False when there was nothing to do.
-    bool execute(const std::vector<Step>& steps) {
-        std::size_t done = 0;
-        while (done < steps.size()) {
-            // A run of messages for the same socket goes in one transaction.
-            std::size_t end = done;
-            std::vector<Message> messages;
-            while (end < steps.size() && steps[end].place == steps[done].place &&
-                   (steps[done].place == Place::kNetwork || steps[end].endpoint == steps[done].endpoint)) {
-                auto message = std::visit(ToMessage{}, steps[end].action);
-                if (!message) {
-                    break;
-                }
-                messages.push_back(*std::move(message));
-                ++end;
-            }
-            if (messages.empty()) {
-                record(steps[done], execute_special(steps[done]));
-                ++done;
-                continue;
-            }
-            transact(std::span(steps).subspan(done, end - done), messages);
-            done = end;
-        }
-        return !steps.empty();
-    }
-
-    void transact(std::span<const Step> steps, std::span<Message> messages) {
-        if (steps.front().place != Place::kContainer) {
-            record_all(steps, home_.socket.transact(messages));
-            return;
-        }
-        auto container = open_container(pair_of(*steps.front().endpoint));
-        if (!container) {
-            record(steps.front(), base::fail_with(std::move(container)));
-            return;
-        }
-        record_all(steps, container->socket.transact(messages));
-    }
-
-    Status execute_special(const Step& step) {
-        if (const auto* vxlan = std::get_if<CreateVxlan>(&step.action)) {
-            return make_vxlan(*vxlan);
-        }
-        if (const auto* pair = std::get_if<CreatePair>(&step.action)) {
-            WARREN_TRY_ASSIGN(const Namespace container, Namespace::open_path(pair->netns));
-            return home_.socket.request(
-                netlink::create_veth({.name = pair->name, .mtu = pair->mtu},
-                                     {.name = pair->ifname, .mac = pair->mac, .mtu = pair->mtu, .into = &container}));
-        }
-        if (const auto* segmentation = std::get_if<SetSegmentation>(&step.action)) {
-            return netlink::set_segmentation(home_.ns, segmentation->name, segmentation->on);
-        }
-        return base::fail(base::Code::kInternal, "no request for this step");
-    }
-
-    // Under a name that no other device has, then renamed: kernels before 6.13 look the name of a new device up in the
-    // namespace of the request first (net/core/rtnetlink.c, __rtnl_newlink), and hosts may have a vx0 of their own.
-    Status make_vxlan(const CreateVxlan& vxlan) {
-        const auto passing = fmt::format("w{}", network_.id.text().substr(0, kPassingDigits));
-        if (auto left = netlink::read_link(home_.socket, passing)) {  // by a daemon that died here
-            WARREN_TRY(home_.socket.request(netlink::delete_link(left->index)));
-        }
-        WARREN_TRY(host_.request(
-            netlink::create_vxlan({.name = passing, .mtu = vxlan.mtu, .into = &home_.ns}, vxlan.options)));
-        WARREN_TRY_ASSIGN(const auto link, netlink::read_link(home_.socket, passing));
-        return home_.socket.request(netlink::rename_link(link.index, vxlan.name));
-    }
-
-    void record_all(std::span<const Step> steps, std::vector<Status> results) {
-        for (std::size_t i = 0; i < steps.size(); ++i) {
-            record(steps[i], std::move(results[i]));
-        }
-    }
-
-    void record(const Step& step, Status result) {
-        if (result || already_gone(step, result.error())) {
-            ++out_.changes;
-            out_.of_endpoints += step.endpoint ? 1U : 0U;
-            return;
-        }
-        failed_.insert(describe(step));
-        // With an interface name that was ours to choose, somebody else was faster: the next round takes another.
-        const bool lost_race = std::holds_alternative<CreatePair>(step.action) &&
-                               result.error().sys_errno() == EEXIST && step.endpoint &&
-                               pair_of(*step.endpoint).ifname.empty();
-        if (lost_race) {
-            return;
-        }
-        Error error = std::move(result).error().in(describe(step));
-        if (error.sys_errno() == EADDRINUSE) {
-            const auto owner = udp_port_owner(network_.port);
-            error = Error(base::Code::kConflict,
-                          fmt::format("{}: UDP port {} is taken by {}", error.message(), network_.port,
-                                      owner.value_or("another socket")),
-                          EADDRINUSE);
-        }
-        if (step.endpoint) {
-            error = std::move(error).in(fmt::format("endpoint {}", name_of(*step.endpoint)));
-        }
-        fail(step.endpoint, std::move(error));
-    }
-
-    // Deleting what went by itself meanwhile (a container's namespace died) is no failure.
-    static bool already_gone(const Step& step, const Error& error) {
-        const int code = error.sys_errno();
-        return (std::holds_alternative<DeleteLink>(step.action) && code == ENODEV) ||
-               (std::holds_alternative<DeleteForwarding>(step.action) && code == ENOENT) ||
-               (std::holds_alternative<DeleteNeighbour>(step.action) && code == ENOENT) ||
-               (std::holds_alternative<DeleteAddress>(step.action) && code == EADDRNOTAVAIL);
-    }
-
-    void fail(std::optional<base::EndpointId> endpoint, Error error) {
-        if (endpoint) {
-            out_.endpoint_errors.emplace(*endpoint, std::move(error));  // the first one is the cause of the others
-        } else if (out_.errors.size() < kErrorsShown) {
-            out_.errors.push_back(std::move(error));
-        } else {
-            ++errors_left_out_;
-        }
-    }
-
-    [[nodiscard]] const WantedPair& pair_of(const base::EndpointId& endpoint) const {
-        return *std::find_if(want_.pairs.begin(), want_.pairs.end(),
-                             [&](const WantedPair& pair) { return pair.endpoint == endpoint; });
-    }
-
-    [[nodiscard]] std::string name_of(const base::EndpointId& endpoint) const {
-        const auto found = std::find_if(network_.local.begin(), network_.local.end(),
-                                        [&](const LocalEndpoint& local) { return local.id == endpoint; });
-        return found == network_.local.end() ? endpoint.text() : found->name;
-    }
-
-    Socket& host_;
-    OpenNamespace& home_;
-    const Network& network_;
-    Desired want_;
-    Outcome out_;
-    std::size_t errors_left_out_ = 0;
-    std::set<std::string> failed_;  // descriptions: what fails may come back in other company
-};
 
 }  // namespace
 
@@ -324,7 +55,7 @@ Outcome Builder::apply(const Network& network) {
         return out;
     }
     const auto watched = watch_.watch(network.id, home->ns);  // before the look, so that no change is missed
-    Outcome out = Run(host_, *home, network).run();
+    Outcome out = bring(host_, *home, subject_of(network));
     out.changes += missing ? 1 : 0;
     if (!watched) {
         out.errors.push_back(watched.error());

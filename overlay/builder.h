@@ -1,9 +1,6 @@
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
-#include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,25 +10,11 @@
 #include "base/result.h"
 #include "netlink/kernel_socket.h"
 #include "netlink/namespace.h"
+#include "overlay/bring.h"
 #include "overlay/link_watch.h"
 #include "overlay/model.h"
 
 namespace warren::overlay {
-
-// What one apply() did and could not do.
-struct Outcome {
-    std::size_t changes = 0;       // operations that the kernel took; 0 and no error = everything was right already
-    std::size_t of_endpoints = 0;  // of these: of local endpoints' links, which what is in the container can undo
-
-    // What failed with the network as a whole (bridge, VXLAN, remote endpoints), in context.
-    std::vector<base::Error> errors;
-    // What failed with one local endpoint ("endpoint web: namespace /run/netns/web: ..."); the others went on.
-    std::map<base::EndpointId, base::Error> endpoint_errors;
-    // The names of the local endpoints' interfaces in their containers, of all that exist.
-    std::map<base::EndpointId, std::string> ifnames;
-
-    [[nodiscard]] bool complete() const { return errors.empty() && endpoint_errors.empty(); }
-};
 
 // Brings the kernel's objects of networks to what the caller wants: namespace, bridge, VXLAN device, forwarding and
 // neighbour entries, veth pairs. Every call looks at the kernel and makes the smallest change, so it heals what is
@@ -82,11 +65,5 @@ class Builder {
     netlink::PinnedNamespaces namespaces_;
     LinkWatch watch_;
 };
-
-// Who holds a UDP port in the calling thread's network namespace, in words: "process 812 (dockerd)", "a tunnel of the
-// kernel"; nullopt: nobody. With an address: who is in the way of a socket there, bound to it or to all. For errors,
-// and for refusing an encrypted network whose port is taken.
-[[nodiscard]] std::optional<std::string> udp_port_owner(base::UdpPort port,
-                                                        const std::optional<base::IpAddress>& address = {});
 
 }  // namespace warren::overlay

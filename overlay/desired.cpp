@@ -29,11 +29,6 @@ netlink::Vxlan vxlan_options(const Network& network, const Subnet& subnet) {
 constexpr netlink::BridgePort kVxlanPort{.learning = false, .unicast_flood = true, .multicast_flood = false};
 constexpr netlink::BridgePort kContainerPort{.learning = false, .unicast_flood = false, .multicast_flood = false};
 
-// 15 bytes are all that a name may have.
-std::string pair_name(const base::EndpointId& endpoint) {
-    return "v" + endpoint.text().substr(0, 14);
-}
-
 std::string bridge_name(std::size_t subnet) {
     return fmt::format("br{}", subnet);
 }
@@ -115,6 +110,10 @@ class Collector {
 };
 
 }  // namespace
+
+std::string pair_name(const base::EndpointId& endpoint) {
+    return "v" + endpoint.text().substr(0, 14);  // 15 bytes are all that a name may have
+}
 
 Desired desired(const Network& network) {
     Desired out{.mark = network_mark(network.cluster, network.id)};

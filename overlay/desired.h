@@ -27,6 +27,8 @@ struct WantedBridge {
     base::Mtu mtu;
     base::Prefix address;  // the gateway's, with the subnet's length
     netlink::Bridge options;
+    // Permanent ones, so that nobody on it answers for another's address. Nothing: the kernel asks.
+    std::map<base::IpAddress, base::MacAddress> neighbours;
 
     bool operator==(const WantedBridge&) const = default;
 };
@@ -58,6 +60,8 @@ struct WantedPair {
     base::MacAddress mac;
     base::Prefix address;
     std::vector<base::Prefix> subnets;  // the network's: another address out of these on the interface is a former one
+    // Of the container's default route, unless it has one through another interface.
+    std::optional<base::IpAddress> default_via{};
 
     bool operator==(const WantedPair&) const = default;
 };
@@ -77,6 +81,9 @@ struct Desired {
     std::vector<WantedPair> pairs;
     std::vector<Refusal> refused;
 };
+
+// Of the bridge's end of a pair.
+[[nodiscard]] std::string pair_name(const base::EndpointId& endpoint);
 
 // A remote endpoint whose address or MAC a local one has, or whose VTEP is this node's, is left out: that is an
 // endpoint that just moved here, and what is local wins. Endpoints that contradict each other or the network are in

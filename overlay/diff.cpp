@@ -142,6 +142,7 @@ class Planner {
         if (!there) {
             settings_.push_back({Place::kNetwork, std::nullopt, AddAddress{link->index, bridge.address}});
         }
+        plan_neighbours(*link, bridge.neighbours);
         set_link(Place::kNetwork, std::nullopt, *link,
                  {.alias = bridge.alias, .mac = bridge.mac, .mtu = bridge.mtu, .up = true});
     }
@@ -165,7 +166,7 @@ class Planner {
                 {Place::kNetwork, std::nullopt, SetSegmentation{link->index, link->name, vxlan.segmentation}});
         }
         plan_forwarding(*link, vxlan);
-        plan_neighbours(*link, vxlan);
+        plan_neighbours(*link, vxlan.neighbours);
         set_link(Place::kNetwork, std::nullopt, *link, {.alias = vxlan.alias, .mtu = vxlan.mtu, .up = true});
     }
 
@@ -191,20 +192,20 @@ class Planner {
         }
     }
 
-    void plan_neighbours(const Link& link, const WantedVxlan& vxlan) {
+    void plan_neighbours(const Link& link, const std::map<base::IpAddress, base::MacAddress>& neighbours) {
         std::set<base::IpAddress> right;
         for (const auto& neighbour : find_or_empty(have_.network.neighbours, link.index)) {
             if (!neighbour.permanent) {
                 continue;  // the kernel's own
             }
-            const auto wanted = vxlan.neighbours.find(neighbour.ip);
-            if (wanted == vxlan.neighbours.end()) {
+            const auto wanted = neighbours.find(neighbour.ip);
+            if (wanted == neighbours.end()) {
                 settings_.push_back({Place::kNetwork, std::nullopt, DeleteNeighbour{neighbour}});
             } else if (neighbour.mac == wanted->second) {
                 right.insert(neighbour.ip);
             }
         }
-        for (const auto& [ip, mac] : vxlan.neighbours) {
+        for (const auto& [ip, mac] : neighbours) {
             if (!right.contains(ip)) {
                 settings_.push_back(
                     {Place::kNetwork, std::nullopt, PutNeighbour{{.link = link.index, .ip = ip, .mac = mac}}});
@@ -288,6 +289,23 @@ class Planner {
         }
         set_link(Place::kContainer, pair.endpoint, end,
                  {.alias = pair.alias, .mac = pair.mac, .mtu = pair.mtu, .up = true});
+        if (pair.default_via) {
+            plan_default_route(end, pair, container);
+        }
+    }
+
+    // A route through another interface is the container's own affair, and is left alone.
+    void plan_default_route(const Link& end, const WantedPair& pair, const SeenNamespace& container) {
+        const auto& routes = container.default_routes;
+        const bool settled = std::any_of(routes.begin(), routes.end(), [&](const netlink::Route& route) {
+            return route.link != end.index || route.gateway == pair.default_via;
+        });
+        if (!settled) {
+            settings_.push_back({Place::kContainer, pair.endpoint,
+                                 PutRoute{{.destination = {.address = base::IpAddress::v4(0), .length = 0},
+                                           .link = end.index,
+                                           .gateway = pair.default_via}}});
+        }
     }
 
     // Into the bridge, if that is there already, and only then with the port's options: they belong to the membership.
@@ -372,6 +390,9 @@ struct Describe {
     }
     std::string operator()(const DeleteNeighbour& a) const {
         return fmt::format("delete neighbour {}", a.neighbour.ip);
+    }
+    std::string operator()(const PutRoute& a) const {
+        return fmt::format("put the default route through {}", *a.route.gateway);
     }
 };
 

@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "netlink/link.h"
 #include "netlink/neighbour.h"
+#include "netlink/route.h"
 #include "overlay/desired.h"
 
 // From what is wanted and what is there to the steps that lead from one to the other. Pure.
@@ -20,8 +21,9 @@ struct SeenNamespace {
     std::vector<netlink::Link> links;
     std::map<base::IfIndex, std::vector<base::Prefix>> addresses;         // without IPv6 link-local ones
     std::map<base::IfIndex, std::vector<netlink::FdbEntry>> forwarding;   // network's namespace only
-    std::map<base::IfIndex, std::vector<netlink::Neighbour>> neighbours;  // of VXLAN devices
+    std::map<base::IfIndex, std::vector<netlink::Neighbour>> neighbours;  // of VXLAN devices and bridges
     std::map<base::IfIndex, bool> segmentation;                           // of VXLAN devices
+    std::vector<netlink::Route> default_routes;                           // containers only, IPv4, main table
 };
 
 struct Observed {
@@ -114,9 +116,13 @@ struct DeleteNeighbour {
     netlink::Neighbour neighbour;
     bool operator==(const DeleteNeighbour&) const = default;
 };
+struct PutRoute {
+    netlink::Route route;
+    bool operator==(const PutRoute&) const = default;
+};
 using Action =
     std::variant<DeleteLink, CreateBridge, CreateVxlan, CreatePair, SetLink, SetBridge, SetPort, SetSegmentation,
-                 AddAddress, DeleteAddress, PutForwarding, DeleteForwarding, PutNeighbour, DeleteNeighbour>;
+                 AddAddress, DeleteAddress, PutForwarding, DeleteForwarding, PutNeighbour, DeleteNeighbour, PutRoute>;
 
 struct Step {
     Place place = Place::kNetwork;

@@ -4,16 +4,11 @@
 #include <string>
 #include <string_view>
 
-#include "base/free.h"
 #include "base/result.h"
-#include "netlink/kernel_socket.h"
 #include "overlay/barrier.h"
-
-struct nft_ctx;
+#include "overlay/nft_table.h"
 
 namespace warren::overlay {
-
-void free_nft_context(nft_ctx* context) noexcept;
 
 // The second barrier around encrypted networks: the nftables table `inet warren`, in the namespace of the thread that
 // calls open(). It knows only ports and reqids, so peers, epochs and rotations leave it alone, and it holds without any
@@ -47,10 +42,10 @@ class Firewall {
     struct Restored {
         std::string by;  // "process 4711 (nft)"; empty: nobody knows
     };
-    [[nodiscard]] int event_fd() const { return events_.fd(); }
+    [[nodiscard]] int event_fd() const { return table_.event_fd(); }
     [[nodiscard]] base::Result<std::optional<Restored>> handle_events();
     // Does nothing about what happened, for now: the next handle_events() looks whether the table is as it should be.
-    void put_off_events();
+    void put_off_events() { table_.put_off_events(); }
 
     // All rules of this namespace, ours and others', as `nft --json list ruleset` prints them.
     [[nodiscard]] base::Result<std::string> ruleset();
@@ -59,21 +54,11 @@ class Firewall {
     [[nodiscard]] base::Result<std::optional<DropCounters>> drop_counters();
 
   private:
-    using Context = base::Handle<nft_ctx, &free_nft_context>;
-
-    Firewall(Context context, netlink::Subscription events)
-        : context_(std::move(context)), events_(std::move(events)) {}
-    [[nodiscard]] base::Result<std::string> run(const std::string& commands, unsigned output_flags = 0);
-    [[nodiscard]] base::Result<std::optional<std::string>> listing();
+    explicit Firewall(NftTable table) : table_(std::move(table)) {}
     [[nodiscard]] base::Status write(const ProtectedPorts& ports);
-    [[nodiscard]] base::Status read_events();
 
-    Context context_;
-    netlink::Subscription events_;
+    NftTable table_;
     std::optional<ProtectedPorts> applied_;
-    std::string expected_;  // the kernel's listing after our last write
-    bool seen_ = false;     // events of our table since the last look at it, or lost ones
-    std::string seen_by_;
 };
 
 }  // namespace warren::overlay

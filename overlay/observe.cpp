@@ -29,10 +29,13 @@ base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, net
         out.forwarding[entry.link].push_back(entry);
     }
     for (const auto& link : out.links) {
-        if (link.kind != "vxlan") {
+        if (link.kind != "vxlan" && link.kind != "bridge") {
             continue;
         }
         WARREN_TRY_ASSIGN(out.neighbours[link.index], netlink::read_neighbours(socket, link.index));
+        if (link.kind != "vxlan") {
+            continue;
+        }
         WARREN_TRY_ASSIGN(out.segmentation[link.index], netlink::segmentation(where, link.name));
     }
     return out;
@@ -42,6 +45,14 @@ base::Result<SeenNamespace> observe_container(netlink::Socket& socket) {
     SeenNamespace out;
     WARREN_TRY(read_links_and_addresses(socket, out));
     return out;
+}
+
+base::Result<std::vector<netlink::Route>> observe_default_routes(netlink::Socket& socket) {
+    WARREN_TRY_ASSIGN(auto routes, netlink::read_routes(socket, base::Family::kIpv4));
+    std::erase_if(routes, [](const netlink::Route& route) {
+        return route.table != netlink::kMainTable || route.destination.length != 0;
+    });
+    return routes;
 }
 
 }  // namespace warren::overlay

@@ -13,5 +13,6 @@ namespace warren::overlay {
 
 // A container's namespace: links and addresses.
 [[nodiscard]] base::Result<SeenNamespace> observe_container(netlink::Socket& socket);
+[[nodiscard]] base::Result<std::vector<netlink::Route>> observe_default_routes(netlink::Socket& socket);
 
 }  // namespace warren::overlay

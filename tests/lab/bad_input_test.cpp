@@ -263,7 +263,8 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--opt", "encrypted", "--opt", "encap=tcp"}), 1,
          "--opt encap=tcp: must be none, udp, or udp:PORT with a port from 1 to 65535"},
         {1, create({"--opt", "encrypted", "--opt", "encap=udp:10001"}), 1,
-         "--opt encap=udp:10001: 4789, and 10000 to 26383 belong to networks of this cluster; choose another port"},
+         "--opt encap=udp:10001: UDP ports 4789, and 10000 to 26383 belong to networks of this cluster; choose another "
+         "port"},
         {1, create({"--opt", "cipher=aes-256-gcm"}), 1,
          "--opt cipher: only for encrypted networks; add --opt encrypted"},
         {1, create({"--opt", "encrypted", "--opt", "replay-window=7"}), 1,

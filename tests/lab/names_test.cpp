@@ -66,14 +66,14 @@ TEST(Names, LeadToEndpointsOfTheNetworksThatTheAskerIsIn) {
     EXPECT_EQ(short_answer(both, net1, "store.net2"), other.ip() + "\n");
     // Who is in one hears of that one.
     EXPECT_THAT(dig(only1, net1, "other"), HasSubstr("status: NXDOMAIN"));
-    EXPECT_THAT(dig(only1, net1, "other.net2"), HasSubstr("status: REFUSED"));
-    EXPECT_THAT(dig(only1, net1, "-x " + other.ip()), HasSubstr("status: REFUSED"));
+    EXPECT_EQ(short_answer(only1, net1, "other.net2"), "");
+    EXPECT_EQ(short_answer(only1, net1, "-x " + other.ip()), "");
 
     const auto none = dig(both, net1, "c2 AAAA");
     EXPECT_THAT(none, HasSubstr("status: NOERROR"));
     EXPECT_THAT(none, HasSubstr("ANSWER: 0"));
     EXPECT_THAT(none, HasSubstr("flags: qr aa rd"));
-    EXPECT_THAT(dig(both, net1, "example.org"), HasSubstr("status: REFUSED"));
+    EXPECT_THAT(dig(both, net1, "+norecurse example.org"), HasSubstr("status: REFUSED"));
     EXPECT_THAT(dig(both, net1, "+noedns c2"), HasSubstr("status: NOERROR"));
     EXPECT_THAT(dig(both, net1, "+edns=1 +noednsneg c2"), HasSubstr("status: BADVERS"));
     EXPECT_THAT(dig(both, net1, "+opcode=notify c2"), HasSubstr("status: NOTIMP"));

@@ -17,9 +17,8 @@ TEST(WithoutGcmSoak, ANetworkThatNeedsItIsRefusedAndNothingIsSent) {
     const Container container("c2");
     const auto refused = lab->host(2).warren({"network", "connect", "net1", "--netns", "c2"});
     EXPECT_EQ(refused.code, 1);
-    EXPECT_NE(refused.err.find("node 'h2' can't encrypt with aes-128-gcm: its kernel lacks the cipher"),
-              std::string::npos)
-        << refused.err;
+    EXPECT_NE(refused.err.find("node 'h2' can't encrypt with aes-128-gcm"), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find("lacks CONFIG_CRYPTO_GCM"), std::string::npos) << refused.err;
     EXPECT_EQ(container.run({"ip", "-brief", "link"}).out.find("eth"), std::string::npos) << "half of it was made";
     EXPECT_EQ(manager.ask<v1::EndpointListReply>({"endpoint", "ls"}).endpoints_size(), 0);
     capture.stop();
@@ -40,7 +39,7 @@ TEST(WithoutGcmSoak, AutoTakesTheOtherCipher) {
     // By name it can't be had, and the network stays as it is.
     const auto refused = manager.warren({"network", "update", "--opt", "cipher=aes-128-gcm", "net1"});
     EXPECT_NE(refused.code, 0);
-    EXPECT_NE(refused.err.find("lacks the cipher"), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find("lacks CONFIG_CRYPTO_GCM"), std::string::npos) << refused.err;
     manager.warren_ok({"key", "rotate", "net1"});
     EXPECT_EQ(unreachable_pairs(containers), "");
     capture.stop();

@@ -7,9 +7,11 @@
 #include <fstream>
 #include <sstream>
 
+#include "doctor/ruleset_judge.h"
+
 // The rulesets are what `nft --json list ruleset` printed (nftables 1.0.6), without counters, handles and what does not
 // hang on the input hook: firewalld 1.3.3 and ufw 0.36.2 as they are when they are switched on, and with what the
-// remedy says.
+// remedy says; Docker 20.10 as it starts, the rules of its table filter alone.
 namespace warren::doctor {
 namespace {
 
@@ -26,7 +28,7 @@ std::string ruleset(const std::string& name) {
 }
 
 base::Result<std::vector<ChainVerdict>> judged_all(std::string_view json, const Arriving& packet) {
-    WARREN_TRY_ASSIGN(const auto verdicts, judge_input(json, std::array{packet}));
+    WARREN_TRY_ASSIGN(const auto verdicts, judge(json, std::array{packet}));
     return verdicts.at(0);
 }
 
@@ -205,6 +207,60 @@ TEST(CheckFirewall, WhatMayBeDroppedIsNotOnceItWasSeenToComeThrough) {
     EXPECT_EQ(
         check_firewall(base::fail(base::Code::kInternal, "no nft"), "eth0", base::Family::kIpv4, {}, true)[0].verdict,
         Verdict::kUnknown);
+}
+
+std::vector<Finding> forwarding(const std::string& json, bool published = false) {
+    return check_forwarding(json, "eth0", published);
+}
+
+TEST(CheckForwarding, DockersPolicyKeepsContainersIn) {
+    const auto findings = forwarding(ruleset("docker"), true);
+    ASSERT_EQ(findings.size(), 2U);
+    EXPECT_EQ(findings[0].verdict, Verdict::kWrong);
+    EXPECT_THAT(findings[0].detail, HasSubstr("chain FORWARD of table ip filter drops what containers send out"));
+    EXPECT_THAT(findings[0].remedy, HasSubstr("iptables -I DOCKER-USER -i warren_gw -j ACCEPT"));
+    EXPECT_THAT(findings[1].detail, HasSubstr("drops what comes for published ports"));
+    EXPECT_THAT(findings[1].remedy, HasSubstr("iptables -I DOCKER-USER -o warren_gw -j ACCEPT"));
+    EXPECT_EQ(forwarding(ruleset("docker")).size(), 1U) << "nothing is published";
+}
+
+TEST(CheckForwarding, WithTheRemedyTheyGetOut) {
+    const auto findings = forwarding(ruleset("docker-open"), true);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(findings[0].verdict, Verdict::kOk) << findings[0].detail;
+}
+
+TEST(CheckForwarding, OthersAreToldTheirOwnWords) {
+    const auto chain = [](const std::string& family, const std::string& table, const std::string& name,
+                          const std::string& rules) {
+        return forwarding(fmt::format(R"({{"nftables": [{{"chain": {{"family": "{0}", "table": "{1}", "name": "{2}",
+            "type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}}}}{3}]}})",
+                                      family, table, name, rules),
+                          true);
+    };
+    EXPECT_THAT(chain("inet", "firewalld", "filter_FORWARD", "")[0].remedy,
+                HasSubstr("firewall-cmd --permanent --zone=trusted --add-interface=warren_gw"));
+    EXPECT_THAT(chain("ip", "filter", "FORWARD", "")[0].remedy,
+                HasSubstr("iptables -I FORWARD -i warren_gw -j ACCEPT (with ufw: ufw route allow in on warren_gw)"));
+    EXPECT_EQ(chain("inet", "mine", "f", "")[0].remedy, "nft insert rule inet mine f iifname warren_gw accept");
+    // Of what a NAT of ours has sent in.
+    const auto let_in = R"(, {"rule": {"family": "inet", "table": "mine", "chain": "f", "expr": [
+        {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}, {"accept": null}]}})";
+    EXPECT_EQ(chain("inet", "mine", "f", let_in).size(), 1U);
+    // What comes in for this host itself is another hook's, and what ours do is right.
+    EXPECT_EQ(forwarding(ruleset("ufw"))[0].verdict, Verdict::kOk);
+    EXPECT_EQ(chain("inet", "warren_gw", "forward", "")[0].verdict, Verdict::kOk);
+}
+
+TEST(CheckForwarding, WhatCannotBeReadIsSaid) {
+    EXPECT_EQ(check_forwarding(base::fail(base::Code::kInternal, "no nft"), "eth0", true)[0].verdict,
+              Verdict::kUnknown);
+    EXPECT_EQ(forwarding("nonsense")[0].verdict, Verdict::kUnknown);
+}
+
+TEST(CheckLegacyTables, OldRulesAreMentioned) {
+    EXPECT_THAT(check_legacy_tables(""), IsEmpty());
+    EXPECT_EQ(check_legacy_tables("filter\n").at(0).verdict, Verdict::kUnknown);
 }
 
 }  // namespace

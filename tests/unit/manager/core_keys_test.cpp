@@ -379,7 +379,7 @@ TEST_F(CoreKeys, APortOfNetworksIsRefusedForEspInUdp) {
     const auto refused = update({"encap=udp:10001"});
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().message(),
-                HasSubstr("network 'net1': --opt encap=udp:10001: 4789, and 10000 to 26383"));
+                HasSubstr("network 'net1': --opt encap=udp:10001: UDP ports 4789, and 10000 to 26383"));
     EXPECT_FALSE(create("net2", {"encrypted", "encap=udp:4789"}));
 }
 

@@ -12,6 +12,7 @@
 #include "netlink/address.h"
 #include "netlink/neighbour.h"
 #include "netlink/segmentation.h"
+#include "overlay/port_owner.h"
 #include "testbed.h"
 
 namespace warren::overlay {
@@ -269,7 +270,7 @@ TEST(Builder, TheNetworksOwnNamespaceIsNoContainer) {
     ASSERT_TRUE(complete(t.host.apply(t.network)));
     t.network.local.push_back(sample_local(8, t.host.run_dir() / "netns" / t.network.id.text()));
     EXPECT_THAT(t.host.apply(t.network).endpoint_errors.at(t.network.local[1].id).message(),
-                HasSubstr("is the network's own"));
+                HasSubstr("is that of network blue itself, not a container's"));
 }
 
 TEST(Builder, AChosenInterfaceNameThatIsTakenIsRefused) {
@@ -317,11 +318,11 @@ TEST(Builder, SaysWhoHasTheUdpPort) {
     EXPECT_TRUE(complete(t.host.apply(t.network)));
     std::optional<std::string> owner;
     must(netlink::run_in(t.host.ns, [&]() -> base::Status {
-        owner = udp_port_owner(base::UdpPort(10001));
+        owner = port_owner(Transport::kUdp, 10001);
         return {};
     }));
     EXPECT_EQ(owner, "the kernel itself, by a tunnel such as VXLAN");
-    EXPECT_EQ(udp_port_owner(base::UdpPort(10001)), std::nullopt) << "not in this namespace";
+    EXPECT_EQ(port_owner(Transport::kUdp, 10001), std::nullopt) << "not in this namespace";
 }
 
 TEST(Builder, NamesTheVniThatAnotherVxlanHas) {

@@ -188,6 +188,12 @@ struct FakeKernel {
         }
     }
 
+    void run(const PutRoute& a) {
+        if (own(a.route.link) != nullptr) {
+            where().default_routes.push_back(a.route);
+        }
+    }
+
     base::IfIndex next() { return base::IfIndex(++last_index_); }
 
     const Step* step_ = nullptr;

@@ -1,4 +1,5 @@
-#include <array>
+#include "overlay/port_owner.h"
+
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -6,7 +7,6 @@
 
 #include "base/process.h"
 #include "base/text.h"
-#include "overlay/builder.h"
 
 namespace warren::overlay {
 
@@ -30,24 +30,25 @@ bool is_in_the_way(std::string_view local, const std::optional<base::IpAddress>&
     return !address || local.find_first_not_of('0') == std::string_view::npos || local == table_text(*address);
 }
 
-// The inode of a UDP socket bound to the port. Sockets of the kernel have one too, but no process has it open. Format:
-// net/ipv4/udp.c, udp4_format_sock: "sl local_address:port remote_address:port st tx:rx tr:when retrnsmt uid timeout
-// inode ...", all hexadecimal but the last two.
-std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort port,
+// The inode of a socket bound to the port, of TCP one that listens. Sockets of the kernel have one too, but no process
+// has it open. Format: net/ipv4/udp.c, udp4_format_sock, and net/ipv4/tcp_ipv4.c, get_tcp4_sock: "sl local_address:port
+// remote_address:port st tx:rx tr:when retrnsmt uid timeout inode ...", all hexadecimal but the last two.
+std::optional<std::uint64_t> find_socket(const fs::path& table, Transport transport, std::uint16_t port,
                                          const std::optional<base::IpAddress>& address) {
+    constexpr std::string_view kListens = "0A";  // TCP_LISTEN
     std::ifstream file(table);
     std::string line;
     std::getline(file, line);  // the heading
-    const std::string wanted = fmt::format("{:04X}", port.value);
+    const std::string wanted = fmt::format("{:04X}", port);
     while (std::getline(file, line)) {
         std::istringstream words(line);
-        std::string slot, local, skipped, inode;
-        words >> slot >> local;
-        for (int i = 0; i < 7; ++i) {
+        std::string slot, local, remote, state, skipped, inode;
+        words >> slot >> local >> remote >> state;
+        for (int i = 0; i < 5; ++i) {
             words >> skipped;
         }
         words >> inode;
-        if (local.ends_with(":" + wanted) &&
+        if ((transport == Transport::kUdp || state == kListens) && local.ends_with(":" + wanted) &&
             is_in_the_way(std::string_view(local).substr(0, local.size() - wanted.size() - 1), address)) {
             return base::parse_unsigned(inode).value_or(0);
         }
@@ -57,9 +58,12 @@ std::optional<std::uint64_t> find_socket(const fs::path& table, base::UdpPort po
 
 }  // namespace
 
-std::optional<std::string> udp_port_owner(base::UdpPort port, const std::optional<base::IpAddress>& address) {
-    for (const char* table : {"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}) {
-        if (const auto inode = find_socket(table, port, address)) {
+std::optional<std::string> port_owner(Transport transport, std::uint16_t port,
+                                      const std::optional<base::IpAddress>& address) {
+    const std::string name = transport == Transport::kTcp ? "tcp" : "udp";
+    for (const char* family : {"", "6"}) {
+        const auto table = fmt::format("/proc/thread-self/net/{}{}", name, family);
+        if (const auto inode = find_socket(table, transport, port, address)) {
             return base::find_socket_holder(*inode).value_or("the kernel itself, by a tunnel such as VXLAN");
         }
     }

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/ip.h"
+#include "base/result.h"
+#include "netlink/kernel_socket.h"
+#include "overlay/bring.h"
+#include "overlay/gateway.h"
+#include "overlay/link_watch.h"
+#include "overlay/nft_table.h"
+
+namespace warren::overlay {
+
+// A container of this node that is to have a way out.
+struct WantedContainer {
+    std::string netns;  // path of its network namespace
+    std::string name;   // for errors
+    std::vector<Publication> published;
+
+    bool operator==(const WantedContainer&) const = default;
+};
+
+// Brings the gateway bridge, its rules and its containers' second interfaces to what the caller wants; with no
+// container there is none of it. What is in the kernel is all that is remembered: a successor finds subnet and
+// addresses there and changes nothing that is right.
+//
+// Which subnet: a /20 of 172.16.0.0/12, then of 192.168.0.0/16, that overlaps no route of the host and no network of
+// the caller's. IPv4 only.
+//
+// It turns on what the host needs to forward (net.ipv4.ip_forward) and leaves it on.
+//
+// Owner: the agent. Thread: the agent's. The bridge is in the namespace of the thread that calls open(). Failure: the
+// rules come first, so without them nothing is built; what failed is in the report, and calling again repeats just
+// that.
+class GatewayBridge {
+  public:
+    [[nodiscard]] static base::Result<GatewayBridge> open();
+
+    struct Report {
+        std::size_t changes = 0;                              // that the kernel took, of links and rules
+        std::vector<std::string> problems;                    // of all of it
+        std::map<std::string, base::Error> container_errors;  // by path of the namespace
+        std::map<std::string, base::IpAddress> addresses;     // of the containers that have one, by the same
+    };
+    // `networks` are the subnets that containers have routes to.
+    [[nodiscard]] Report apply(const base::ClusterId& cluster, const std::vector<WantedContainer>& containers,
+                               const std::set<base::Prefix>& networks);
+    // Takes all of it away, a former process's too.
+    [[nodiscard]] base::Status remove();
+
+    // Readable when something changed on the host that may be about the bridge or its rules; then call handle_events().
+    // True: apply again. Our own changes are among the events.
+    [[nodiscard]] std::array<int, 2> event_fds() const { return {watch_.fd(), table_.event_fd()}; }
+    [[nodiscard]] bool handle_events();
+
+  private:
+    struct Place {
+        base::EndpointId pair;
+        base::IpAddress ip;
+    };
+
+    GatewayBridge(OpenNamespace home, LinkWatch watch, NftTable table)
+        : home_(std::move(home)), watch_(std::move(watch)), table_(std::move(table)) {}
+
+    [[nodiscard]] base::Status choose_subnet(const base::ClusterId& cluster, const std::set<base::Prefix>& networks);
+    void place(const base::ClusterId& cluster, const std::vector<WantedContainer>& containers, Report& report);
+    [[nodiscard]] std::optional<Place> adopt(const base::ClusterId& cluster, netlink::Socket& container) const;
+    [[nodiscard]] base::Result<base::IpAddress> free_address() const;
+    [[nodiscard]] base::Status write_rules(const Gateway& gateway, Report& report);
+
+    OpenNamespace home_;
+    LinkWatch watch_;
+    NftTable table_;
+    bool listens_ = false;
+    std::optional<base::Prefix> subnet_;
+    std::map<std::string, Place> places_;  // by path of the container's namespace
+    std::string ruleset_;                  // as last written
+    bool there_ = true;                    // as far as is known: a former process may have left something
+};
+
+}  // namespace warren::overlay

@@ -1,0 +1,64 @@
+#include "overlay/publication.h"
+
+#include "base/text.h"
+
+namespace warren::overlay {
+
+namespace {
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+    const auto number = base::parse_unsigned(text, UINT16_MAX);
+    return number && *number > 0 ? std::optional(static_cast<std::uint16_t>(*number)) : std::nullopt;
+}
+
+}  // namespace
+
+std::string Publication::text() const {
+    return fmt::format("{}{}:{}/{}", host_ip ? host_ip->text() + ":" : "", host_port, port,
+                       transport == Transport::kTcp ? "tcp" : "udp");
+}
+
+base::Result<Publication> parse_publication(std::string_view what, std::string_view text) {
+    const auto refuse = [&](std::string_view why) {
+        return base::fail(base::Code::kInvalid, "{} '{}': {}; it is [IP:]HOSTPORT:PORT[/tcp|udp], such as 8080:80/tcp",
+                          what, text, why);
+    };
+    Publication out;
+    const auto slash = text.find('/');
+    if (slash != std::string_view::npos) {
+        const auto transport = text.substr(slash + 1);
+        if (transport != "tcp" && transport != "udp") {
+            return refuse("the protocol must be tcp or udp");
+        }
+        out.transport = transport == "tcp" ? Transport::kTcp : Transport::kUdp;
+    }
+    auto parts = base::split(text.substr(0, slash), ':');
+    if (parts.size() == 3) {
+        const auto ip = base::parse_ip(what, parts.front());
+        if (!ip || ip->family != base::Family::kIpv4) {
+            return refuse("the address must be an IPv4 address");
+        }
+        if (!ip->is_unspecified()) {
+            out.host_ip = *ip;
+        }
+        parts.erase(parts.begin());
+    }
+    if (parts.size() != 2) {
+        return refuse("the host's port and the container's are needed");
+    }
+    const auto host_port = parse_port(parts[0]);
+    const auto port = parse_port(parts[1]);
+    if (!host_port || !port) {
+        return refuse("a port must be a number from 1 to 65535");
+    }
+    out.host_port = *host_port;
+    out.port = *port;
+    return out;
+}
+
+bool collide(const Publication& a, const Publication& b) {
+    return a.transport == b.transport && a.host_port == b.host_port &&
+           (!a.host_ip || !b.host_ip || *a.host_ip == *b.host_ip);
+}
+
+}  // namespace warren::overlay
