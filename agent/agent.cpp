@@ -18,6 +18,7 @@ constexpr base::Duration kTick = std::chrono::seconds(1);
 constexpr base::Duration kSweep = std::chrono::seconds(30);
 constexpr base::Duration kAskAgain = std::chrono::seconds(60);
 constexpr int kMissedHeartbeats = 3;
+constexpr base::Duration kGatewayPace = std::chrono::milliseconds(800);  // between two looks because of events
 
 using proto::raw;
 
@@ -177,12 +178,23 @@ void Agent::keep_way_out() {
     for (const auto& [id, state] : networks_) {
         views.push_back(&state.view);
     }
-    way_out_.want(self().cluster, way_out_needs(views, self().node, container_of));
+    const auto now = base::steady_now();
+    gateway_looked_ = now;
+    const auto repaired = way_out_.want(self().cluster, plain_port_, way_out_needs(views, self().node, container_of));
+    if (!repaired) {
+        return;
+    }
+    ++repaired_;
+    const auto next = gateway_repairs_.note(now, *repaired);
+    way_out_.hold_until(next.value_or(now));
+    tell_repair(std::nullopt, "the gateway bridge", gateway_repairs_, next);
 }
 
+// What a container does to its interface is an event, too, and a look goes through all of them: not too often.
 void Agent::on_gateway_events() {
-    way_out_.handle_events();
-    look_soon();
+    if (way_out_.handle_events() && base::steady_now() - gateway_looked_ >= kGatewayPace) {
+        keep_way_out();
+    }
 }
 
 void Agent::apply(const base::NetworkId& id, NetworkState& state) {
@@ -231,6 +243,7 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (state.applied.policies + state.applied.links > 0) {
         note_repair(id, state);
     }
+    state.changed_by.clear();
     if (const auto home = fabric_->home(id); home && state.view.members.contains(self().node)) {
         names_.keep(state.view, self().node, *home, [&] { return fabric_->open_name_ports(state.view); });
         if (state.view.encrypted) {
@@ -289,7 +302,7 @@ void Agent::take_changes(const Fabric::Changes& changes) {
             continue;
         }
         if (changes.dirty.contains(state.view.index)) {
-            state.changed_by = changes.by;
+            state.changed_by = changes.by;  // for what the next apply() finds
             look(id);
         }
         if (const auto needs = changes.rotations.find(state.view.index); needs != changes.rotations.end()) {
@@ -347,6 +360,9 @@ void Agent::tick() {
         for (const auto& [id, state] : networks_) {
             look(id);
         }
+        way_out_.look();
+    }
+    if (way_out_.due(now)) {
         way_out_.look();
         keep_way_out();
     }

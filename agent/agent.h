@@ -176,7 +176,10 @@ class Agent {
     ResolvConf resolv_conf_;
     std::optional<ResolvConf::Servers> told_;  // to containers
     WayOut way_out_;
-    bool all_known_ = false;  // of every network of this node a snapshot has come, once
+    bool all_known_ = false;          // of every network of this node a snapshot has come, once
+    base::UdpPort plain_port_{4789};  // of the cluster's plain networks, once a manager has said it
+    Repairs gateway_repairs_;
+    base::Moment gateway_looked_;
     std::array<asio::posix::stream_descriptor, 2> gateway_events_;
     struct DoctorRun;
     struct VerifyRun;

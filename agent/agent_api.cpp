@@ -51,6 +51,7 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
         wire.set_name(fmt::format("pid-{}", request.pid()));
     }
     *wire.mutable_aliases() = request.aliases();
+    wire.set_take_over(request.take_over());
     for (const auto& text : request.publish()) {
         WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("--publish", text));
         wire.add_publish(published.text());
@@ -188,7 +189,7 @@ std::optional<base::Error> Agent::connect_error(const NetworkState& state, const
     }
     const auto attachment = state.view.attachments.find(id);
     const bool publishes = attachment != state.view.attachments.end() && !attachment->second.published.empty();
-    return publishes ? way_out_.error(id) : std::nullopt;
+    return publishes ? way_out_.error(id, attachment->second.published) : std::nullopt;
 }
 
 bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond) {
@@ -364,6 +365,7 @@ std::vector<std::string> Agent::problems() const {
         fight(fmt::format("what the kernel has of network {}", state.view.name), state.repairs);
     }
     fight("the nft table inet warren", firewall_repairs_);
+    fight("the gateway bridge", gateway_repairs_);
     for (const auto& problem : way_out_.problems()) {
         problems.push_back(problem);
     }

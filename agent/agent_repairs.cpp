@@ -67,7 +67,6 @@ void Agent::look_soon() {
                 look(id);
             }
         }
-        keep_way_out();
     });
 }
 
@@ -121,7 +120,7 @@ bool Agent::besieged(const NetworkState& state, base::Moment now) const {
 void Agent::note_repair(const base::NetworkId& id, NetworkState& state) {
     const auto now = base::steady_now();
     ++repaired_;
-    state.held_until = state.repairs.note(now, std::exchange(state.changed_by, {}));
+    state.held_until = state.repairs.note(now, state.changed_by);
     state.quiet_from = now + kQuiet;
     tell_repair(id, what_was_wrong(state.applied), state.repairs, state.held_until);
 }

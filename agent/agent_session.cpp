@@ -130,6 +130,9 @@ void Agent::send_hello() {
     }
     hello.set_esp_problem(facts_.esp_problem);
     hello.set_fast_aes(facts_.fast_aes);
+    for (const auto& network : host_networks(options_.resolv_conf)) {
+        hello.add_host_networks(network);
+    }
     hello.set_node_name(membership_->config.node_name());
     *hello.mutable_certificate() = keeper_.use();
     for (auto& [id, state] : networks_) {
@@ -203,6 +206,9 @@ void Agent::compare_clock(std::int64_t managers_unix_ms) {
 void Agent::welcome(const v1::Welcome& welcome) {
     welcomed_ = true;
     compare_clock(welcome.now_unix_ms());
+    if (welcome.plain_port() > 0 && welcome.plain_port() <= UINT16_MAX) {
+        plain_port_ = base::UdpPort{static_cast<std::uint16_t>(welcome.plain_port())};
+    }
     session_since_ = options_.now();
     session_failures_ = 0;
     session_error_.clear();

@@ -258,7 +258,9 @@ Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const 
     }
     changes.closed = std::move(findings->closed);
     changes.notes = std::move(findings->notes);
-    changes.by = netlink::find_requester(netlink::Protocol::kXfrm, findings->by).value_or("");
+    if (!changes.dirty.empty()) {
+        changes.by = netlink::find_requester(netlink::Protocol::kXfrm, findings->by).value_or("");
+    }
     return changes;
 }
 

@@ -5,6 +5,9 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "dns/resolvers.h"
+#include "overlay/gateway.h"
+#include "overlay/underlay.h"
 #include "xfrm/probe.h"
 
 namespace warren::agent {
@@ -52,6 +55,21 @@ void probe_segmentation(HostFacts& facts) {
             facts.segmentation_note = "not testable, offload is off on encrypted networks: " + probed.why;
             break;
     }
+}
+
+std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf) {
+    std::vector<std::string> networks;
+    for (const auto& route : overlay::host_routes().value_or(std::vector<overlay::UsedSubnet>())) {
+        if (!route.user.ends_with(overlay::kGatewayBridge)) {
+            networks.push_back(fmt::format("{} {}", route.prefix, route.user));
+        }
+    }
+    for (const auto& server : dns::parse_resolv_conf(base::read_file(resolv_conf).value_or(""))) {
+        if (!server.is_loopback()) {
+            networks.push_back(fmt::format("{}/{} the resolver", server, server.bits()));
+        }
+    }
+    return networks;
 }
 
 }  // namespace warren::agent

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,9 @@ struct HostFacts {
 [[nodiscard]] base::Result<HostFacts> probe_host();
 // Whether segmentation offload survives VXLAN in ESP: up to some seconds, so not on the loop's thread.
 void probe_segmentation(HostFacts& facts);
+
+// What this host has routes to, and its resolvers, as a manager is told of them: networks must not have these
+// addresses. Our own gateway bridge is left out, which makes way.
+[[nodiscard]] std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf);
 
 }  // namespace warren::agent

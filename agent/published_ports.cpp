@@ -13,7 +13,8 @@ namespace warren::agent {
 
 namespace {
 
-// Bound, and never listened on. Without SO_REUSEADDR nobody else can have the port either.
+// With SO_REUSEADDR what is left of former connections (TIME_WAIT) is in nobody's way; that TCP listens keeps others
+// off who have it, too. Nobody connects: what comes goes to the container.
 base::Result<base::UniqueFd> reserve(const overlay::Publication& wanted) {
     const bool tcp = wanted.transport == overlay::Transport::kTcp;
     base::UniqueFd socket(::socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -21,7 +22,11 @@ base::Result<base::UniqueFd> reserve(const overlay::Publication& wanted) {
         return base::fail_errno(fmt::format("--publish {}: socket", wanted.text()), errno);
     }
     const base::Sockaddr address({.ip = wanted.host_ip.value_or(base::IpAddress::v4(0)), .port = wanted.host_port});
-    if (::bind(socket.get(), address.get(), address.size()) == 0) {
+    constexpr int kOn = 1;
+    if (tcp) {
+        (void)::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &kOn, sizeof kOn);
+    }
+    if (::bind(socket.get(), address.get(), address.size()) == 0 && (!tcp || ::listen(socket.get(), 1) == 0)) {
         return socket;
     }
     if (errno == EADDRNOTAVAIL) {

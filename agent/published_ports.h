@@ -11,8 +11,8 @@
 namespace warren::agent {
 
 // Keeps the host's ports that are published for containers from everybody else: what comes for one goes to its
-// container, so a program that listened there would get nothing, and would not know. A socket is bound to each and does
-// nothing else.
+// container, so a program that listened there would get nothing, and would not know. A socket has each and does nothing
+// else.
 //
 // Owner: the agent. Thread: one, whose network namespace it is.
 class PublishedPorts {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/backoff.h"
 #include "base/log.h"
 
 namespace warren::agent {
@@ -56,30 +57,46 @@ base::Status WayOut::hold(const overlay::Publication& wanted) {
     return ports_.hold(wanted, base::steady_now() + kPatience);
 }
 
-void WayOut::want(const base::ClusterId& cluster, WayOutNeeds needs) {
-    const bool same = needs.containers == needs_.containers && needs.networks == needs_.networks;
+std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::UdpPort plain_port, WayOutNeeds needs) {
+    overlay::GatewayBridge::Wanted wanted{
+        .cluster = cluster, .containers = needs.containers, .networks = needs.networks, .plain_port = plain_port};
+    const auto now = base::steady_now();
     needs_ = std::move(needs);
-    if ((same && !stale_) || !bridge_) {
-        return;
+    const bool same = applied_ == wanted;
+    if (same && (!stale_ || now < held_until_)) {
+        return std::nullopt;
     }
+    const auto before = problems();
+    const bool was_good = same && good();
     stale_ = false;
+    applied_ = std::move(wanted);
     std::set<overlay::Publication> published;
     for (const auto& container : needs_.containers) {
         published.insert(container.published.begin(), container.published.end());
     }
-    port_errors_ = ports_.keep_only(published, base::steady_now());
-    const auto before = problems();
-    report_ = bridge_->apply(cluster, needs_.containers, needs_.networks);
+    port_errors_ = ports_.keep_only(published, now);
+    if (bridge_) {
+        report_ = bridge_->apply(*applied_);
+    }
+    failures_ = good() ? 0 : failures_ + 1;
+    retry_at_ = good() ? base::Moment::max() : now + backoff(failures_);
     for (const auto& problem : problems()) {
         if (std::find(before.begin(), before.end(), problem) == before.end()) {
             kLog.error("{}", problem);
         }
     }
+    return was_good && report_.changes > report_.of_containers ? std::optional(report_.changed_by) : std::nullopt;
+}
+
+bool WayOut::due(base::Moment now) const {
+    return retry_at_ <= now || (stale_ && held_until_ <= now);
 }
 
 base::Status WayOut::remove() {
     needs_ = {};
+    applied_.reset();
     report_ = {};
+    retry_at_ = base::Moment::max();
     port_errors_ = ports_.keep_only({}, base::Moment::max());
     return bridge_ ? bridge_->remove() : base::Status{};
 }
@@ -88,11 +105,13 @@ std::array<int, 2> WayOut::event_fds() const {
     return bridge_ ? bridge_->event_fds() : std::array{-1, -1};
 }
 
-void WayOut::handle_events() {
+bool WayOut::handle_events() {
     stale_ = bridge_->handle_events() || stale_;
+    return stale_;
 }
 
-std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint) const {
+std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint,
+                                         const std::vector<overlay::Publication>& published) const {
     const auto netns = needs_.of_endpoint.find(endpoint);
     if (netns == needs_.of_endpoint.end()) {
         return std::nullopt;
@@ -103,9 +122,8 @@ std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint) const
     if (const auto error = report_.container_errors.find(netns->second); error != report_.container_errors.end()) {
         return error->second;
     }
-    const auto container = std::ranges::find(needs_.containers, netns->second, &overlay::WantedContainer::netns);
-    for (const auto& published : container->published) {
-        if (const auto error = port_errors_.find(published); error != port_errors_.end()) {
+    for (const auto& it : published) {
+        if (const auto error = port_errors_.find(it); error != port_errors_.end()) {
             return error->second;
         }
     }

@@ -26,7 +26,7 @@ struct WayOutNeeds {
 
 // The gateway bridge and the published ports of this node, as its networks need them.
 //
-// Owner: the agent. Thread: the loop's. Failure: shown by problems(), and tried again by the next look().
+// Owner: the agent. Thread: the loop's. Failure: shown by problems(), and tried again once due() says so.
 class WayOut {
   public:
     // Without nf_tables there is no way out, and problems() says so while somebody needs one.
@@ -35,17 +35,25 @@ class WayOut {
     // Keeps the port for a container that is about to be connected.
     [[nodiscard]] base::Status hold(const overlay::Publication& wanted);
 
-    // What is needed now, by all networks of this node: what a former daemon made for others is taken away.
-    void want(const base::ClusterId& cluster, WayOutNeeds needs);
+    // What is needed now, by all networks of this node: what a former daemon made for others is taken away. Somebody
+    // else's change was put right: who made it, empty if nobody knows; nullopt: there was none.
+    std::optional<std::string> want(const base::ClusterId& cluster, base::UdpPort plain_port, WayOutNeeds needs);
     // Something may have changed: the next want() looks at the kernel even if it wants nothing else.
     void look() { stale_ = true; }
+    // In a fight: what others change is not put right before.
+    void hold_until(base::Moment moment) { held_until_ = moment; }
+    // There is something to do.
+    [[nodiscard]] bool due(base::Moment now) const;
     [[nodiscard]] base::Status remove();
 
     [[nodiscard]] std::array<int, 2> event_fds() const;
-    void handle_events();
+    // True: something of ours may have changed; the next want() looks.
+    bool handle_events();
 
-    // Of a local endpoint's container: why it has no way out, or none of its ports; nullopt: it has all.
-    [[nodiscard]] std::optional<base::Error> error(const base::EndpointId& endpoint) const;
+    // Of a local endpoint with these ports: why its container has no way out, or what is in the way of a port; nullopt:
+    // it has all.
+    [[nodiscard]] std::optional<base::Error> error(const base::EndpointId& endpoint,
+                                                   const std::vector<overlay::Publication>& published) const;
     [[nodiscard]] std::vector<std::string> problems() const;
     [[nodiscard]] bool in_use() const { return !needs_.containers.empty(); }
     [[nodiscard]] bool publishes_any() const;
@@ -57,9 +65,15 @@ class WayOut {
     std::optional<base::Error> no_bridge_;
     PublishedPorts ports_;
     WayOutNeeds needs_;
+    std::optional<overlay::GatewayBridge::Wanted> applied_;
     overlay::GatewayBridge::Report report_;
     std::map<overlay::Publication, base::Error> port_errors_;
     bool stale_ = true;
+    int failures_ = 0;
+    base::Moment retry_at_ = base::Moment::max();
+    base::Moment held_until_;
+
+    [[nodiscard]] bool good() const { return report_.good() && port_errors_.empty(); }
 };
 
 }  // namespace warren::agent

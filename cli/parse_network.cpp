@@ -16,6 +16,9 @@ void declare_create(Syntax& syntax, NetworkCreate& value) {
     syntax.texts("--opt", "K[=V]", *request.mutable_options(), "encrypted, cipher=aes-256-gcm, ...; repeatable");
     syntax.texts("--subnet", "CIDR", *request.mutable_subnets(), "of the network (the next free one of the pool)");
     syntax.texts("--gateway", "IP", *request.mutable_gateways(), "of the subnet (its first address)");
+    syntax.texts("--ip-range", "CIDR", *request.mutable_ip_ranges(), "part of the subnet that addresses come out of");
+    syntax.texts("--aux-address", "NAME=IP", *request.mutable_aux_addresses(),
+                 "an address that no endpoint gets; repeatable");
     syntax.texts("--label", "K=V", *request.mutable_labels(), "for your own use; repeatable");
     syntax.flag(
         "--internal", [&] { request.set_internal(true); }, "no way out of the network");
@@ -43,6 +46,8 @@ void declare_connect(Syntax& syntax, NetworkConnect& value, const Environment& e
     syntax.text("--ifname", "NAME", *request.mutable_ifname(), "interface in the container (the first free ethN)");
     syntax.texts("--publish", "[IP:]PORT:PORT[/udp]", *request.mutable_publish(),
                  "a port of the host for one of the container; repeatable");
+    syntax.flag(
+        "--take-over", [&] { request.set_take_over(true); }, "be the endpoint of this name that is elsewhere");
     syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
     syntax.check([&request, netns]() -> std::string {
         const bool by_path = netns->count() > 0;

@@ -35,13 +35,14 @@ std::string vnis_text(const v1::Network& network) {
 }
 
 // A map has no order of its own; people and diffs want one.
-std::string labels_text(const v1::Network& network) {
-    std::vector<std::string> labels;
-    for (const auto& [key, value] : network.labels()) {
-        labels.push_back(fmt::format("{}={}", key, value));
+template <typename Map>
+std::string pairs_text(const Map& map) {
+    std::vector<std::string> pairs;
+    for (const auto& [key, value] : map) {
+        pairs.push_back(fmt::format("{}={}", key, value));
     }
-    std::sort(labels.begin(), labels.end());
-    return joined(labels);
+    std::sort(pairs.begin(), pairs.end());
+    return joined(pairs);
 }
 
 std::string facts(const v1::Network& network, const View& view) {
@@ -67,11 +68,19 @@ std::string facts(const v1::Network& network, const View& view) {
     }
     block.line("Subnet", subnets_text(network));
     block.line("Gateway", gateways_text(network));
+    for (const v1::Subnet& subnet : network.subnets()) {
+        if (!subnet.ip_range().empty()) {
+            block.line("Range", subnet.ip_range());
+        }
+        if (!subnet.aux_addresses().empty()) {
+            block.line("Reserved", pairs_text(subnet.aux_addresses()));
+        }
+    }
     block.line("Internal", network.internal() ? "yes" : "no");
     block.line("VNI", vnis_text(network));
     block.line("UDP port", network.udp_port());
     block.line("MTU", network.mtu());
-    block.line("Labels", labels_text(network));
+    block.line("Labels", pairs_text(network.labels()));
     block.line("Created", moment(network.created_unix_ms(), view));
     block.line("Revision", network.revision());
     return block.text(view);

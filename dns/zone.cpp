@@ -156,7 +156,7 @@ bool Zone::is_about(const Question& question) const {
     if (const auto ip = reversed(question.name)) {
         return covers(*ip);
     }
-    return question.name == network_ || question.name.ends_with("." + network_);
+    return question.name == network_ || question.name.ends_with("." + network_) || addresses_.contains(question.name);
 }
 
 std::optional<std::string> Zone::name(const base::IpAddress& ip) const {

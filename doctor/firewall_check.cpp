@@ -15,6 +15,15 @@ namespace warren::doctor {
 
 namespace {
 
+using ChainId = std::tuple<std::string, std::string, std::string>;  // family, table, name
+
+// A chain that keeps out what is needed, and what that is.
+struct Bad {
+    ChainVerdict chain;
+    bool surely = false;
+    std::vector<std::string> what;
+};
+
 // One command after the other, each made for one carrier of ESP.
 template <typename Command>
 std::string for_carriers(const NeededPorts& needed, Command command) {
@@ -61,19 +70,21 @@ std::string remedy(const ChainVerdict& verdict, const NeededPorts& needed) {
     return fmt::format("{}{} meta secpath exists udp dport '{{ {} }}' accept", carriers, insert, ports);
 }
 
-// Docker's own chain for such rules, where there is Docker.
-std::string forwarding_remedy(const ChainVerdict& chain, const std::string& ruleset, bool out) {
+// Both ways: what comes in is ours to judge. Docker has a chain of its own for such rules.
+std::string forwarding_remedy(const ChainVerdict& chain, const std::string& ruleset) {
     const auto* bridge = overlay::kGatewayBridge;
     if (chain.table == "firewalld") {
         return fmt::format("firewall-cmd --permanent --zone=trusted --add-interface={}; firewall-cmd --reload", bridge);
     }
     if (chain.chain == "FORWARD" && chain.family != "inet") {
         const bool docker = ruleset.find("\"DOCKER-USER\"") != std::string::npos;
-        return fmt::format("iptables -I {} -{} {} -j ACCEPT (with ufw: ufw route allow {} on {})",
-                           docker ? "DOCKER-USER" : "FORWARD", out ? "i" : "o", bridge, out ? "in" : "out", bridge);
+        return fmt::format(
+            "iptables -I {0} -i {1} -j ACCEPT; iptables -I {0} -o {1} -j ACCEPT (with ufw: ufw route allow in on {1}; "
+            "ufw route allow out on {1})",
+            docker ? "DOCKER-USER" : "FORWARD", bridge);
     }
-    return fmt::format("nft insert rule {} {} {} {} {} accept", chain.family, chain.table, chain.chain,
-                       out ? "iifname" : "oifname", bridge);
+    return fmt::format("nft insert rule {0} {1} {2} iifname {3} accept; nft insert rule {0} {1} {2} oifname {3} accept",
+                       chain.family, chain.table, chain.chain, bridge);
 }
 
 std::string text(const Arriving& packet) {
@@ -95,12 +106,7 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
     if (!ruleset) {
         return unknown(ruleset.error());
     }
-    struct Bad {
-        ChainVerdict chain;
-        bool surely = false;
-        std::vector<std::string> what;
-    };
-    std::map<std::tuple<std::string, std::string, std::string>, Bad> bad;  // by family, table, name
+    std::map<ChainId, Bad> bad;
     std::vector<Arriving> arriving;
     for (const auto port : needed.carriers) {
         arriving.push_back({.device = device, .family = family, .esp = true, .port = port});
@@ -145,29 +151,39 @@ std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, co
 std::vector<Finding> check_forwarding(const base::Result<std::string>& ruleset, const std::string& device,
                                       bool published) {
     const std::string check = "forwarding";
-    std::vector<Arriving> packets{{.device = overlay::kGatewayBridge, .forwarded = Arriving::Forwarded{.to = device}}};
+    using Forwarded = Arriving::Forwarded;
+    std::vector<Arriving> packets{
+        {.device = overlay::kGatewayBridge, .forwarded = Forwarded{.to = device}},
+        {.device = device, .forwarded = Forwarded{.to = overlay::kGatewayBridge, .answer = true}}};
+    std::vector<std::string> what{"what containers send out of this host", "the answers to it"};
     if (published) {
-        packets.push_back(
-            {.device = device, .forwarded = Arriving::Forwarded{.to = overlay::kGatewayBridge, .published = true}});
+        packets.push_back({.device = device, .forwarded = Forwarded{.to = overlay::kGatewayBridge, .published = true}});
+        what.emplace_back("what comes for published ports");
     }
     const auto verdicts = ruleset ? judge(*ruleset, packets) : base::fail_with(base::Result<std::string>(ruleset));
     if (!verdicts) {
         return {{.check = check, .verdict = Verdict::kUnknown, .detail = verdicts.error().message(), .remedy = {}}};
     }
-    std::vector<Finding> findings;
+    std::map<ChainId, Bad> bad;
     for (std::size_t i = 0; i < packets.size(); ++i) {
         for (const auto& chain : (*verdicts)[i]) {
-            if (!chain.may_drop) {
-                continue;
+            if (chain.may_drop) {
+                auto& entry = bad[{chain.family, chain.table, chain.chain}];
+                entry.chain = chain;
+                entry.surely = entry.surely || !chain.may_accept;
+                entry.what.push_back(what[i]);
             }
-            findings.push_back({.check = check,
-                                .verdict = chain.may_accept ? Verdict::kWarning : Verdict::kWrong,
-                                .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family,
-                                                      chain.table, chain.may_accept ? "may drop" : "drops",
-                                                      i == 0 ? "what containers send out of this host"
-                                                             : "what comes for published ports"),
-                                .remedy = forwarding_remedy(chain, *ruleset, i == 0)});
         }
+    }
+    std::vector<Finding> findings;
+    for (const auto& [id, entry] : bad) {
+        const auto& chain = entry.chain;
+        findings.push_back(
+            {.check = check,
+             .verdict = entry.surely ? Verdict::kWrong : Verdict::kWarning,
+             .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
+                                   entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
+             .remedy = forwarding_remedy(chain, *ruleset)});
     }
     if (findings.empty()) {
         findings.push_back({.check = check,

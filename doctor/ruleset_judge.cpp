@@ -187,7 +187,7 @@ class Judge {
             }
             const std::string of_connection = left.contains("ct") ? left["ct"].value("key", "") : "";
             if (of_connection == "state") {
-                return contains(right, "new");
+                return contains(right, is_answer() ? "established" : "new");
             }
             if (of_connection == "status" && right == "dnat") {
                 return known(packet_.forwarded && packet_.forwarded->published);  // nobody else's NAT has sent it here
@@ -200,13 +200,15 @@ class Judge {
         return op == "!=" ? negated(equal) : Match::kMaybe;
     }
 
+    [[nodiscard]] bool is_answer() const { return packet_.forwarded && packet_.forwarded->answer; }
+
     // What may restrict a rule without being a match. nft does not say what an extension of iptables asks for; one for
     // the state of connections, in a rule that asks for nothing else, is for those that are there already.
-    [[nodiscard]] static Match match_other(const json& statement, const json& rule) {
+    [[nodiscard]] Match match_other(const json& statement, const json& rule) const {
         const auto restricts = [](const json& other) { return other.contains("xt") || other.contains("match"); };
         if (statement.contains("xt") && statement["xt"].value("name", "") == "conntrack" &&
             std::ranges::count_if(rule, restricts) == 1) {
-            return Match::kNo;
+            return known(is_answer());
         }
         return statement.contains("xt") || statement.contains("limit") ? Match::kMaybe : Match::kYes;
     }

@@ -20,10 +20,11 @@ struct Arriving {
     bool esp = false;      // the ESP itself; else the UDP that was in it
     base::UdpPort port{};  // of the UDP that was in it, or of that which ESP is in; 0: ESP on its own
 
-    // The first packet of a connection by TCP, with nothing of the above.
+    // A packet of a connection by TCP, its first one or an answer, with nothing of the above.
     struct Forwarded {
         std::string to;          // the device that it goes out on
         bool published = false;  // a rule of ours has changed its destination
+        bool answer = false;
     };
     std::optional<Forwarded> forwarded{};
 

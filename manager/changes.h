@@ -85,9 +85,18 @@ struct NewEndpoint {
     base::NodeId node;
     base::MembershipId membership;  // taken if the node is no member yet
     v1::ConnectEndpoint request;
+    // The endpoint that has the name gives way to it if this holds for its node; without it, if the request says so.
+    std::function<bool(const base::NodeId& node)> node_is_lost{};
 };
-[[nodiscard]] base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint,
-                                                                base::Time now);
+// Notes that an address was freed: for a minute it is not given out by itself.
+void rest_address(v1::MembershipRecord& members, const std::string& raw_ip, base::Time now);
+struct Connection {
+    store::Transaction change;
+    base::NetworkId network;
+    bool member_left = false;  // the node of an endpoint that gave way is no member any more
+};
+[[nodiscard]] base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint,
+                                                        base::Time now);
 
 struct Departure {
     base::NetworkId network;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/text.h"
 #include "manager/changes.h"
@@ -13,6 +14,11 @@ namespace {
 
 using base::Code;
 using base::fail;
+
+// An address that was freed is not given out by itself for so long.
+constexpr base::Duration kAddressRest = std::chrono::minutes(1);
+// Of more the oldest is given out again: where so many come and go, the subnet is large, and addresses come round late.
+constexpr int kMostResting = 256;
 
 // ESP and VXLAN go between addresses of one family.
 base::Status check_family(const NetworkState& network, const v1::NodeRecord& node, const base::IpAddress& vtep) {
@@ -52,28 +58,85 @@ base::Status check_node(const NetworkState& network, const v1::NodeRecord& node)
     return {};
 }
 
-base::Result<std::string> choose_name(const NetworkState& network, const v1::ConnectEndpoint& request) {
+// What a new endpoint is chosen for: beside all others but the one that gives way to it.
+struct Place {
+    const Cluster& cluster;
+    const NetworkState& network;
+    const NewEndpoint& endpoint;
+    const v1::StoredEndpoint* replaced = nullptr;
+
+    [[nodiscard]] bool is_other(EndpointTable::Map::const_iterator it) const {
+        return it != network.endpoints.end() && &it->second != replaced;
+    }
+};
+
+base::Result<std::string> choose_name(const v1::ConnectEndpoint& request) {
     const bool given = !request.name().empty();
     const std::string name = given ? request.name() : std::filesystem::path(request.netns()).filename().string();
     WARREN_TRY(base::check_name(given ? "--name" : "--name (from the namespace's)", name));
-    for (const auto& [id, other] : network.endpoints) {
-        if (other.name() == name) {
-            return fail(Code::kConflict, "--name '{}': taken by endpoint {} of network '{}'; choose another one", name,
-                        id, network.record().name());
-        }
-    }
     return name;
 }
 
-base::Result<base::IpAddress> choose_ip(const NetworkState& network, const v1::ConnectEndpoint& request) {
-    overlay::AddressSet taken;
-    for (const auto& [id, endpoint] : network.endpoints) {
-        taken.insert(ip_of(endpoint.ip()).value_or(base::IpAddress{}));
+base::Status check_namespace_is_new(const Place& place) {
+    const auto other = place.network.endpoints.in_container(raw(place.endpoint.node), place.endpoint.request.netns());
+    if (place.is_other(other)) {
+        return fail(Code::kConflict, "--netns {}: is in network '{}' already, as endpoint '{}'", other->second.netns(),
+                    place.network.record().name(), other->second.name());
     }
-    const overlay::AddressPool pool{.subnet = subnet_of(network.record()),
-                                    .gateway = ip_of(network.record().gateway()).value_or(base::IpAddress{})};
+    return {};
+}
+
+// The endpoint that has the name, if it gives way; null if nobody has it.
+base::Result<const v1::StoredEndpoint*> find_replaced(const Place& place, const std::string& name) {
+    const auto other = place.network.endpoints.with_name(name);
+    if (other == place.network.endpoints.end()) {
+        return nullptr;
+    }
+    const auto node = id_of<base::NodeId>(other->second.node_id());
+    const bool lost = place.endpoint.node_is_lost && place.endpoint.node_is_lost(node);
+    if (!place.endpoint.request.take_over() && !lost) {
+        WARREN_TRY(check_namespace_is_new(place));  // the same command again, most likely
+        return fail(
+            Code::kConflict,
+            "--name '{}': taken by endpoint {} of network '{}' on node '{}'; choose another one, or --take-over "
+            "if this is to be it",
+            name, other->first, place.network.record().name(), place.cluster.node_name(node));
+    }
+    return &other->second;
+}
+
+// Not given out by itself while others may still send to whoever had it last.
+std::set<base::IpAddress> resting(const v1::MembershipRecord& members, base::Time now) {
+    std::set<base::IpAddress> addresses;
+    for (const auto& rest : members.resting()) {
+        const auto ip = ip_of(rest.ip());
+        if (ip && time_of(rest.freed()) + kAddressRest > now) {
+            addresses.insert(*ip);
+        }
+    }
+    return addresses;
+}
+
+base::Result<base::IpAddress> choose_ip(const Place& place, base::Time now) {
+    const auto& network = place.network;
+    const auto& request = place.endpoint.request;
+    const auto taken = [&](const base::IpAddress& ip) { return place.is_other(network.endpoints.with_ip(raw(ip))); };
+    const auto pool = pool_of(network.record());
+    if (request.ip().empty() && place.replaced != nullptr) {
+        return ip_of(place.replaced->ip()).value_or(base::IpAddress{});
+    }
     if (request.ip().empty()) {
-        return overlay::allocate_address(pool, taken, ip_of(network.members.record.last_ip()));
+        const auto rests = resting(network.members.record, now);
+        auto free = overlay::allocate_address(
+            pool, [&](const base::IpAddress& ip) { return rests.contains(ip) || taken(ip); },
+            ip_of(network.members.record.last_ip()));
+        if (!free && !rests.empty()) {
+            return fail(Code::kExhausted,
+                        "{}, or were freed within the last minute ({} of them) and rest: try again, or choose one with "
+                        "--ip",
+                        free.error().message(), rests.size());
+        }
+        return free;
     }
     const auto ip = ip_of(request.ip());
     if (!ip) {
@@ -83,33 +146,27 @@ base::Result<base::IpAddress> choose_ip(const NetworkState& network, const v1::C
     return *ip;
 }
 
-base::Result<base::MacAddress> choose_mac(const NetworkState& network, const v1::ConnectEndpoint& request,
-                                          const base::IpAddress& ip) {
-    const auto mac = request.mac().empty() ? base::mac_for(ip) : mac_of(request.mac()).value_or(base::MacAddress{});
-    for (const auto& [id, endpoint] : network.endpoints) {
-        if (endpoint.mac() == raw(mac)) {
-            return fail(Code::kConflict, "--mac {}: taken by endpoint '{}'; choose another one", mac, endpoint.name());
-        }
+base::Result<base::MacAddress> choose_mac(const Place& place, const base::IpAddress& ip) {
+    const auto& given = place.endpoint.request.mac();
+    // Of an endpoint that comes back under its address everybody knows the MAC address.
+    const bool same = given.empty() && place.replaced != nullptr && place.replaced->ip() == raw(ip);
+    const auto mac = given.empty() && !same ? base::mac_for(ip)
+                                            : mac_of(same ? place.replaced->mac() : given).value_or(base::MacAddress{});
+    if (const auto other = place.network.endpoints.with_mac(raw(mac)); place.is_other(other)) {
+        return fail(Code::kConflict, "--mac {}: taken by endpoint '{}'; choose another one", mac, other->second.name());
     }
     return mac;
 }
 
-base::Status check_namespace_is_new(const NetworkState& network, const NewEndpoint& endpoint) {
-    for (const auto& [id, other] : network.endpoints) {
-        if (id_of<base::NodeId>(other.node_id()) == endpoint.node && other.netns() == endpoint.request.netns()) {
-            return fail(Code::kConflict, "--netns {}: is in network '{}' already, as endpoint '{}'", other.netns(),
-                        network.record().name(), other.name());
-        }
-    }
-    return {};
-}
-
 // Nobody on the same node has published it.
-base::Status check_published_by_none(const Cluster& cluster, const NewEndpoint& endpoint,
-                                     const overlay::Publication& wanted) {
-    for (const auto& [id, network] : cluster.networks()) {
+base::Status check_published_by_none(const Place& place, const overlay::Publication& wanted) {
+    const auto& node = place.endpoint.node;
+    for (const auto& [id, network] : place.cluster.networks()) {
+        if (network.endpoints_on(node) == 0) {
+            continue;
+        }
         for (const auto& [other_id, other] : network.endpoints) {
-            if (id_of<base::NodeId>(other.node_id()) != endpoint.node) {
+            if (id_of<base::NodeId>(other.node_id()) != node || &other == place.replaced) {
                 continue;
             }
             for (const auto& text : other.publish()) {
@@ -126,40 +183,50 @@ base::Status check_published_by_none(const Cluster& cluster, const NewEndpoint& 
     return {};
 }
 
-base::Result<std::vector<overlay::Publication>> check_publish(const Cluster& cluster, const NetworkState& network,
-                                                              const NewEndpoint& endpoint) {
+// A network's, or what one gets when nobody chooses.
+bool carries_esp(const Cluster& cluster, std::uint16_t port) {
+    return port == kEncapPort.value ||
+           std::any_of(cluster.networks().begin(), cluster.networks().end(),
+                       [&](const auto& it) { return it.second.record().encap_port() == port; });
+}
+
+base::Result<std::vector<overlay::Publication>> check_publish(const Place& place) {
+    const auto& network = place.network;
     std::vector<overlay::Publication> wanted;
-    for (const auto& text : endpoint.request.publish()) {
+    for (const auto& text : place.endpoint.request.publish()) {
         WARREN_TRY_ASSIGN(const auto it, overlay::parse_publication("--publish", text));
         if (network.record().internal()) {
             return fail(Code::kInvalid, "--publish {}: network '{}' is internal: nothing gets in or out", it.text(),
                         network.record().name());
         }
         if (it.transport == overlay::Transport::kUdp) {
-            WARREN_TRY(check_free_udp_port(fmt::format("--publish {}", it.text()), cluster.settings(),
+            WARREN_TRY(check_free_udp_port(fmt::format("--publish {}", it.text()), place.cluster.settings(),
                                            base::UdpPort{it.host_port}));
+        }
+        if (it.transport == overlay::Transport::kUdp && carries_esp(place.cluster, it.host_port)) {
+            return fail(Code::kInvalid, "--publish {}: UDP port {} is that of ESP in UDP; choose another one",
+                        it.text(), it.host_port);
         }
         if (std::any_of(wanted.begin(), wanted.end(), [&](const auto& other) { return collide(other, it); })) {
             return fail(Code::kInvalid, "--publish {}: given twice", it.text());
         }
-        WARREN_TRY(check_published_by_none(cluster, endpoint, it));
+        WARREN_TRY(check_published_by_none(place, it));
         wanted.push_back(it);
     }
     return wanted;
 }
 
-base::Result<v1::StoredEndpoint> make_endpoint(const Cluster& cluster, const NetworkState& network,
-                                               const NewEndpoint& endpoint, base::Time now) {
+base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::string& name, base::Time now) {
+    const auto& endpoint = place.endpoint;
     v1::StoredEndpoint stored;
-    WARREN_TRY(check_namespace_is_new(network, endpoint));
-    WARREN_TRY_ASSIGN(const auto name, choose_name(network, endpoint.request));
+    WARREN_TRY(check_namespace_is_new(place));
     for (const auto& alias : endpoint.request.aliases()) {
         WARREN_TRY(base::check_name("--alias", alias));
     }
-    WARREN_TRY_ASSIGN(const auto ip, choose_ip(network, endpoint.request));
-    WARREN_TRY_ASSIGN(const auto mac, choose_mac(network, endpoint.request, ip));
+    WARREN_TRY_ASSIGN(const auto ip, choose_ip(place, now));
+    WARREN_TRY_ASSIGN(const auto mac, choose_mac(place, ip));
     stored.set_id(raw(endpoint.id));
-    stored.set_network_id(network.record().id());
+    stored.set_network_id(place.network.record().id());
     stored.set_name(name);
     *stored.mutable_aliases() = endpoint.request.aliases();
     stored.set_ip(raw(ip));
@@ -167,12 +234,36 @@ base::Result<v1::StoredEndpoint> make_endpoint(const Cluster& cluster, const Net
     stored.set_node_id(raw(endpoint.node));
     stored.set_netns(endpoint.request.netns());
     stored.set_ifname(endpoint.request.ifname());
-    WARREN_TRY_ASSIGN(const auto published, check_publish(cluster, network, endpoint));
+    WARREN_TRY_ASSIGN(const auto published, check_publish(place));
     for (const auto& it : published) {
         stored.add_publish(it.text());
     }
     stored.set_created(unix_ms(now));
     return stored;
+}
+
+// Takes an endpoint out, and its node if it was the last one there: true.
+bool take_out(const Cluster& cluster, const NetworkState& network, const v1::StoredEndpoint& endpoint,
+              v1::MembershipRecord& members, store::Transaction& change, base::Time now) {
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    const auto node = id_of<base::NodeId>(endpoint.node_id());
+    change.deletes.push_back(key::endpoint(id, id_of<base::EndpointId>(endpoint.id())));
+    if (network.endpoints_on(node) != 1) {
+        return false;
+    }
+    erase_of_node(*members.mutable_members(), node);
+    if (network.record().encrypted()) {
+        auto& former = *members.add_former();
+        former.set_node_id(raw(node));
+        former.set_target(network.keys.record.next_epoch());
+    }
+    tell(cluster, change,
+         {.kind = EventKind::kMemberLeft,
+          .network = id,
+          .node = node,
+          .text = fmt::format("is no member any more: its last endpoint, {}, went", endpoint.name())},
+         now);
+    return true;
 }
 
 void add_member(v1::MembershipRecord& members, const NewEndpoint& endpoint, const v1::NodeRecord& node) {
@@ -187,7 +278,20 @@ void add_member(v1::MembershipRecord& members, const NewEndpoint& endpoint, cons
 
 }  // namespace
 
-base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint, base::Time now) {
+void rest_address(v1::MembershipRecord& members, const std::string& raw_ip, base::Time now) {
+    auto& list = *members.mutable_resting();
+    list.erase(std::remove_if(list.begin(), list.end(),
+                              [&](const auto& rest) { return time_of(rest.freed()) + kAddressRest <= now; }),
+               list.end());
+    if (list.size() >= kMostResting) {
+        list.erase(list.begin());
+    }
+    auto& rest = *list.Add();
+    rest.set_ip(raw_ip);
+    rest.set_freed(unix_ms(now));
+}
+
+base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint, base::Time now) {
     const auto* node = cluster.node(endpoint.node);
     if (node == nullptr) {
         return fail(Code::kDenied, "node {} was removed from the cluster", endpoint.node);
@@ -195,11 +299,25 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     WARREN_TRY_ASSIGN(const auto id, cluster.find_network(endpoint.request.network()));
     const auto& network = *cluster.network(id);
     WARREN_TRY(check_node(network, node->record));
-    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(cluster, network, endpoint, now));
+    Place place{.cluster = cluster, .network = network, .endpoint = endpoint};
+    WARREN_TRY_ASSIGN(const auto name, choose_name(endpoint.request));
+    WARREN_TRY_ASSIGN(place.replaced, find_replaced(place, name));
+    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(place, name, now));
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
     members.set_last_ip(stored.ip());
-    store::Transaction change;
+    Connection connection{.change = {}, .network = id};
+    auto& change = connection.change;
+    if (place.replaced != nullptr) {
+        if (place.replaced->node_id() == raw(endpoint.node)) {
+            change.deletes.push_back(key::endpoint(id, id_of<base::EndpointId>(place.replaced->id())));
+        } else {
+            connection.member_left = take_out(cluster, network, *place.replaced, members, change, now);
+        }
+        if (place.replaced->ip() != stored.ip()) {
+            rest_address(members, place.replaced->ip(), now);
+        }
+    }
     if (network.member(endpoint.node) == nullptr) {
         erase_of_node(*members.mutable_former(), endpoint.node);
         add_member(members, endpoint, node->record);
@@ -216,7 +334,7 @@ base::Result<store::Transaction> connect_endpoint(const Cluster& cluster, const 
     change.puts.push_back({.key = key::node(endpoint.node), .value = node->record.SerializeAsString()});
     change.puts.push_back({.key = key::endpoint(id, endpoint.id), .value = stored.SerializeAsString()});
     change.puts.push_back({.key = key::members(id), .value = members.SerializeAsString()});
-    return change;
+    return connection;
 }
 
 base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeId& node,
@@ -241,27 +359,13 @@ base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, con
     if (network == nullptr || found == network->endpoints.end()) {
         return fail(Code::kNotFound, "endpoint {}: not found", departure.endpoint);
     }
-    const auto node = id_of<base::NodeId>(found->second.node_id());
     v1::MembershipRecord members = network->members.record;
     members.set_revision(members.revision() + 1);
+    rest_address(members, found->second.ip(), now);
     store::Transaction change;
-    if (network->endpoints_on(node) == 1) {
-        erase_of_node(*members.mutable_members(), node);
-        if (network->record().encrypted()) {
-            auto& former = *members.add_former();
-            former.set_node_id(raw(node));
-            former.set_target(network->keys.record.next_epoch());
-        }
-        tell(cluster, change,
-             {.kind = EventKind::kMemberLeft,
-              .network = departure.network,
-              .node = node,
-              .text = fmt::format("is no member any more: its last endpoint, {}, went", found->second.name())},
-             now);
-    }
+    (void)take_out(cluster, *network, found->second, members, change, now);
     change.compares.emplace_back(store::ModifiedAt{key::members(departure.network), network->members.revision});
     change.puts.push_back({.key = key::members(departure.network), .value = members.SerializeAsString()});
-    change.deletes.push_back(key::endpoint(departure.network, departure.endpoint));
     return change;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "base/text.h"
@@ -35,6 +36,13 @@ base::Status check_request(const Cluster& cluster, const v1::NetworkCreateReques
     if (request.gateways_size() > request.subnets_size()) {
         return fail(Code::kInvalid, "--gateway: needs the --subnet that it belongs to");
     }
+    if (request.ip_ranges_size() > 1) {
+        return fail(Code::kInvalid, "--ip-range: given {} times; a network has one subnet", request.ip_ranges_size());
+    }
+    if (request.subnets().empty() && request.ip_ranges_size() + request.aux_addresses_size() > 0) {
+        return fail(Code::kInvalid, "{}: needs the --subnet that it belongs to",
+                    request.ip_ranges().empty() ? "--aux-address" : "--ip-range");
+    }
     return {};
 }
 
@@ -47,29 +55,92 @@ std::vector<overlay::UsedSubnet> subnets_in_use(const Cluster& cluster) {
     return used;
 }
 
-struct Addressing {
-    base::Prefix subnet;
-    base::IpAddress gateway;
-};
-
-base::Result<Addressing> choose_addressing(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
-    const auto used = subnets_in_use(cluster);
-    Addressing chosen;
-    if (request.subnets().empty()) {
-        WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("subnet pool", cluster.settings().subnet_pool()));
-        const auto size = static_cast<std::uint8_t>(cluster.settings().subnet_size());
-        WARREN_TRY_ASSIGN(chosen.subnet, overlay::allocate_subnet(pool, size, used));
-    } else {
-        WARREN_TRY_ASSIGN(chosen.subnet, base::parse_prefix("--subnet", request.subnets(0)));
-        WARREN_TRY(overlay::check_subnet("--subnet", chosen.subnet, used));
+// What the nodes' hosts have themselves. A container could not reach it past a network of the same addresses.
+std::vector<overlay::UsedSubnet> host_networks(const Cluster& cluster) {
+    std::vector<overlay::UsedSubnet> used;
+    for (const auto& [id, node] : cluster.nodes()) {
+        for (const auto& text : node.record.host_networks()) {
+            const auto blank = text.find(' ');
+            const auto prefix = base::parse_prefix("host network", text.substr(0, blank));
+            if (prefix && blank != std::string::npos) {
+                used.push_back({.prefix = {.address = prefix->network(), .length = prefix->length},
+                                .user = fmt::format("{} of node {}", text.substr(blank + 1), node.record.name())});
+            }
+        }
     }
+    return used;
+}
+
+// A route for much more than the subnet (10.0.0.0/8 into a company's network, say) is no conflict: whoever chooses a
+// subnet of that knows that it is free, and without such a choice the other ones come first.
+constexpr std::uint8_t kWideRoute = 16;  // wider ones than this are
+void add_narrow(std::vector<overlay::UsedSubnet>& used, const std::vector<overlay::UsedSubnet>& more,
+                std::uint8_t length) {
+    std::ranges::copy_if(more, std::back_inserter(used),
+                         [&](const auto& it) { return it.prefix.length >= std::min(length, kWideRoute); });
+}
+
+base::Result<base::Prefix> choose_subnet(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
+    auto used = subnets_in_use(cluster);
+    const auto hosts = host_networks(cluster);
+    if (!request.subnets().empty()) {
+        WARREN_TRY_ASSIGN(const auto subnet, base::parse_prefix("--subnet", request.subnets(0)));
+        add_narrow(used, hosts, subnet.length);
+        WARREN_TRY(overlay::check_subnet("--subnet", subnet, used));
+        return subnet;
+    }
+    WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("subnet pool", cluster.settings().subnet_pool()));
+    const auto size = static_cast<std::uint8_t>(cluster.settings().subnet_size());
+    auto avoided = used;
+    avoided.insert(avoided.end(), hosts.begin(), hosts.end());
+    if (auto free = overlay::allocate_subnet(pool, size, avoided)) {
+        return free;
+    }
+    add_narrow(used, hosts, size);
+    return overlay::allocate_subnet(pool, size, used);
+}
+
+base::Result<overlay::AddressPool> choose_addressing(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
+    overlay::AddressPool chosen;
+    WARREN_TRY_ASSIGN(chosen.subnet, choose_subnet(cluster, request));
     if (request.gateways().empty()) {
         chosen.gateway = overlay::default_gateway(chosen.subnet);
     } else {
         WARREN_TRY_ASSIGN(chosen.gateway, base::parse_ip("--gateway", request.gateways(0)));
         WARREN_TRY(overlay::check_gateway("--gateway", chosen.subnet, chosen.gateway));
     }
+    if (!request.ip_ranges().empty()) {
+        WARREN_TRY_ASSIGN(chosen.range, base::parse_prefix("--ip-range", request.ip_ranges(0)));
+        WARREN_TRY(overlay::check_address_range("--ip-range", chosen.subnet, *chosen.range));
+    }
+    for (const auto& text : request.aux_addresses()) {
+        const auto equals = text.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            return fail(Code::kInvalid, "--aux-address '{}': must be NAME=IP", text);
+        }
+        WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--aux-address", text.substr(equals + 1)));
+        WARREN_TRY(overlay::check_reserved("--aux-address", chosen, ip));
+        if (!chosen.reserved.emplace(ip, text.substr(0, equals)).second) {
+            return fail(Code::kInvalid, "--aux-address {}: given twice", ip);
+        }
+    }
     return chosen;
+}
+
+base::Status set_addressing(v1::NetworkRecord& record, const overlay::AddressPool& chosen) {
+    record.set_subnet(raw(chosen.subnet.address));
+    record.set_subnet_length(chosen.subnet.length);
+    record.set_gateway(raw(chosen.gateway));
+    if (chosen.range) {
+        record.set_range(raw(chosen.range->address));
+        record.set_range_length(chosen.range->length);
+    }
+    for (const auto& [ip, name] : chosen.reserved) {
+        if (!record.mutable_reserved()->insert({name, raw(ip)}).second) {
+            return fail(Code::kInvalid, "--aux-address {}={}: the name is given twice", name, ip);
+        }
+    }
+    return {};
 }
 
 struct Carried {
@@ -143,9 +214,7 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     WARREN_TRY_ASSIGN(const auto vni, next_number(cluster, key::Kind::kVni, now));
     record.set_id(raw(network.id));
     record.set_name(network.request.name());
-    record.set_subnet(raw(addressing.subnet.address));
-    record.set_subnet_length(addressing.subnet.length);
-    record.set_gateway(raw(addressing.gateway));
+    WARREN_TRY(set_addressing(record, addressing));
     record.set_vni(vni);
     record.set_mtu(mtu.value);
     record.set_encrypted(network.options.encrypted);

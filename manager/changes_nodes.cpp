@@ -95,6 +95,7 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
     record.set_esp_problem(hello.esp_problem());
     record.set_version(hello.version());
     record.set_fast_aes(hello.fast_aes());
+    *record.mutable_host_networks() = hello.host_networks();
     store::Transaction change;
     if (record.SerializeAsString() != node->record.SerializeAsString()) {
         change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});

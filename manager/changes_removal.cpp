@@ -72,7 +72,8 @@ bool concerns(const NetworkState& network, const base::NodeId& node) {
 }
 
 // Takes up to so many of the node's endpoints out of the network. False: some are left.
-bool take_endpoints(const NetworkState& network, const base::NodeId& node, store::Transaction& change) {
+bool take_endpoints(const NetworkState& network, const base::NodeId& node, v1::MembershipRecord& members,
+                    base::Time now, store::Transaction& change) {
     std::size_t taken = 0;
     const auto id = id_of<base::NetworkId>(network.record().id());
     for (const auto& [endpoint_id, endpoint] : network.endpoints) {
@@ -81,6 +82,7 @@ bool take_endpoints(const NetworkState& network, const base::NodeId& node, store
                 return false;
             }
             change.deletes.push_back(key::endpoint(id, endpoint_id));
+            rest_address(members, endpoint.ip(), now);
         }
     }
     return true;
@@ -149,9 +151,9 @@ store::Transaction clear_removed_node(const Cluster& cluster, const base::NodeId
     const auto* network = cluster.network(id);
     bool cleared = true;
     if (network != nullptr && concerns(*network, node)) {
-        cleared = take_endpoints(*network, node, change);
         auto members = network->members.record;
         members.set_revision(members.revision() + 1);
+        cleared = take_endpoints(*network, node, members, now, change);
         if (const auto known_until = first_unknown(*network, node); known_until && network->record().encrypted()) {
             auto& knew = *removed.add_knew();
             knew.set_network_id(raw(id));

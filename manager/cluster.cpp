@@ -64,12 +64,6 @@ const v1::MemberRecord* NetworkState::member(base::MembershipId id) const {
     return found == index.by_membership.end() ? nullptr : &members.record.members(found->second);
 }
 
-std::size_t NetworkState::endpoints_on(const base::NodeId& node) const {
-    return static_cast<std::size_t>(std::count_if(endpoints.begin(), endpoints.end(), [&](const auto& entry) {
-        return id_of<base::NodeId>(entry.second.node_id()) == node;
-    }));
-}
-
 std::map<std::uint32_t, Allocation>* Cluster::allocations_of(std::string_view& key) {
     if (take_prefix(key, "node/")) {
         return &node_indexes_;
@@ -128,7 +122,10 @@ base::Status Cluster::put(std::string_view key, const std::string& value, store:
     }
     if (take_prefix(rest, key::kEndpoints)) {
         auto& network = networks_[id_in_key<base::NetworkId>(rest.substr(0, rest.find('/')))];
-        return decode(key, value, network.endpoints[id_in_key<base::EndpointId>(rest.substr(rest.find('/') + 1))]);
+        v1::StoredEndpoint endpoint;
+        WARREN_TRY(decode(key, value, endpoint));
+        network.endpoints.put(id_in_key<base::EndpointId>(rest.substr(rest.find('/') + 1)), std::move(endpoint));
+        return {};
     }
     if (take_prefix(rest, key::kAllocations)) {
         v1::AllocationRecord record;

@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "manager/endpoint_table.h"
 #include "manager/events.h"
 #include "manager/records.h"
 #include "proto/state.pb.h"
@@ -46,14 +47,14 @@ struct NetworkState {
     MemberIndex index;                // of `members`
     Stored<v1::KeyStateRecord> keys;  // revision 0 on plain networks
     v1::KeyHistoryRecord history;     // changes in the keys' transactions
-    std::map<base::EndpointId, v1::StoredEndpoint> endpoints;
+    EndpointTable endpoints;
 
     [[nodiscard]] const v1::NetworkRecord& record() const { return network.record; }
     [[nodiscard]] base::Revision revision() const { return base::Revision{members.record.revision()}; }
     // Null: not a member.
     [[nodiscard]] const v1::MemberRecord* member(const base::NodeId& node) const;
     [[nodiscard]] const v1::MemberRecord* member(base::MembershipId id) const;
-    [[nodiscard]] std::size_t endpoints_on(const base::NodeId& node) const;
+    [[nodiscard]] std::size_t endpoints_on(const base::NodeId& node) const { return endpoints.on_node(raw(node)); }
 };
 
 struct Allocation {

@@ -291,10 +291,16 @@ base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& 
     const NewEndpoint endpoint{.id = base::random_id<base::EndpointId>(),
                                .node = node,
                                .membership = base::MembershipId{base::random_u64()},
-                               .request = request};
-    WARREN_TRY(
-        ledger_->commit([&](const Cluster& state) { return connect_endpoint(state, endpoint, options_.now()); }));
-    WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
+                               .request = request,
+                               .node_is_lost = [this](const base::NodeId& other) { return is_lost(other); }};
+    bool member_left = false;
+    base::NetworkId id;
+    WARREN_TRY(ledger_->commit([&](const Cluster& state) -> base::Result<store::Transaction> {
+        WARREN_TRY_ASSIGN(auto connection, connect_endpoint(state, endpoint, options_.now()));
+        member_left = connection.member_left;
+        id = connection.network;
+        return std::move(connection.change);
+    }));
     const auto& network = *cluster().network(id);
     const auto& stored = network.endpoints.at(endpoint.id);
     reply.set_network_id(raw(id));
@@ -302,7 +308,17 @@ base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& 
     reply.set_revision(network.revision().value);
     kLog.info("network {}: endpoint {} ({}) connected on node {}", network.record().name(), stored.name(),
               ip_of(stored.ip())->text(), cluster().node_name(node));
+    if (member_left && network.record().encrypted()) {
+        ask_rotation(id, {.reason = keymgr::Reason::kMemberLeft, .node = node});
+    }
     return {};
+}
+
+// As long without a word of it, and others may be what its endpoints were. It is not taken out for that: whoever is cut
+// off from the manager goes on as he was.
+bool Core::is_lost(const base::NodeId& node) const {
+    constexpr base::Duration kLease = std::chrono::minutes(10);
+    return !hub_.reachable(node) && options_.now() - hub_.silent_since(node) > kLease;
 }
 
 base::Status Core::disconnect(const base::NodeId& node, const v1::DisconnectEndpoint& request,

@@ -167,6 +167,7 @@ class Core {
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);
     [[nodiscard]] base::Status connect(const base::NodeId& node, const v1::ConnectEndpoint& request,
                                        v1::EndpointReply& reply);
+    [[nodiscard]] bool is_lost(const base::NodeId& node) const;
     [[nodiscard]] base::Status disconnect(const base::NodeId& node, const v1::DisconnectEndpoint& request,
                                           v1::EndpointReply& reply);
     void ask_rotation(const base::NetworkId& network, const RotationRequest& request);

@@ -231,7 +231,7 @@ base::Status check_free_udp_port(std::string_view what, const v1::ClusterSetting
     const auto last = cluster.port_base() + overlay::kNetworkIndexes.last;
     if (port.value == cluster.plain_port() || (port.value >= cluster.port_base() && port.value <= last)) {
         return fail(Code::kInvalid,
-                    "{}: UDP ports {}, and {} to {} belong to networks of this cluster; choose another one", what,
+                    "{}: UDP ports {}, and {} to {} belong to networks of this cluster; choose another port", what,
                     cluster.plain_port(), cluster.port_base(), last);
     }
     return {};

@@ -88,6 +88,12 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
     auto& subnet = *shown.add_subnets();
     subnet.set_subnet(subnet_of(record).text());
     subnet.set_gateway(ip_text(record.gateway()));
+    if (const auto range = range_of(record)) {
+        subnet.set_ip_range(range->text());
+    }
+    for (const auto& [name, ip] : record.reserved()) {
+        (*subnet.mutable_aux_addresses())[name] = ip_text(ip);
+    }
     shown.add_vnis(record.vni());
     if (record.encrypted()) {
         shown.set_active_epoch(network.keys.record.active());

@@ -69,4 +69,21 @@ base::Prefix subnet_of(const v1::NetworkRecord& network) {
             .length = static_cast<std::uint8_t>(network.subnet_length())};
 }
 
+std::optional<base::Prefix> range_of(const v1::NetworkRecord& network) {
+    const auto first = ip_of(network.range());
+    return first ? std::optional(
+                       base::Prefix{.address = *first, .length = static_cast<std::uint8_t>(network.range_length())})
+                 : std::nullopt;
+}
+
+overlay::AddressPool pool_of(const v1::NetworkRecord& network) {
+    overlay::AddressPool pool{.subnet = subnet_of(network),
+                              .gateway = ip_of(network.gateway()).value_or(base::IpAddress{}),
+                              .range = range_of(network)};
+    for (const auto& [name, ip] : network.reserved()) {
+        pool.reserved.emplace(ip_of(ip).value_or(base::IpAddress{}), name);
+    }
+    return pool;
+}
+
 }  // namespace warren::manager

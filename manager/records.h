@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "keymgr/key_schedule.h"
+#include "overlay/ipam.h"
 #include "proto/state.pb.h"
 #include "proto/wire.h"
 
@@ -56,5 +57,8 @@ using proto::time_of;
 using proto::unix_ms;
 
 [[nodiscard]] base::Prefix subnet_of(const v1::NetworkRecord& network);
+// nullopt: addresses are given out of the whole subnet.
+[[nodiscard]] std::optional<base::Prefix> range_of(const v1::NetworkRecord& network);
+[[nodiscard]] overlay::AddressPool pool_of(const v1::NetworkRecord& network);
 
 }  // namespace warren::manager

@@ -44,6 +44,7 @@ bool SessionHub::start(SessionId session, std::uint32_t heartbeat_ms, base::Time
     welcome.set_node_index(record->record.index());
     welcome.set_heartbeat_ms(heartbeat_ms);
     welcome.set_now_unix_ms(unix_ms(now));
+    welcome.set_plain_port(cluster_->settings().plain_port());
     for (const auto& [id, network] : cluster_->networks()) {
         if (network.member(*node) != nullptr) {
             welcome.add_networks(raw(id));
@@ -257,7 +258,7 @@ keymgr::Member SessionHub::member(const base::NetworkId& network, const v1::Memb
             .since = base::Revision{record.since()},
             .acked = acked(network, record),
             .connected = connected,
-            .last_seen = connected ? now : std::max(last_seen(node), started_at_)};
+            .last_seen = connected ? now : silent_since(node)};
 }
 
 std::vector<keymgr::Member> SessionHub::members(const NetworkState& network, base::Time now) const {

@@ -80,6 +80,10 @@ class SessionHub {
     [[nodiscard]] bool reachable(const base::NodeId& node) const;
     [[nodiscard]] base::Time since(const base::NodeId& node) const;      // when it became reachable, or was last
     [[nodiscard]] base::Time last_seen(const base::NodeId& node) const;  // when it was last heard of
+    // The same, but never before this manager began to listen.
+    [[nodiscard]] base::Time silent_since(const base::NodeId& node) const {
+        return std::max(last_seen(node), started_at_);
+    }
     [[nodiscard]] bool anybody() const { return !sessions_.empty(); }
     [[nodiscard]] base::Revision acked(const base::NetworkId& network, const v1::MemberRecord& member) const;
     // The members as the rotation sees them, by `since`.

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,12 +57,13 @@ struct WantedPair {
     base::Mtu mtu;
     netlink::BridgePort port;
     std::string netns;
-    std::string ifname;  // empty: the first free ethN
+    std::string ifname;  // empty: the first free one of `ifnames`
     base::MacAddress mac;
     base::Prefix address;
     std::vector<base::Prefix> subnets;  // the network's: another address out of these on the interface is a former one
     // Of the container's default route, unless it has one through another interface.
     std::optional<base::IpAddress> default_via{};
+    std::string ifnames = "eth";  // with a number behind
 
     bool operator==(const WantedPair&) const = default;
 };
@@ -80,6 +82,7 @@ struct Desired {
     std::vector<WantedVxlan> vxlans;
     std::vector<WantedPair> pairs;
     std::vector<Refusal> refused;
+    std::set<std::string> kept;  // aliases of links that stay although nobody wants them
 };
 
 // Of the bridge's end of a pair.

@@ -34,9 +34,10 @@ bool is_pair_name(std::string_view name) {
            std::all_of(name.begin() + 1, name.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
 }
 
-std::string first_free_eth(const SeenNamespace& container, const std::set<std::string>& chosen) {
+std::string first_free(const std::string& ifnames, const SeenNamespace& container,
+                       const std::set<std::string>& chosen) {
     for (unsigned i = 0;; ++i) {
-        std::string name = fmt::format("eth{}", i);
+        std::string name = fmt::format("{}{}", ifnames, i);
         if (find_name(container, name) == nullptr && !chosen.contains(name)) {
             return name;
         }
@@ -69,6 +70,7 @@ class Planner {
   private:
     void remove_unwanted() {
         std::set<std::string_view> wanted;
+        kept_marks_ = want_.kept;
         for (const auto& bridge : want_.bridges) {
             wanted.insert(bridge.name);
         }
@@ -238,7 +240,7 @@ class Planner {
 
     void create_pair(const WantedPair& pair, const SeenNamespace& container) {
         auto& chosen = chosen_[pair.netns];
-        std::string ifname = pair.ifname.empty() ? first_free_eth(container, chosen) : pair.ifname;
+        std::string ifname = pair.ifname.empty() ? first_free(pair.ifnames, container, chosen) : pair.ifname;
         chosen.insert(ifname);
         creations_.push_back(
             {Place::kNetwork, pair.endpoint, CreatePair{pair.name, pair.netns, std::move(ifname), pair.mac, pair.mtu}});

@@ -37,15 +37,6 @@ constexpr std::array kRequirements{
         "CONFIG_NFT_XFRM"},
 };
 
-// Rules that drop, in a ruleset or in a listing.
-std::size_t drops_in(std::string_view text) {
-    std::size_t count = 0;
-    for (auto at = text.find(" drop"); at != std::string_view::npos; at = text.find(" drop", at + 1)) {
-        ++count;
-    }
-    return count;
-}
-
 // Which says nothing about what the kernel can do.
 bool is_shortage(const base::Error& error) {
     return error.message().find(std::strerror(ENOMEM)) != std::string::npos ||
@@ -55,7 +46,7 @@ bool is_shortage(const base::Error& error) {
 }  // namespace
 
 Result<Firewall> Firewall::open() {
-    auto table = NftTable::open("warren");
+    auto table = NftTable::open("warren", {"inet"});
     if (!table) {
         return base::fail_in("encrypted networks need nf_tables", std::move(table));
     }
@@ -92,40 +83,30 @@ Result<bool> Firewall::intact() {
 
 Status Firewall::apply(const ProtectedPorts& ports) {
     WARREN_TRY_ASSIGN(const bool same, intact());
-    if (same && *applied_ == ports) {
+    if (same && applied_ == ports) {
         return {};
     }
-    if (same && !applied_->empty() && !ports.empty()) {
-        WARREN_TRY(table_.run(barrier_elements(ports)));  // the counters stay
-    } else {
-        WARREN_TRY(write(ports));
+    const bool elements_alone = same && applied_ && !applied_->empty() && !ports.empty();
+    auto done = elements_alone ? table_.put(barrier_elements(ports)) : write(ports);  // the counters stay
+    if (done || done.error().code() == Code::kAborted) {
+        applied_ = ports;
     }
-    WARREN_TRY_ASSIGN(const auto now, table_.listing());
-    applied_ = ports;
-    // What is there a moment later is what it is compared with from now on: not if somebody was faster.
-    if (!ports.empty() && (!now || drops_in(*now) < drops_in(barrier_ruleset(ports, {})))) {
-        table_.accept_nothing();
-        return base::fail(Code::kAborted, "another program changed the table inet warren while it was put in place");
-    }
-    table_.accept(now);
-    return {};
+    return done;
 }
 
 Status Firewall::write(const ProtectedPorts& ports) {
     if (ports.empty()) {
-        WARREN_TRY(table_.run(barrier_removal()));
-        return {};
+        return table_.put(barrier_removal());
     }
     // Of a table that somebody spoilt, or that a former process left.
     const auto counted = drop_counters();
     const auto before = counted && *counted ? **counted : DropCounters{};
-    if (auto done = table_.run(barrier_ruleset(ports, before)); !done) {
-        if (auto support = check_support(); !support) {
-            return support;
-        }
-        return base::fail_in("put the table inet warren", std::move(done));
+    auto done = table_.put(barrier_ruleset(ports, before));
+    if (done || done.error().code() == Code::kAborted) {
+        return done;
     }
-    return {};
+    WARREN_TRY(check_support());
+    return base::fail_in("put the table inet warren", std::move(done));
 }
 
 Result<std::optional<Firewall::Restored>> Firewall::handle_events() {

@@ -57,12 +57,13 @@ bool bridges_hand_to_iptables() {
     return base::read_file("/proc/sys/net/bridge/bridge-nf-call-iptables").value_or("") == "1\n";
 }
 
-Status prepare_host() {
+Status prepare_host(const Gateway& gateway) {
     WARREN_TRY_ASSIGN(const bool forwards, set_sysctl("ip_forward", "1"));
     if (forwards) {
         kLog.warn("net.ipv4.ip_forward was 0 and is 1 now: containers need it to get out of this host");
     }
-    WARREN_TRY(set_sysctl(fmt::format("conf/{}/route_localnet", kGatewayBridge), "1"));
+    WARREN_TRY(
+        set_sysctl(fmt::format("conf/{}/route_localnet", kGatewayBridge), publishes_on_loopback(gateway) ? "1" : "0"));
     return {};
 }
 
@@ -71,30 +72,44 @@ Status prepare_host() {
 Result<GatewayBridge> GatewayBridge::open() {
     WARREN_TRY_ASSIGN(auto home, open_namespace(netlink::Namespace::current()));
     WARREN_TRY_ASSIGN(auto watch, LinkWatch::open());
-    WARREN_TRY_ASSIGN(auto table, NftTable::open(kGatewayTable));
+    WARREN_TRY_ASSIGN(auto table, NftTable::open(kGatewayTable, {kGatewayFamilies.begin(), kGatewayFamilies.end()}));
     return GatewayBridge(std::move(home), std::move(watch), std::move(table));
 }
 
-Status GatewayBridge::choose_subnet(const base::ClusterId& cluster, const std::set<base::Prefix>& networks) {
-    const auto taken = [&](const base::Prefix& subnet) {
-        return std::any_of(networks.begin(), networks.end(), [&](const auto& other) { return other.overlaps(subnet); });
-    };
-    if (!subnet_) {
-        if (const auto link = netlink::read_link(home_.socket, kGatewayBridge);
-            link && link->alias == gateway_mark(cluster)) {
-            WARREN_TRY_ASSIGN(const auto addresses, netlink::read_addresses(home_.socket, link->index));
-            for (const auto& address : addresses) {
-                if (address.prefix.address.family == base::Family::kIpv4) {
-                    subnet_ = base::Prefix{.address = address.prefix.network(), .length = address.prefix.length};
-                }
+// What of it is there.
+Status GatewayBridge::look() {
+    WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home_.socket));
+    found_.clear();
+    links_.clear();
+    for (const auto& link : links) {
+        if (const auto owner = parse_pair_mark(cluster_, link.alias)) {
+            found_.emplace(link.alias, *owner);
+            links_.insert(link.index);
+        }
+        if (link.alias != gateway_mark(cluster_)) {
+            continue;
+        }
+        links_.insert(link.index);
+        WARREN_TRY_ASSIGN(const auto addresses, netlink::read_addresses(home_.socket, link.index));
+        for (const auto& address : addresses) {
+            if (!subnet_ && address.prefix.address.family == base::Family::kIpv4) {
+                subnet_ = base::Prefix{.address = address.prefix.network(), .length = address.prefix.length};
             }
         }
     }
+    return {};
+}
+
+Status GatewayBridge::choose_subnet(const Wanted& wanted) {
+    const auto taken = [&](const base::Prefix& subnet) {
+        return std::any_of(wanted.networks.begin(), wanted.networks.end(),
+                           [&](const auto& other) { return other.overlaps(subnet); });
+    };
     if (subnet_ && !taken(*subnet_)) {
         return {};
     }
     WARREN_TRY_ASSIGN(auto used, host_routes());
-    for (const auto& network : networks) {
+    for (const auto& network : wanted.networks) {
         used.push_back({.prefix = network, .user = "a network"});
     }
     Result<base::Prefix> found = base::fail(Code::kExhausted, "no pool");
@@ -109,68 +124,65 @@ Status GatewayBridge::choose_subnet(const base::ClusterId& cluster, const std::s
     return base::fail_in(fmt::format("no subnet is left for {}", kGatewayBridge), std::move(found));
 }
 
-// What a former process gave it.
-std::optional<GatewayBridge::Place> GatewayBridge::adopt(const base::ClusterId& cluster,
-                                                         netlink::Socket& container) const {
-    const auto links = netlink::read_links(container);
-    const auto addresses = netlink::read_addresses(container);
-    if (!links || !addresses) {
-        return std::nullopt;
-    }
-    const auto mark = gateway_mark(cluster) + ":";
-    for (const auto& link : *links) {
-        const auto pair = link.alias.starts_with(mark)
-                              ? base::parse_id<base::EndpointId>("pair", link.alias.substr(mark.size()))
-                              : base::fail(Code::kNotFound, "not ours");
-        for (const auto& address : *addresses) {
-            if (pair && address.link == link.index && subnet_->contains(address.prefix.address)) {
-                return Place{.pair = *pair, .ip = address.prefix.address};
-            }
-        }
-    }
-    return std::nullopt;
+// As late as possible one that was freed: others' connections to it may still be remembered.
+Result<base::IpAddress> GatewayBridge::free_address() {
+    const auto taken = [this](const base::IpAddress& ip) {
+        const auto has = [&](const auto& entry) { return entry.second.ip == ip; };
+        return std::any_of(places_.begin(), places_.end(), has) || std::any_of(found_.begin(), found_.end(), has);
+    };
+    WARREN_TRY_ASSIGN(const auto ip,
+                      allocate_address({.subnet = *subnet_, .gateway = gateway_address(*subnet_)}, taken, last_));
+    last_ = ip;
+    return ip;
 }
 
-Result<base::IpAddress> GatewayBridge::free_address() const {
-    AddressSet taken;
-    for (const auto& [netns, place] : places_) {
-        taken.insert(place.ip);
-    }
-    return allocate_address({.subnet = *subnet_, .gateway = gateway_address(*subnet_)}, taken, std::nullopt);
-}
-
-void GatewayBridge::place(const base::ClusterId& cluster, const std::vector<WantedContainer>& containers,
-                          Report& report) {
-    std::map<std::string, Place> kept;
-    for (const auto& container : containers) {
+void GatewayBridge::place(const Wanted& wanted, Report& report) {
+    std::map<std::string, PairOwner> kept;
+    for (const auto& container : wanted.containers) {
         if (auto known = places_.extract(container.netns)) {
             kept.insert(std::move(known));
         }
     }
     places_ = std::move(kept);
-    std::vector<const WantedContainer*> fresh;
-    // Those that have an address already come first, so that nobody new is given it.
-    for (const auto& container : containers) {
-        if (places_.contains(container.netns)) {
-            continue;
-        }
-        auto opened = open_namespace(netlink::Namespace::open_path(container.netns));
+    for (const auto& container : wanted.containers) {
+        const auto opened = netlink::Namespace::open_path(container.netns);
         if (!opened) {
-            report.container_errors.emplace(container.netns, std::move(opened).error().in(container.name));
-        } else if (const auto place = adopt(cluster, opened->socket)) {
-            places_.emplace(container.netns, *place);
-        } else {
-            fresh.push_back(&container);
-        }
-    }
-    for (const auto* container : fresh) {
-        auto ip = free_address();
-        if (!ip) {
-            report.container_errors.emplace(container->netns, std::move(ip).error().in(kGatewayBridge));
+            report.container_errors.emplace(container.netns, base::Error(opened.error()).in(container.name));
             continue;
         }
-        places_.emplace(container->netns, Place{.pair = base::random_id<base::EndpointId>(), .ip = *ip});
+        const auto known = places_.find(container.netns);
+        if (known != places_.end() && known->second.identity == opened->identity()) {
+            continue;
+        }
+        const auto found = std::find_if(found_.begin(), found_.end(), [&](const auto& entry) {
+            return entry.second.identity == opened->identity() && subnet_->contains(entry.second.ip);
+        });
+        if (found != found_.end()) {
+            places_.insert_or_assign(container.netns, found->second);
+            continue;
+        }
+        auto ip = known != places_.end() ? Result<base::IpAddress>(known->second.ip) : free_address();
+        if (!ip) {
+            report.container_errors.emplace(container.netns, std::move(ip).error().in(kGatewayBridge));
+            continue;
+        }
+        places_.insert_or_assign(
+            container.netns,
+            PairOwner{.pair = base::random_id<base::EndpointId>(), .ip = *ip, .identity = opened->identity()});
     }
+}
+
+// Pairs that are there and that nobody is known to have.
+std::vector<PairOwner> GatewayBridge::strangers() const {
+    std::vector<PairOwner> list;
+    for (const auto& [alias, owner] : found_) {
+        const bool known = std::any_of(places_.begin(), places_.end(),
+                                       [&](const auto& entry) { return entry.second.pair == owner.pair; });
+        if (!known) {
+            list.push_back(owner);
+        }
+    }
+    return list;
 }
 
 Status GatewayBridge::write_rules(const Gateway& gateway, Report& report) {
@@ -179,19 +191,18 @@ Status GatewayBridge::write_rules(const Gateway& gateway, Report& report) {
     if (intact && ruleset == ruleset_) {
         return {};
     }
-    if (auto written = table_.run(ruleset); !written) {
-        return base::fail_in(fmt::format("put the table inet {}", kGatewayTable), std::move(written));
+    if (!intact) {
+        report.changed_by = std::exchange(rules_changed_by_, {});
+    }
+    ruleset_ = std::move(ruleset);
+    if (auto put = table_.put(ruleset_); !put) {
+        return base::fail_in(fmt::format("put the tables {}", kGatewayTable), std::move(put));
     }
     ++report.changes;
-    WARREN_TRY_ASSIGN(auto now, table_.listing());
-    table_.accept(std::move(now));
-    ruleset_ = std::move(ruleset);
     return {};
 }
 
-GatewayBridge::Report GatewayBridge::apply(const base::ClusterId& cluster,
-                                           const std::vector<WantedContainer>& containers,
-                                           const std::set<base::Prefix>& networks) {
+GatewayBridge::Report GatewayBridge::apply(const Wanted& wanted) {
     Report report;
     const auto note = [&](const Status& status) {
         if (!status) {
@@ -199,45 +210,49 @@ GatewayBridge::Report GatewayBridge::apply(const base::ClusterId& cluster,
         }
         return static_cast<bool>(status);
     };
-    if (containers.empty()) {
+    if (wanted.containers.empty()) {
         if (there_) {
             note(remove());
         }
         return report;
     }
     there_ = true;
-    if (!listens_) {
-        listens_ = note(watch_.watch(kHost, home_.ns));  // before the look, so that no change is missed
-    }
-    if (!note(choose_subnet(cluster, networks))) {
+    cluster_ = wanted.cluster;
+    // Before the look, so that no change is missed.
+    note(watch_.watch(kHost, home_.ns, [this](const auto& event) { return concerns(event); }));
+    if (!note(look()) || !note(choose_subnet(wanted))) {
         return report;
     }
-    place(cluster, containers, report);
+    place(wanted, report);
     const auto uplink = default_underlay();
-    Gateway gateway{.cluster = cluster,
+    Gateway gateway{.cluster = wanted.cluster,
                     .subnet = *subnet_,
                     .mtu = uplink ? std::min(uplink->mtu, kEthernet) : kEthernet,
                     .containers = {},
+                    .plain_port = wanted.plain_port,
                     .bridge_netfilter = bridges_hand_to_iptables()};
     Subject subject{.what = "the host", .want = {}, .names = {}, .passing_name = {}, .port = {}};
-    for (const auto& container : containers) {
-        const auto found = places_.find(container.netns);
-        if (found != places_.end()) {
-            const auto& [pair, ip] = found->second;
-            gateway.containers.push_back({.pair = pair,
+    for (const auto& container : wanted.containers) {
+        if (const auto found = places_.find(container.netns); found != places_.end()) {
+            gateway.containers.push_back({.pair = found->second.pair,
                                           .name = container.name,
                                           .netns = container.netns,
-                                          .ip = ip,
+                                          .identity = found->second.identity,
+                                          .ip = found->second.ip,
                                           .published = container.published});
-            subject.names.emplace(pair, container.name);
+            subject.names.emplace(found->second.pair, container.name);
         }
     }
-    if (!note(write_rules(gateway, report))) {
+    if (!report.container_errors.empty()) {
+        gateway.strangers = strangers();  // one may be his whose namespace can't be opened
+    }
+    if ((gateway.containers.empty() && gateway.strangers.empty()) || !note(write_rules(gateway, report))) {
         return report;
     }
     subject.want = desired(gateway);
     const auto outcome = bring(home_.socket, home_, subject);
     report.changes += outcome.changes;
+    report.of_containers = outcome.of_endpoints;
     for (const auto& error : outcome.errors) {
         report.problems.push_back(error.message());
     }
@@ -249,14 +264,16 @@ GatewayBridge::Report GatewayBridge::apply(const base::ClusterId& cluster,
         }
     }
     if (outcome.errors.empty()) {
-        note(prepare_host());
+        note(prepare_host(gateway));
+    }
+    if (outcome.changes > 0) {
+        note(look());  // whose events matter from now on
     }
     return report;
 }
 
 Status GatewayBridge::remove() {
     watch_.forget(kHost);
-    listens_ = false;
     WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home_.socket));
     std::vector<netlink::Message> messages;
     for (const auto& link : links) {
@@ -269,21 +286,41 @@ Status GatewayBridge::remove() {
             return tl::unexpected(base::Error(result.error()).in(fmt::format("take down {}", kGatewayBridge)));
         }
     }
-    WARREN_TRY_ASSIGN(const auto table, table_.listing());
-    if (table) {
+    WARREN_TRY_ASSIGN(const auto rules, table_.listing());
+    if (!rules.empty()) {
         WARREN_TRY(table_.run(gateway_removal()));
     }
-    table_.accept_nothing();
     ruleset_.clear();
     places_.clear();
+    found_.clear();
+    links_.clear();
     subnet_.reset();
+    last_.reset();
     there_ = false;
     return {};
+}
+
+// Whether it may be about an object of ours: the host's namespace is full of others'.
+bool GatewayBridge::concerns(const netlink::Received& event) const {
+    if (const auto entry = netlink::decode_fdb(event); entry && *entry) {
+        return links_.contains((*entry)->link);
+    }
+    if (const auto neighbour = netlink::decode_neighbour(event); neighbour && *neighbour) {
+        return links_.contains((*neighbour)->link);
+    }
+    if (const auto address = netlink::decode_address(event); address && *address) {
+        return links_.contains((*address)->link);
+    }
+    const auto link = netlink::decode_link(event);
+    return !link || !*link || links_.contains((*link)->index) || (*link)->name == kGatewayBridge || is_gateways(**link);
 }
 
 bool GatewayBridge::handle_events() {
     const bool links = !watch_.take().empty();
     const auto rules = table_.take_events();
+    if (rules && *rules && !(*rules)->empty()) {
+        rules_changed_by_ = **rules;
+    }
     return there_ && (links || !rules || *rules);
 }
 

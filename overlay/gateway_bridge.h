@@ -27,7 +27,7 @@ struct WantedContainer {
     bool operator==(const WantedContainer&) const = default;
 };
 
-// Brings the gateway bridge, its rules and its containers' second interfaces to what the caller wants; with no
+// Brings the gateway bridge, its rules and its containers' second interfaces (gw0) to what the caller wants; with no
 // container there is none of it. What is in the kernel is all that is remembered: a successor finds subnet and
 // addresses there and changes nothing that is right.
 //
@@ -36,22 +36,32 @@ struct WantedContainer {
 //
 // It turns on what the host needs to forward (net.ipv4.ip_forward) and leaves it on.
 //
-// Owner: the agent. Thread: the agent's. The bridge is in the namespace of the thread that calls open(). Failure: the
-// rules come first, so without them nothing is built; what failed is in the report, and calling again repeats just
-// that.
+// Owner: the agent; not moved after the first apply(). Thread: the agent's. The bridge is in the namespace of the
+// thread that calls open(). Failure: the rules come first, so without them nothing is built; what failed is in the
+// report, and calling again repeats just that.
 class GatewayBridge {
   public:
     [[nodiscard]] static base::Result<GatewayBridge> open();
 
+    struct Wanted {
+        base::ClusterId cluster;
+        std::vector<WantedContainer> containers;
+        std::set<base::Prefix> networks;  // that containers have routes to
+        base::UdpPort plain_port;         // of the cluster's plain networks
+
+        bool operator==(const Wanted&) const = default;
+    };
     struct Report {
-        std::size_t changes = 0;                              // that the kernel took, of links and rules
-        std::vector<std::string> problems;                    // of all of it
+        std::size_t changes = 0;            // that the kernel took, of links and rules
+        std::size_t of_containers = 0;      // of these: of their links, which what is in a container can undo
+        std::string changed_by;             // who had changed rules before; empty: nobody knows
+        std::vector<std::string> problems;  // of all of it
         std::map<std::string, base::Error> container_errors;  // by path of the namespace
         std::map<std::string, base::IpAddress> addresses;     // of the containers that have one, by the same
+
+        [[nodiscard]] bool good() const { return problems.empty() && container_errors.empty(); }
     };
-    // `networks` are the subnets that containers have routes to.
-    [[nodiscard]] Report apply(const base::ClusterId& cluster, const std::vector<WantedContainer>& containers,
-                               const std::set<base::Prefix>& networks);
+    [[nodiscard]] Report apply(const Wanted& wanted);
     // Takes all of it away, a former process's too.
     [[nodiscard]] base::Status remove();
 
@@ -61,28 +71,29 @@ class GatewayBridge {
     [[nodiscard]] bool handle_events();
 
   private:
-    struct Place {
-        base::EndpointId pair;
-        base::IpAddress ip;
-    };
-
     GatewayBridge(OpenNamespace home, LinkWatch watch, NftTable table)
         : home_(std::move(home)), watch_(std::move(watch)), table_(std::move(table)) {}
 
-    [[nodiscard]] base::Status choose_subnet(const base::ClusterId& cluster, const std::set<base::Prefix>& networks);
-    void place(const base::ClusterId& cluster, const std::vector<WantedContainer>& containers, Report& report);
-    [[nodiscard]] std::optional<Place> adopt(const base::ClusterId& cluster, netlink::Socket& container) const;
-    [[nodiscard]] base::Result<base::IpAddress> free_address() const;
+    [[nodiscard]] base::Status look();
+    [[nodiscard]] base::Status choose_subnet(const Wanted& wanted);
+    void place(const Wanted& wanted, Report& report);
+    [[nodiscard]] std::vector<PairOwner> strangers() const;
+    [[nodiscard]] base::Result<base::IpAddress> free_address();
     [[nodiscard]] base::Status write_rules(const Gateway& gateway, Report& report);
+    [[nodiscard]] bool concerns(const netlink::Received& event) const;
 
     OpenNamespace home_;
     LinkWatch watch_;
     NftTable table_;
-    bool listens_ = false;
+    base::ClusterId cluster_;
     std::optional<base::Prefix> subnet_;
-    std::map<std::string, Place> places_;  // by path of the container's namespace
-    std::string ruleset_;                  // as last written
-    bool there_ = true;                    // as far as is known: a former process may have left something
+    std::optional<base::IpAddress> last_;      // that was given to a container
+    std::map<std::string, PairOwner> places_;  // by path of the container's namespace
+    std::map<std::string, PairOwner> found_;   // by alias: the pairs that are there
+    std::set<base::IfIndex> links_;            // the bridge and its ports
+    std::string ruleset_;                      // as last written
+    std::string rules_changed_by_;             // since
+    bool there_ = true;                        // as far as is known: a former process may have left something
 };
 
 }  // namespace warren::overlay

@@ -62,6 +62,10 @@ bool has_role(const AddressPool& pool, const IpAddress& ip) {
     return ip == pool.gateway || ip == pool.subnet.network() || ip == pool.subnet.last();
 }
 
+std::string_view role_of(const AddressPool& pool, const IpAddress& ip) {
+    return ip == pool.gateway ? "gateway" : ip == pool.subnet.network() ? "network address" : "broadcast address";
+}
+
 }  // namespace
 
 base::Status check_subnet(std::string_view what, const Prefix& subnet, std::span<const UsedSubnet> used) {
@@ -125,18 +129,30 @@ base::Status check_gateway(std::string_view what, const Prefix& subnet, const Ip
     return {};
 }
 
-base::Status check_address(std::string_view what, const AddressPool& pool, const AddressSet& taken,
-                           const IpAddress& ip) {
+base::Status check_address_range(std::string_view what, const Prefix& subnet, const Prefix& range) {
+    if (!range.is_subnet() || !subnet.contains(range.network()) || !subnet.contains(range.last())) {
+        return fail(Code::kInvalid, "{} {}: must be a part of the subnet {}", what, range, subnet);
+    }
+    return {};
+}
+
+base::Status check_reserved(std::string_view what, const AddressPool& pool, const IpAddress& ip) {
     if (!pool.subnet.contains(ip)) {
         return fail(Code::kInvalid, "{} {}: must be in the network's subnet {}", what, ip, pool.subnet);
     }
     if (has_role(pool, ip)) {
-        const std::string_view role = ip == pool.gateway            ? "gateway"
-                                      : ip == pool.subnet.network() ? "network address"
-                                                                    : "broadcast address";
-        return fail(Code::kInvalid, "{} {}: is the {} of the subnet {}", what, ip, role, pool.subnet);
+        return fail(Code::kInvalid, "{} {}: is the {} of the subnet {}", what, ip, role_of(pool, ip), pool.subnet);
     }
-    if (taken.contains(ip)) {
+    return {};
+}
+
+base::Status check_address(std::string_view what, const AddressPool& pool, const Taken& taken, const IpAddress& ip) {
+    WARREN_TRY(check_reserved(what, pool, ip));
+    if (const auto reserved = pool.reserved.find(ip); reserved != pool.reserved.end()) {
+        return fail(Code::kConflict, "{} {}: is reserved for '{}' (--aux-address); choose another one", what, ip,
+                    reserved->second);
+    }
+    if (taken(ip)) {
         return fail(
             Code::kConflict,
             "{} {}: is taken by another endpoint of the network; choose another one, or none for the next that is free",
@@ -145,18 +161,19 @@ base::Status check_address(std::string_view what, const AddressPool& pool, const
     return {};
 }
 
-base::Result<IpAddress> allocate_address(const AddressPool& pool, const AddressSet& taken,
+base::Result<IpAddress> allocate_address(const AddressPool& pool, const Taken& taken,
                                          const std::optional<IpAddress>& last) {
-    const std::uint64_t size = size_of(pool.subnet);
-    const std::uint32_t first = pool.subnet.network().as_v4();
-    const std::uint64_t from = last && pool.subnet.contains(*last) ? std::uint64_t{last->as_v4()} - first : 0;
+    const Prefix range = pool.range.value_or(pool.subnet);
+    const std::uint64_t size = size_of(range);
+    const std::uint32_t first = range.network().as_v4();
+    const std::uint64_t from = last && range.contains(*last) ? std::uint64_t{last->as_v4()} - first : size - 1;
     for (std::uint64_t step = 1; step <= size; ++step) {
         const IpAddress ip = IpAddress::v4(first + static_cast<std::uint32_t>((from + step) % size));
-        if (!has_role(pool, ip) && !taken.contains(ip)) {
+        if (!has_role(pool, ip) && !pool.reserved.contains(ip) && !taken(ip)) {
             return ip;
         }
     }
-    return fail(Code::kExhausted, "all addresses of the subnet {} are taken", pool.subnet);
+    return fail(Code::kExhausted, "all addresses of the {} {} are taken", pool.range ? "range" : "subnet", range);
 }
 
 base::Result<std::uint32_t> allocate_number(std::string_view what, const NumberRange& range, const NumberUse& use,

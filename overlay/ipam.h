@@ -2,9 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,18 +57,27 @@ struct UsedSubnet {
 struct AddressPool {
     base::Prefix subnet;
     base::IpAddress gateway;
+    std::optional<base::Prefix> range{};                // only out of this part, unless somebody asks for another one
+    std::map<base::IpAddress, std::string> reserved{};  // for what is not an endpoint, and what for
 };
-using AddressSet = std::set<base::IpAddress>;
+using Taken = std::function<bool(const base::IpAddress&)>;
+
+// A user's choice of the part of a subnet that addresses are given out of. kInvalid: not a part of it.
+[[nodiscard]] base::Status check_address_range(std::string_view what, const base::Prefix& subnet,
+                                               const base::Prefix& range);
+// A user's choice of an address of the subnet for something else. kInvalid: outside of it, or the network, broadcast or
+// gateway address.
+[[nodiscard]] base::Status check_reserved(std::string_view what, const AddressPool& pool, const base::IpAddress& ip);
 
 // A user's choice of an endpoint's address. kInvalid: outside of the subnet, or the subnet's gateway, network or
-// broadcast address; kConflict: taken.
-[[nodiscard]] base::Status check_address(std::string_view what, const AddressPool& pool, const AddressSet& taken,
+// broadcast address; kConflict: taken or reserved.
+[[nodiscard]] base::Status check_address(std::string_view what, const AddressPool& pool, const Taken& taken,
                                          const base::IpAddress& ip);
 
-// The first free address after `last` (the one given out last), around the end of the subnet if need be: an address
+// The first free address after `last` (the one given out last), around the end of the range if need be: an address
 // that was freed is used again as late as possible, since others may still have it in their caches. kExhausted: all are
-// taken. Cost: O(log n) but for runs of taken addresses after `last`.
-[[nodiscard]] base::Result<base::IpAddress> allocate_address(const AddressPool& pool, const AddressSet& taken,
+// taken. Cost: one question for each taken address after `last`.
+[[nodiscard]] base::Result<base::IpAddress> allocate_address(const AddressPool& pool, const Taken& taken,
                                                              const std::optional<base::IpAddress>& last);
 
 // --- numbers ---

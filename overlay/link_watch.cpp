@@ -44,7 +44,7 @@ Result<LinkWatch> LinkWatch::open() {
     return LinkWatch(std::move(ready));
 }
 
-Status LinkWatch::watch(const base::NetworkId& network, const netlink::Namespace& where) {
+Status LinkWatch::watch(const base::NetworkId& network, const netlink::Namespace& where, Concerns concerns) {
     const auto known = watched_.find(network);
     if (known != watched_.end() && known->second.where == where.identity()) {
         return {};
@@ -55,7 +55,8 @@ Status LinkWatch::watch(const base::NetworkId& network, const netlink::Namespace
     if (::epoll_ctl(ready_.get(), EPOLL_CTL_ADD, events.fd(), &wanted) != 0) {
         return base::fail_errno("listen to changes of links: epoll_ctl", errno);
     }
-    watched_.insert_or_assign(network, Watched{.where = where.identity(), .events = std::move(events)});
+    watched_.insert_or_assign(
+        network, Watched{.where = where.identity(), .events = std::move(events), .concerns = std::move(concerns)});
     return {};
 }
 
@@ -63,8 +64,8 @@ std::set<base::NetworkId> LinkWatch::take() {
     std::set<base::NetworkId> changed;
     for (auto& [network, watched] : watched_) {
         bool ours = false;
-        const auto outcome = watched.events.receive([&ours](const netlink::Received& event) -> Status {
-            ours = ours || concerns_us(event);
+        const auto outcome = watched.events.receive([&, &concerns = watched.concerns](const auto& event) -> Status {
+            ours = ours || (concerns_us(event) && (!concerns || concerns(event)));
             return {};
         });
         if (ours || !outcome || *outcome == netlink::Subscription::Outcome::kLost) {

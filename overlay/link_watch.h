@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 
@@ -20,8 +21,11 @@ class LinkWatch {
   public:
     [[nodiscard]] static base::Result<LinkWatch> open();
 
-    // Listens there from now on, instead of in the namespace that the network had before.
-    [[nodiscard]] base::Status watch(const base::NetworkId& network, const netlink::Namespace& where);
+    // Listens there from now on, instead of in the namespace that the network had before. `concerns` is asked about an
+    // event, too, whether it matters.
+    using Concerns = std::function<bool(const netlink::Received&)>;
+    [[nodiscard]] base::Status watch(const base::NetworkId& network, const netlink::Namespace& where,
+                                     Concerns concerns = {});
     void forget(const base::NetworkId& network) { watched_.erase(network); }
 
     [[nodiscard]] int fd() const { return ready_.get(); }  // readable when take() has something
@@ -32,6 +36,7 @@ class LinkWatch {
     struct Watched {
         netlink::NamespaceIdentity where;
         netlink::Subscription events;
+        Concerns concerns;  // empty: all do
     };
 
     explicit LinkWatch(base::UniqueFd ready) : ready_(std::move(ready)) {}

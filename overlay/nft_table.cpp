@@ -33,9 +33,12 @@ bool concerns(const std::string& name, const netlink::Received& event) {
     return attributes && attributes->read_string(NFTA_TABLE_NAME, table) && table == name;
 }
 
-// Who made the changes that the event ends (NFT_MSG_NEWGEN); nullopt for other events. Empty: it was this thread, or
-// the kernel does not say.
-std::optional<std::string> maker_of_changes(const netlink::Received& event) {
+// Who made the changes that the event ends (NFT_MSG_NEWGEN); nullopt for other events.
+struct Maker {
+    bool other = true;  // than this thread
+    std::string text;   // empty: the kernel does not say
+};
+std::optional<Maker> maker_of_changes(const netlink::Received& event) {
     if (event.type != ((NFNL_SUBSYS_NFTABLES << 8U) | NFT_MSG_NEWGEN)) {
         return std::nullopt;
     }
@@ -43,10 +46,11 @@ std::optional<std::string> maker_of_changes(const netlink::Received& event) {
     std::uint32_t pid = 0;
     std::string name;
     if (!attributes || !attributes->read_be32(NFTA_GEN_PROC_PID, pid) ||
-        !attributes->read_string(NFTA_GEN_PROC_NAME, name) || pid == static_cast<std::uint32_t>(::gettid())) {
-        return std::string();
+        !attributes->read_string(NFTA_GEN_PROC_NAME, name)) {
+        return Maker();
     }
-    return fmt::format("process {} ({})", pid, name);
+    return Maker{.other = pid != static_cast<std::uint32_t>(::gettid()),
+                 .text = fmt::format("process {} ({})", pid, name)};
 }
 
 // Restores what it found.
@@ -67,7 +71,7 @@ void free_nft_context(nft_ctx* context) noexcept {
     nft_ctx_free(context);
 }
 
-Result<NftTable> NftTable::open(std::string name) {
+Result<NftTable> NftTable::open(std::string name, std::vector<std::string> families) {
     // libnftables exits the process when it cannot open its socket: so this comes first.
     constexpr std::array<unsigned, 1> kGroups{NFNLGRP_NFTABLES};
     auto events = netlink::Subscription::open(netlink::Protocol::kNetfilter, kGroups);
@@ -79,7 +83,7 @@ Result<NftTable> NftTable::open(std::string name) {
     if (context == nullptr || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
         return base::fail(Code::kInternal, "nftables: out of memory");
     }
-    return NftTable(std::move(name), std::move(context), *std::move(events));
+    return NftTable(std::move(name), std::move(families), std::move(context), *std::move(events));
 }
 
 Result<std::string> NftTable::run(const std::string& commands, unsigned output_flags) {
@@ -99,24 +103,42 @@ Status NftTable::try_out(const std::string& commands) {
     return {};
 }
 
-Result<std::optional<std::string>> NftTable::listing() {
-    // Without the numbers of counters, and with ports as numbers whatever /etc/services says.
-    auto out = run(fmt::format("list table inet {}", name_), NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
-    if (out) {
-        return std::optional(*std::move(out));
+Result<std::string> NftTable::listing() {
+    std::string all;
+    for (const auto& family : families_) {
+        // Without the numbers of counters, and with ports as numbers whatever /etc/services says.
+        auto out =
+            run(fmt::format("list table {} {}", family, name_), NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL);
+        if (out) {
+            all += *out;
+        } else if (out.error().message().find("No such file or directory") == std::string::npos) {
+            return base::fail_with(std::move(out));
+        }
     }
-    if (out.error().message().find("No such file or directory") != std::string::npos) {
-        return std::nullopt;
+    return all;
+}
+
+Status NftTable::put(const std::string& commands) {
+    (void)read_events();
+    foreign_ = false;
+    WARREN_TRY(run(commands));
+    right_.reset();
+    WARREN_TRY_ASSIGN(auto now, listing());
+    // What is there a moment later is what it is compared with from now on: not if somebody was faster.
+    WARREN_TRY(read_events());
+    if (foreign_) {
+        return base::fail(Code::kAborted, "another program changed the table {} while it was put in place", name_);
     }
-    return base::fail_with(std::move(out));
+    right_ = std::move(now);
+    return {};
 }
 
 Result<bool> NftTable::intact() {
-    if (!accepted_) {
+    if (!right_) {
         return false;
     }
     WARREN_TRY_ASSIGN(const auto now, listing());
-    return now.value_or("") == *accepted_;
+    return now == *right_;
 }
 
 Status NftTable::read_events() {
@@ -127,11 +149,14 @@ Status NftTable::read_events() {
             ours = true;
         } else if (auto maker = maker_of_changes(event); maker && std::exchange(ours, false)) {
             seen_ = true;
-            seen_by_ = maker->empty() ? seen_by_ : *std::move(maker);
+            foreign_ = foreign_ || maker->other;
+            seen_by_ = maker->other ? std::move(maker->text) : seen_by_;
         }
         return {};
     });
-    seen_ = seen_ || ours || !outcome || *outcome == netlink::Subscription::Outcome::kLost;
+    const bool lost = !outcome || *outcome == netlink::Subscription::Outcome::kLost;
+    seen_ = seen_ || ours || lost;
+    foreign_ = foreign_ || lost;
     return outcome ? Status{} : Status(base::fail_with(std::move(outcome)));
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/free.h"
 #include "base/result.h"
@@ -13,25 +14,26 @@ namespace warren::overlay {
 
 void free_nft_context(nft_ctx* context) noexcept;
 
-// One nftables table of ours, `inet <name>`, in the namespace of the thread that calls open(): it knows whether the
-// table is as it was last accepted, and who changed it. No other table is touched.
+// The nftables tables of ours of one name, in one family or several, in the namespace of the thread that calls open():
+// it knows whether they are as they were last put, and who changed them. No other table is touched.
 //
 // Owner: one object that knows what the table is for. Thread: one. Lifetime: the table stays when this object goes.
 class NftTable {
   public:
     // kPrecondition: the kernel has no nf_tables.
-    [[nodiscard]] static base::Result<NftTable> open(std::string name);
+    [[nodiscard]] static base::Result<NftTable> open(std::string name, std::vector<std::string> families);
 
     // Commands as nft takes them, in one transaction; what it printed, with these NFT_CTX_OUTPUT_* flags.
     [[nodiscard]] base::Result<std::string> run(const std::string& commands, unsigned output_flags = 0);
     // The same, but nothing is changed.
     [[nodiscard]] base::Status try_out(const std::string& commands);
-    // As the kernel has it, without the numbers of counters; nullopt: there is no table.
-    [[nodiscard]] base::Result<std::optional<std::string>> listing();
+    // As the kernel has them, without the numbers of counters; empty: there is none.
+    [[nodiscard]] base::Result<std::string> listing();
 
-    // What it is compared with from now on. Before: nothing is right.
-    void accept(std::optional<std::string> listing) { accepted_ = listing.value_or(""); }
-    void accept_nothing() { accepted_.reset(); }
+    // Commands in one transaction, after which the tables are right: what they are compared with from now on. kAborted:
+    // another program changed them in the same moment, and nothing is right.
+    [[nodiscard]] base::Status put(const std::string& commands);
+    // As after the last put(). Before it: false.
     [[nodiscard]] base::Result<bool> intact();
 
     // Readable when somebody changed some table.
@@ -45,16 +47,21 @@ class NftTable {
   private:
     using Context = base::Handle<nft_ctx, &free_nft_context>;
 
-    NftTable(std::string name, Context context, netlink::Subscription events)
-        : name_(std::move(name)), context_(std::move(context)), events_(std::move(events)) {}
+    NftTable(std::string name, std::vector<std::string> families, Context context, netlink::Subscription events)
+        : name_(std::move(name)),
+          families_(std::move(families)),
+          context_(std::move(context)),
+          events_(std::move(events)) {}
     [[nodiscard]] base::Status read_events();
 
     std::string name_;
+    std::vector<std::string> families_;
     Context context_;
     netlink::Subscription events_;
-    std::optional<std::string> accepted_;
+    std::optional<std::string> right_;
     bool seen_ = false;  // events of our table since the last look at it, or lost ones
     std::string seen_by_;
+    bool foreign_ = false;  // some of these were others'
 };
 
 }  // namespace warren::overlay

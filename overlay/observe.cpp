@@ -1,5 +1,7 @@
 #include "overlay/observe.h"
 
+#include <cerrno>
+
 #include "netlink/address.h"
 #include "netlink/segmentation.h"
 
@@ -36,7 +38,11 @@ base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, net
         if (link.kind != "vxlan") {
             continue;
         }
-        WARREN_TRY_ASSIGN(out.segmentation[link.index], netlink::segmentation(where, link.name));
+        if (auto segmentation = netlink::segmentation(where, link.name)) {
+            out.segmentation[link.index] = *segmentation;
+        } else if (segmentation.error().sys_errno() != ENODEV) {  // gone meanwhile
+            return base::fail_with(std::move(segmentation));
+        }
     }
     return out;
 }

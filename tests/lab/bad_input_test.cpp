@@ -253,6 +253,14 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--subnet", "banana"}), 1, "--subnet 'banana': must be ADDRESS/LENGTH, such as 10.1.0.0/24"},
         {1, create({"--subnet", "10.2.0.0/24", "--gateway", "10.3.0.1"}), 1,
          "--gateway 10.3.0.1: must be a host address of the subnet 10.2.0.0/24"},
+        {1, create({"--ip-range", "10.2.0.0/25"}), 1, "--ip-range: needs the --subnet that it belongs to"},
+        {1, create({"--subnet", "10.2.0.0/24", "--ip-range", "10.3.0.0/25"}), 1,
+         "--ip-range 10.3.0.0/25: must be a part of the subnet 10.2.0.0/24"},
+        {1, create({"--subnet", "10.2.0.0/24", "--aux-address", "10.2.0.9"}), 1,
+         "--aux-address '10.2.0.9': must be NAME=IP"},
+        {1, create({"--subnet", "10.2.0.0/24", "--aux-address", "router=10.2.0.1"}), 1,
+         "--aux-address 10.2.0.1: is the gateway of the subnet 10.2.0.0/24"},
+        {1, create({"--subnet", "192.0.2.0/25"}), 1, "--subnet 192.0.2.0/25: …"},
         {1, create({"--opt", "foo"}), 1,
          "--opt foo: unknown option; known are encrypted, cipher, encap, replay-window, key-rotation, "
          "rekey-after-packets, rekey-after-bytes, mtu"},
@@ -314,7 +322,17 @@ TEST_F(BadInput, OfConnectIsRefused) {
         {2, connect({"--ip", "10.1.0.7"}), 1,
          "--ip 10.1.0.7: is taken by another endpoint of the network; choose another one, or none for the next that is "
          "free"},
-        {2, connect({"--name", "web"}), 1, "--name 'web': taken by endpoint … of network 'net1'; choose another one"},
+        {2, connect({"--name", "web"}), 1,
+         "--name 'web': taken by endpoint … of network 'net1' on node 'h1'; choose another one, or --take-over if this "
+         "is to be it"},
+        {1, connect({"--publish", "http:80"}), 1,
+         "--publish 'http:80': a port must be a number from 1 to 65535; it is [IP:]HOSTPORT:PORT[/tcp|udp], such as "
+         "8080:80/tcp"},
+        {1, connect({"--publish", "80:80/sctp"}), 1,
+         "--publish '80:80/sctp': the protocol must be tcp or udp; it is …"},
+        {1, connect({"--publish", "7443:80/udp"}), 1,
+         "--publish 7443:80/udp: UDP port 7443 is that of ESP in UDP; choose another one"},
+        {1, connect({"--publish", "80:80", "--publish", "80:81"}), 1, "--publish 80:81/tcp: given twice"},
         {1, connect({"--name", "x/y"}), 1, "--name 'x/y': " + kNameRule},
         {1, connect({"--mac", "02:00"}), 1, "--mac '02:00': must be a unicast MAC address such as 02:57:00:00:00:01"},
         {1, connect({"--mac", "03:00:00:00:00:01"}), 1,

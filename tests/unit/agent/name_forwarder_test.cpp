@@ -84,14 +84,15 @@ class Resolver {
             }
             const auto socket = std::make_shared<asio::ip::tcp::socket>(std::move(accepted));
             const auto query = std::make_shared<Bytes>(2 + kQuery.size());
-            asio::async_read(*socket, asio::buffer(*query), [this, socket, query](const asio::error_code& failed, auto) {
-                EXPECT_FALSE(failed);
-                auto reply = reply_to(std::span(*query).subspan(2));
-                reply.insert(reply.end(), 5000, 7);
-                reply.insert(reply.begin(), {static_cast<std::uint8_t>(reply.size() >> 8U),
-                                             static_cast<std::uint8_t>(reply.size())});
-                asio::write(*socket, asio::buffer(reply));
-            });
+            asio::async_read(*socket, asio::buffer(*query),
+                             [this, socket, query](const asio::error_code& failed, auto) {
+                                 EXPECT_FALSE(failed);
+                                 auto reply = reply_to(std::span(*query).subspan(2));
+                                 reply.insert(reply.end(), 5000, 7);
+                                 reply.insert(reply.begin(), {static_cast<std::uint8_t>(reply.size() >> 8U),
+                                                              static_cast<std::uint8_t>(reply.size())});
+                                 asio::write(*socket, asio::buffer(reply));
+                             });
             accept();
         });
     }

@@ -111,10 +111,11 @@ TEST(NetworkOptions, EspInUdpHasAPortOfItsOwn) {
     }
     for (const auto port : std::vector<std::uint16_t>{4789, 10000, 26383}) {
         ASSERT_FALSE(check(port)) << port;
-        EXPECT_EQ(check(port).error().message(),
-                  fmt::format("--opt encap=udp:{}: UDP ports 4789, and 10000 to 26383 belong to networks of this cluster; "
-                              "choose another port",
-                              port));
+        EXPECT_EQ(
+            check(port).error().message(),
+            fmt::format("--opt encap=udp:{}: UDP ports 4789, and 10000 to 26383 belong to networks of this cluster; "
+                        "choose another port",
+                        port));
     }
 }
 

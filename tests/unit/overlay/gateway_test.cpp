@@ -44,7 +44,8 @@ struct Scene {
     }
     GatewayBridge::Report& apply(const std::set<base::Prefix>& networks = {}) {
         must(netlink::run_in(host.ns, [&]() -> base::Status {
-            report = bridge->apply(kCluster, wanted, networks);
+            report = bridge->apply(
+                {.cluster = kCluster, .containers = wanted, .networks = networks, .plain_port = base::UdpPort(4789)});
             return {};
         }));
         return report;
@@ -83,7 +84,7 @@ TEST(GatewayBridge, LetsContainersOutUnderTheHostsAddress) {
     ASSERT_TRUE(good(t.apply()));
     EXPECT_TRUE(t.one.pings("192.0.2.2"));
     EXPECT_TRUE(t.two.pings("192.0.2.2"));
-    EXPECT_THAT(t.one.run("ip route show default").text, HasSubstr("default via 172.16.0.1 dev eth0"));
+    EXPECT_THAT(t.one.run("ip route show default").text, HasSubstr("default via 172.16.0.1 dev gw0"));
     EXPECT_THAT(t.outside.run("ip route get 172.16.0.2").text, HasSubstr("unreachable")) << "it knows no way back";
 }
 
@@ -114,12 +115,12 @@ TEST_P(GatewayBridgeWith, LetsNobodyInThatIsNotAskedIn) {
     EXPECT_FALSE(t.two.pings(one, "-w 1 -c 1")) << "containers meet in networks";
     EXPECT_TRUE(t.host.pings(one)) << "the host itself may";
     // Neither by a frame from port to port nor by an address that is another's.
-    t.two.need("ip neigh replace " + one + " lladdr " + base::mac_for(ip(one)).text() + " dev eth0 nud permanent");
+    t.two.need("ip neigh replace " + one + " lladdr " + base::mac_for(ip(one)).text() + " dev gw0 nud permanent");
     EXPECT_FALSE(t.two.pings(one, "-w 1 -c 1"));
     Udp behind(t.one.ns, 7002);
     Udp(t.two.ns, 0).send(one, 7002);
     EXPECT_EQ(behind.received(1), 0U) << "not past the published port either";
-    t.two.need("ip address add " + one + "/20 dev eth0");
+    t.two.need("ip address add " + one + "/20 dev gw0");
     EXPECT_TRUE(t.host.pings(one)) << "two has taken it";
     Udp listener(t.one.ns, 7000);
     Udp(t.host.ns, 0).send(one, 7000);
@@ -148,6 +149,102 @@ TEST_P(GatewayBridgeWith, PublishedPortsAreReachedFromEverywhere) {
     EXPECT_FALSE(reaches(t.outside, t.address_of(t.one).c_str(), 8000)) << "not through the host's port";
 }
 
+// What the sender says of himself, when he is not asked.
+TEST_P(GatewayBridgeWith, NobodySendsAsAnother) {
+    t.wanted[0].published = published({"7002:7002/udp"});
+    ASSERT_TRUE(good(t.apply()));
+    const auto one = t.address_of(t.one);
+    t.two.need("ip address add " + one + "/32 dev gw0");
+    EXPECT_FALSE(t.two.pings("192.0.2.2", "-I " + one + " -w 1 -c 1")) << "as one";
+    EXPECT_TRUE(t.two.pings("192.0.2.2")) << "as itself";
+    // Nor does he answer for another, or for the bridge.
+    t.two.need("ip address add 172.16.0.1/32 dev gw0");
+    t.one.need("ip neigh flush dev gw0");
+    t.two.run("busybox arping -c 2 -w 1 -U -I gw0 172.16.0.1; busybox arping -c 2 -w 1 -A -I gw0 172.16.0.1");
+    EXPECT_TRUE(t.one.pings("192.0.2.2"));
+    EXPECT_THAT(t.one.run("ip neigh show 172.16.0.1").text, HasSubstr(base::mac_for(ip("172.16.0.1")).text()));
+    // No frame of a plain network comes from a container, to whichever host.
+    Udp vxlan(t.outside.ns, 4789);
+    Udp own(t.host.ns, 4789);
+    Udp(t.two.ns, 0).send("192.0.2.2", 4789);
+    Udp(t.two.ns, 0).send("192.0.2.1", 4789);
+    EXPECT_EQ(vxlan.received(0) + own.received(0), 0U);
+    EXPECT_TRUE(t.two.pings("192.0.2.2")) << "a moment later";
+    EXPECT_EQ(vxlan.received(0) + own.received(0), 0U);
+    // IPv6 has no business here.
+    const auto link_local = t.one.run("ip -6 -o address show dev gw0 scope link | grep -o 'fe80[^/]*'").text;
+    EXPECT_FALSE(t.two.pings(link_local.substr(0, link_local.find('\n')) + "%gw0", "-w 1 -c 1"));
+}
+
+TEST(GatewayBridge, ASuccessorBelievesTheHostAndNotTheContainer) {
+    Scene t;
+    ASSERT_TRUE(good(t.apply()));
+    const auto before = t.report.addresses;
+    const auto one = t.address_of(t.one);
+    // The container makes itself look like another.
+    const auto alias = t.one.run("cat /sys/class/net/gw0/ifalias 2>/dev/null; ip link show gw0 | grep alias").text;
+    t.two.need("ip address add " + one + "/20 dev gw0 && ip link set gw0 alias '" +
+               alias.substr(alias.find("warren:"), alias.find_last_not_of(" \n") + 1 - alias.find("warren:")) + "'");
+    t.open();
+    ASSERT_TRUE(good(t.apply()));
+    EXPECT_EQ(t.report.addresses, before);
+    EXPECT_EQ(t.apply().changes, 0U) << "it never comes to rest";
+    EXPECT_TRUE(t.one.pings("192.0.2.2"));
+}
+
+TEST(GatewayBridge, WhoCannotBeLookedIntoKeepsWhatHeHas) {
+    Scene t;
+    ASSERT_TRUE(good(t.apply()));
+    const auto two = t.address_of(t.two);
+    t.open();
+    t.wanted[1].netns = "/nowhere";
+    t.apply();
+    EXPECT_EQ(t.report.container_errors.count("/nowhere"), 1U);
+    EXPECT_TRUE(t.two.pings("192.0.2.2")) << "its namespace lives on, wherever its path went";
+    Container third;
+    t.wanted.push_back({.netns = third.path(), .name = "endpoint three", .published = {}});
+    t.apply();
+    EXPECT_NE(t.address_of(third), two) << "given to somebody else meanwhile";
+}
+
+TEST(GatewayBridge, AnAddressThatWasFreedIsGivenOutLate) {
+    Scene t;
+    ASSERT_TRUE(good(t.apply()));
+    const auto freed = t.address_of(t.two);
+    const auto two = t.wanted.back();
+    t.wanted.pop_back();
+    ASSERT_TRUE(good(t.apply()));
+    Container third;
+    t.wanted.push_back({.netns = third.path(), .name = "endpoint three", .published = {}});
+    ASSERT_TRUE(good(t.apply()));
+    EXPECT_NE(t.address_of(third), freed);
+}
+
+TEST(GatewayBridge, OpensLoopbackOnlyForWhatIsPublishedThere) {
+    Scene t;
+    const auto open = [&] { return t.host.run("sysctl -n net.ipv4.conf.warren_gw.route_localnet").text; };
+    ASSERT_TRUE(good(t.apply()));
+    EXPECT_EQ(open(), "0\n");
+    t.wanted[0].published = published({"192.0.2.1:7000:7000"});
+    ASSERT_TRUE(good(t.apply()));
+    EXPECT_EQ(open(), "0\n");
+    t.wanted[0].published = published({"7000:7000"});
+    ASSERT_TRUE(good(t.apply()));
+    EXPECT_EQ(open(), "1\n");
+}
+
+TEST(GatewayBridge, OthersLinksAreNoNews) {
+    Scene t;
+    ASSERT_TRUE(good(t.apply()));
+    (void)t.events();
+    EXPECT_EQ(t.apply().changes, 0U);
+    (void)t.events();
+    t.host.need(
+        "ip link add other type veth peer name its && ip link set other up && ip address add 10.9.9.9/24 dev other "
+        "&& ip link del other");
+    EXPECT_FALSE(t.events());
+}
+
 TEST(GatewayBridge, ASuccessorFindsAllAsItIs) {
     Scene t;
     t.wanted[1].published = published({"7000:8000/udp"});
@@ -169,7 +266,8 @@ TEST(GatewayBridge, ComesBackWhateverSomebodyDoesToIt) {
     ASSERT_TRUE(good(t.apply()));
     for (const char* command :
          {"ip link del warren_gw", "nft delete table inet warren_gw", "nft flush ruleset",
-          "nft insert rule inet warren_gw forward accept", "ip link set warren_gw down",
+          "nft insert rule inet warren_gw forward accept", "nft delete table bridge warren_gw",
+          "nft flush chain bridge warren_gw guard", "ip link set warren_gw down",
           "ip neigh flush dev warren_gw nud permanent",
           "for p in $(ip -o link | grep -o ' v[0-9a-f]\\{14\\}@'); do ip link set ${p%@} type bridge_slave isolated "
           "off; done",

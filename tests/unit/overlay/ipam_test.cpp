@@ -104,7 +104,7 @@ RC_GTEST_PROP(AllocateSubnet, AgreesWithTryingEveryPiece, ()) {
 
 TEST(CheckAddress, NamesTheRuleThatIsBroken) {
     const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = ip("10.1.0.1")};
-    const AddressSet taken{ip("10.1.0.3")};
+    const Taken taken = [](const IpAddress& it) { return it == ip("10.1.0.3"); };
     const auto check = [&](const char* text) { return message_of(check_address("--ip", pool, taken, ip(text))); };
     EXPECT_EQ(check("10.1.0.2"), "");
     EXPECT_EQ(check("10.1.0.6"), "");
@@ -119,19 +119,26 @@ TEST(CheckAddress, NamesTheRuleThatIsBroken) {
     EXPECT_EQ(check_address("--ip", pool, taken, ip("10.1.0.3")).error().code(), Code::kConflict);
 }
 
+Taken among(std::set<IpAddress> addresses) {
+    return [addresses = std::move(addresses)](const IpAddress& it) { return addresses.contains(it); };
+}
+const Taken kNone = [](const IpAddress& /*ip*/) { return false; };
+
 TEST(AllocateAddress, GoesOnBehindTheLastAndAround) {
     const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = default_gateway(prefix("10.1.0.0/29"))};
     EXPECT_EQ(pool.gateway, ip("10.1.0.1"));
-    EXPECT_EQ(allocate_address(pool, {}, std::nullopt).value(), ip("10.1.0.2"));
-    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.2")).value(), ip("10.1.0.3"));  // .2 was freed: not at once again
-    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.6")).value(), ip("10.1.0.2"));  // past broadcast, network, gateway
-    EXPECT_EQ(allocate_address(pool, {ip("10.1.0.2")}, ip("10.1.0.6")).value(), ip("10.1.0.3"));
-    EXPECT_EQ(allocate_address(pool, {}, ip("192.168.0.1")).value(), ip("10.1.0.2"));  // of a former subnet
-    AddressSet all;
+    EXPECT_EQ(allocate_address(pool, kNone, std::nullopt).value(), ip("10.1.0.2"));
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.2")).value(),
+              ip("10.1.0.3"));  // .2 was freed: not at once again
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.6")).value(),
+              ip("10.1.0.2"));  // past broadcast, network, gateway
+    EXPECT_EQ(allocate_address(pool, among({ip("10.1.0.2")}), ip("10.1.0.6")).value(), ip("10.1.0.3"));
+    EXPECT_EQ(allocate_address(pool, kNone, ip("192.168.0.1")).value(), ip("10.1.0.2"));  // of a former subnet
+    std::set<IpAddress> all;
     for (const char* text : {"10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "10.1.0.6"}) {
         all.insert(ip(text));
     }
-    const auto none = allocate_address(pool, all, std::nullopt);
+    const auto none = allocate_address(pool, among(all), std::nullopt);
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().code(), Code::kExhausted);
     EXPECT_EQ(none.error().message(), "all addresses of the subnet 10.1.0.0/29 are taken");
@@ -139,22 +146,53 @@ TEST(AllocateAddress, GoesOnBehindTheLastAndAround) {
 
 TEST(AllocateAddress, LeavesOutAGatewayInTheMiddle) {
     const AddressPool pool{.subnet = prefix("10.1.0.0/29"), .gateway = ip("10.1.0.4")};
-    EXPECT_EQ(allocate_address(pool, {}, std::nullopt).value(), ip("10.1.0.1"));
-    EXPECT_EQ(allocate_address(pool, {}, ip("10.1.0.3")).value(), ip("10.1.0.5"));
+    EXPECT_EQ(allocate_address(pool, kNone, std::nullopt).value(), ip("10.1.0.1"));
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.3")).value(), ip("10.1.0.5"));
+}
+
+TEST(AllocateAddress, StaysInItsRangeAndLeavesOutWhatIsReserved) {
+    const AddressPool pool{.subnet = prefix("10.1.0.0/24"),
+                           .gateway = ip("10.1.0.1"),
+                           .range = prefix("10.1.0.128/30"),
+                           .reserved = {{ip("10.1.0.129"), "printer"}}};
+    EXPECT_EQ(allocate_address(pool, kNone, std::nullopt).value(), ip("10.1.0.128"))
+        << "the first of a range is no network";
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.128")).value(), ip("10.1.0.130"));
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.131")).value(), ip("10.1.0.128"));
+    EXPECT_EQ(allocate_address(pool, kNone, ip("10.1.0.7")).value(), ip("10.1.0.128")) << "somebody had asked for .7";
+    const auto none =
+        allocate_address(pool, among({ip("10.1.0.128"), ip("10.1.0.130"), ip("10.1.0.131")}), std::nullopt);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().message(), "all addresses of the range 10.1.0.128/30 are taken");
+    EXPECT_TRUE(check_address("--ip", pool, kNone, ip("10.1.0.7"))) << "whoever asks for one of the others gets it";
+    EXPECT_EQ(message_of(check_address("--ip", pool, kNone, ip("10.1.0.129"))),
+              "--ip 10.1.0.129: is reserved for 'printer' (--aux-address); choose another one");
+}
+
+TEST(CheckAddressRange, MustBePartOfTheSubnet) {
+    const auto check = [](const char* range) {
+        return message_of(check_address_range("--ip-range", prefix("10.1.0.0/24"), prefix(range)));
+    };
+    EXPECT_EQ(check("10.1.0.0/24"), "");
+    EXPECT_EQ(check("10.1.0.64/26"), "");
+    for (const auto* range : {"10.1.0.0/23", "10.2.0.0/26", "10.1.0.1/26", "fd00::/64"}) {
+        EXPECT_EQ(check(range), fmt::format("--ip-range {}: must be a part of the subnet 10.1.0.0/24", range));
+    }
 }
 
 RC_GTEST_PROP(AllocateAddress, GivesEveryHostAddressOnce, ()) {
     const auto length = *rc::gen::inRange<std::uint8_t>(22, 30);
     const Prefix subnet{IpAddress::v4(0x0a050000), length};
     const AddressPool pool{.subnet = subnet, .gateway = default_gateway(subnet)};
-    AddressSet taken;
+    std::set<IpAddress> given;
+    const Taken taken = [&](const IpAddress& it) { return given.contains(it); };
     std::optional<IpAddress> last;
     const std::size_t hosts = (std::size_t{1} << (32U - length)) - 3;  // network, broadcast, gateway
     for (std::size_t i = 0; i < hosts; ++i) {
         const auto next = allocate_address(pool, taken, last);
         RC_ASSERT(next.has_value());
         RC_ASSERT(check_address("--ip", pool, taken, *next).has_value());
-        taken.insert(*next);
+        given.insert(*next);
         last = *next;
     }
     RC_ASSERT(!allocate_address(pool, taken, last));

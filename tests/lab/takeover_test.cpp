@@ -1,0 +1,67 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "tests/lab/expect.h"
+#include "tests/lab/lab.h"
+
+// A container whose host died is started on another one, under its name and address.
+namespace warren::lab {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::Not;
+
+// The forwarding entries of a host's network for this MAC address, by bridge(8).
+std::string entries(const Host& host, const v1::Network& network, const std::string& mac) {
+    const auto space = (host.run_dir() / "netns" / network.id()).string();
+    return run({"bash", "-c", "nsenter --net=$0 bridge fdb show dev vx0 | grep $1", space, mac}).out;
+}
+
+TEST(TakeOver, PeersReachTheNewOneAndTheOldHostDoesNotStealItBack) {
+    const auto lab = cluster_of(3);
+    auto& manager = lab->host(1);
+    auto& old_host = lab->host(2);
+    auto& new_host = lab->host(3);
+    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    const auto network = inspect(manager, "net1");
+    const Container web("web");
+    const Container witness("witness");
+    const Container old_db("db");
+    const Container new_db("db2");
+    manager.connect("net1", web);
+    new_host.connect("net1", witness);
+    old_host.connect("net1", old_db, {"--mac", "02:00:00:00:00:07"});
+    const auto address = old_db.ip();
+    ASSERT_TRUE(eventually(seconds(10), [&] { return web.ping(address) && witness.ping(address); }));
+    EXPECT_THAT(entries(manager, network, old_db.mac()), HasSubstr("dst 192.0.2.2"));
+
+    // Without goodbye.
+    old_host.must({"ip", "link", "set", "eth0", "down"});
+    old_host.kill_daemon(SIGKILL);
+    const auto refused = new_host.warren({"network", "connect", "net1", "--netns", "db2", "--name", "db"});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, HasSubstr("on node 'h2'; choose another one, or --take-over"));
+    new_host.warren_ok({"network", "connect", "net1", "--netns", "db2", "--name", "db", "--take-over"});
+    EXPECT_EQ(new_db.ip(), address);
+    EXPECT_EQ(new_db.mac(), "02:00:00:00:00:07");
+    EXPECT_TRUE(eventually(seconds(5), [&] { return web.ping(address) && witness.ping(address); }));
+    EXPECT_THAT(entries(manager, network, new_db.mac()), HasSubstr("dst 192.0.2.3"));
+    EXPECT_THAT(entries(manager, network, new_db.mac()), Not(HasSubstr("192.0.2.2"))) << "the old entry is left";
+
+    // It comes back with its container in it, and finds that it is none any more.
+    old_host.start_daemon();
+    old_host.must({"ip", "link", "set", "eth0", "up"});
+    EXPECT_TRUE(eventually(seconds(30), [&] {
+        return old_db.run({"ip", "-brief", "link"}).out.find("eth") == std::string::npos;
+    })) << old_db.run({"ip", "-brief", "link"}).out;
+    EXPECT_TRUE(web.ping(address, 3));
+    EXPECT_THAT(entries(manager, network, new_db.mac()), HasSubstr("dst 192.0.2.3"));
+    EXPECT_TRUE(eventually(seconds(20), [&] { return settled(old_host) && settled(manager); }));
+    EXPECT_EQ(old_host.run({"ip", "xfrm", "state"}).out, "") << "its keys";
+}
+
+}  // namespace
+}  // namespace warren::lab

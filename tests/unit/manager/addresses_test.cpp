@@ -1,0 +1,271 @@
+#include <google/protobuf/text_format.h>
+
+#include "tests/unit/manager/core_fixture.h"
+
+// Subnets and addresses: which are chosen, which are refused, and when one comes round again.
+namespace warren::manager {
+namespace {
+
+using base::Code;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class AddressesTest : public CoreTest {
+  protected:
+    base::Result<v1::Network> create_from(const std::string& text) {
+        v1::NetworkCreateRequest request;
+        EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &request)) << text;
+        return core_->network_create(request);
+    }
+    std::string ip_of_endpoint(const std::string& name) {
+        const auto list = core_->endpoint_list({}).value();
+        for (const auto& endpoint : list.endpoints()) {
+            if (endpoint.name() == name) {
+                return endpoint.ip();
+            }
+        }
+        return "";
+    }
+    // As after a hello that says what the host has.
+    Joined with_host_networks(const std::vector<std::string>& networks) {
+        auto joined = own_session();
+        auto hello = hello_of("192.0.2.1");
+        hello.mutable_hello()->mutable_host_networks()->Add(networks.begin(), networks.end());
+        joined.agent = std::make_shared<Agent>();
+        joined.session =
+            core_
+                ->session_opened({.cluster = founded_.cluster, .node = founded_.node, .role = certs::Role::kManager},
+                                 joined.agent)
+                .value();
+        core_->session_message(joined.session, hello);
+        (void)core_->run();
+        return joined;
+    }
+};
+
+TEST_F(AddressesTest, ComeOutOfTheRangeAndNeverOutOfWhatIsReserved) {
+    const auto m1 = own_session();
+    const auto made = create_from(R"(name: "net1" subnets: "10.1.0.0/24" ip_ranges: "10.1.0.128/30"
+                                     aux_addresses: "printer=10.1.0.129" aux_addresses: "router=10.1.0.9")");
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ(made->subnets(0).ip_range(), "10.1.0.128/30");
+    EXPECT_EQ(made->subnets(0).aux_addresses().at("printer"), "10.1.0.129");
+    for (const auto* name : {"a", "b", "c"}) {
+        ASSERT_EQ(connect(m1, "net1", name).error(), "");
+    }
+    EXPECT_EQ(ip_of_endpoint("a"), "10.1.0.128/24");
+    EXPECT_EQ(ip_of_endpoint("b"), "10.1.0.130/24");
+    EXPECT_EQ(ip_of_endpoint("c"), "10.1.0.131/24");
+    EXPECT_EQ(connect(m1, "net1", "d").error(), "all addresses of the range 10.1.0.128/30 are taken");
+    EXPECT_THAT(connect(m1, "net1", "d", "10.1.0.9").error(), HasSubstr("--ip 10.1.0.9: is reserved for 'router'"));
+    EXPECT_EQ(connect(m1, "net1", "d", "10.1.0.7").error(), "") << "outside of the range by choice";
+    open();
+    EXPECT_EQ(core_->network_list({})->networks(0).subnets(0).ip_range(), "10.1.0.128/30") << "forgotten by a restart";
+}
+
+TEST_F(AddressesTest, BadChoicesAreRefusedAndChangeNothing) {
+    (void)own_session();
+    const struct {
+        const char* request;
+        const char* says;
+    } cases[] = {
+        {R"(ip_ranges: "10.1.0.0/25")", "--ip-range: needs the --subnet that it belongs to"},
+        {R"(aux_addresses: "a=10.1.0.9")", "--aux-address: needs the --subnet that it belongs to"},
+        {R"(subnets: "10.1.0.0/24" ip_ranges: "10.2.0.0/25")", "--ip-range 10.2.0.0/25: must be a part of the subnet"},
+        {R"(subnets: "10.1.0.0/24" ip_ranges: "10.1.0.0/25" ip_ranges: "10.1.0.128/25")", "--ip-range: given 2 times"},
+        {R"(subnets: "10.1.0.0/24" ip_ranges: "x")", "--ip-range 'x'"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "10.1.0.9")", "--aux-address '10.1.0.9': must be NAME=IP"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "=10.1.0.9")", "--aux-address '=10.1.0.9': must be NAME=IP"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "a=b")", "--aux-address 'b'"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "a=10.2.0.9")", "--aux-address 10.2.0.9: must be in the network's"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "a=10.1.0.1")", "--aux-address 10.1.0.1: is the gateway"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "a=10.1.0.9" aux_addresses: "b=10.1.0.9")", "10.1.0.9: given twice"},
+        {R"(subnets: "10.1.0.0/24" aux_addresses: "a=10.1.0.8" aux_addresses: "a=10.1.0.9")",
+         "the name is given twice"},
+    };
+    for (const auto& it : cases) {
+        const auto refused = create_from(std::string(R"(name: "net1" )") + it.request);
+        ASSERT_FALSE(refused) << it.request;
+        EXPECT_EQ(refused.error().code(), Code::kInvalid);
+        EXPECT_THAT(refused.error().message(), HasSubstr(it.says)) << it.request;
+    }
+    EXPECT_EQ(core_->network_list({})->networks_size(), 0);
+}
+
+TEST_F(AddressesTest, OneThatWasFreedRestsForAMinute) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/29"));
+    for (const auto* name : {"a", "b", "c", "d", "e"}) {
+        ASSERT_EQ(connect(m1, "net1", name).error(), "");
+    }
+    ASSERT_EQ(disconnect(m1, "net1", "b").error(), "");
+    now_ += 59s;
+    EXPECT_THAT(
+        connect(m1, "net1", "f").error(),
+        AllOf(HasSubstr("all addresses of the subnet 10.1.0.0/29 are taken"),
+              HasSubstr("freed within the last minute (1 of them) and rest: try again, or choose one with --ip")));
+    ASSERT_EQ(disconnect(m1, "net1", "c").error(), "");
+    EXPECT_EQ(connect(m1, "net1", "c", "10.1.0.4").error(), "") << "whoever asks for it gets it back";
+    now_ += 2s;
+    EXPECT_EQ(connect(m1, "net1", "f").error(), "");
+    EXPECT_EQ(ip_of_endpoint("f"), "10.1.0.3/29");
+}
+
+TEST_F(AddressesTest, ANetworkHasNotWhatAHostHas) {
+    const auto m1 =
+        with_host_networks({"10.128.0.0/24 the host's route via eth1", "10.9.9.9/32 the resolver",
+                            "10.0.0.0/8 the host's route via vpn", "192.0.2.0/24 the host's route via eth0"});
+    const auto refused = create("net1", {}, "10.128.0.0/16");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kConflict);
+    EXPECT_THAT(refused.error().message(),
+                HasSubstr("--subnet 10.128.0.0/16: overlaps 10.128.0.0/24 of the host's route via eth1 of node"));
+    EXPECT_THAT(create("net1", {}, "10.9.9.0/24").error().message(), HasSubstr("the resolver of node"));
+    EXPECT_TRUE(create("chosen", {}, "10.5.0.0/16")) << "out of a route for much more, by choice";
+    // All of the pool is in the route for much more: what no host has itself is taken.
+    const auto made = create("auto");
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ(made->subnets(0).subnet(), "10.128.1.0/24");
+}
+
+TEST_F(AddressesTest, NamesMacsAndContainersAreFoundAmongManyAfterChanges) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    ASSERT_EQ(connect(m1, "net1", "a", "10.1.0.3").error(), "");
+    EXPECT_THAT(connect(m1, "net1", "a").error(), HasSubstr("--netns /run/netns/a: is in network 'net1' already"));
+    v1::EndpointRequest same;
+    same.mutable_connect()->set_network("net1");
+    same.mutable_connect()->set_netns("/run/netns/other");
+    same.mutable_connect()->set_name("a");
+    EXPECT_THAT(ask(m1, same).error(), HasSubstr("--name 'a': taken by endpoint"));
+    same.mutable_connect()->set_name("b");
+    same.mutable_connect()->set_mac(raw(base::parse_mac("", "02:57:0a:01:00:03").value()));
+    EXPECT_THAT(ask(m1, same).error(), HasSubstr("--mac 02:57:0a:01:00:03: taken by endpoint 'a'"));
+    ASSERT_EQ(disconnect(m1, "net1", "a").error(), "");
+    EXPECT_EQ(ask(m1, same).error(), "") << "what is gone has nothing any more";
+    EXPECT_EQ(connect(m1, "net1", "a", "10.1.0.3").error(),
+              "--mac 02:57:0a:01:00:03: taken by endpoint 'b'; choose another one");
+}
+
+class TakeOverTest : public AddressesTest {
+  protected:
+    // `db` is on w1, and so is its only one; w2 is a member, too.
+    void SetUp() override {
+        m1_ = own_session();
+        w1_ = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+        w2_ = begin_session(join("w2", "192.0.2.3"), "192.0.2.3");
+        ASSERT_TRUE(create("net1", {"encrypted"}, "10.1.0.0/24"));
+        ASSERT_EQ(connect(m1_, "net1", "web").error(), "");
+        v1::EndpointRequest request = asking(false);
+        request.mutable_connect()->set_mac(raw(base::parse_mac("", "02:00:00:00:00:07").value()));
+        ASSERT_EQ(ask(w1_, request).error(), "");
+        acknowledge(m1_);
+    }
+    static v1::EndpointRequest asking(bool take_over) {
+        v1::EndpointRequest request;
+        request.mutable_connect()->set_network("net1");
+        request.mutable_connect()->set_netns("/run/netns/db");
+        request.mutable_connect()->set_name("db");
+        request.mutable_connect()->set_take_over(take_over);
+        return request;
+    }
+    void silence(const Joined& joined) {
+        core_->session_closed(joined.session);
+        (void)core_->run();
+    }
+    std::vector<std::string> members() {
+        v1::NetworkInspectRequest request;
+        request.set_network("net1");
+        std::vector<std::string> names;
+        const auto network = core_->network_inspect(request).value();
+        for (const auto& member : network.member_nodes()) {
+            names.push_back(member.node());
+        }
+        return names;
+    }
+    v1::Endpoint db() {
+        const auto list = core_->endpoint_list({}).value();
+        for (const auto& endpoint : list.endpoints()) {
+            if (endpoint.name() == "db") {
+                return endpoint;
+            }
+        }
+        return {};
+    }
+
+    Joined m1_, w1_, w2_;
+};
+
+TEST_F(TakeOverTest, WhoSaysSoIsTheEndpointFromNowOn) {
+    EXPECT_THAT(ask(w2_, asking(false)).error(), AllOf(HasSubstr("--name 'db': taken by endpoint"),
+                                                       HasSubstr("on node 'w1'"), HasSubstr("--take-over")));
+    const auto before = db();
+    ASSERT_EQ(ask(w2_, asking(true)).error(), "");
+    const auto now = db();
+    EXPECT_EQ(now.ip(), before.ip());
+    EXPECT_EQ(now.mac(), "02:00:00:00:00:07") << "which all others have in their caches";
+    EXPECT_EQ(now.node(), "w2");
+    EXPECT_NE(now.id(), before.id());
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 2);
+    EXPECT_THAT(members(), testing::UnorderedElementsAre("m1", "w2"));
+    EXPECT_NE(w1_.agent->last(v1::FromManager::kGone), nullptr) << "where it was nobody is told";
+    EXPECT_TRUE(std::ranges::any_of(m1_.agent->messages, [](const auto& message) {
+        return message.has_delta() && message.delta().endpoints_gone_size() == 1 &&
+               message.delta().endpoints_size() == 1;
+    })) << "one goes and one comes in one step";
+    // What the former member knows is replaced.
+    const auto epochs = core_->key_list({})->epochs_size();
+    EXPECT_EQ(epochs, 2);
+}
+
+TEST_F(TakeOverTest, BeingSilentForAWhileEndsNothingByItself) {
+    silence(w1_);
+    now_ += 11min;
+    (void)core_->run();
+    EXPECT_THAT(members(), testing::UnorderedElementsAre("m1", "w1"));
+    EXPECT_EQ(db().node(), "w1");
+    // But then it gives way to the same elsewhere, by name.
+    w2_ = begin_session(w2_.node, "192.0.2.3");
+    EXPECT_EQ(connect(w2_, "net1", "other").error(), "");
+    EXPECT_EQ(db().node(), "w1");
+    EXPECT_EQ(ask(w2_, asking(false)).error(), "");
+    EXPECT_EQ(db().node(), "w2");
+}
+
+TEST_F(TakeOverTest, ItsTimeBeginsAnewWithAManagerThatBegins) {
+    silence(w1_);
+    now_ += 9min;
+    EXPECT_NE(ask(w2_, asking(false)).error(), "");
+    open();
+    w2_ = begin_session(w2_.node, "192.0.2.3");
+    now_ += 9min;
+    EXPECT_NE(ask(w2_, asking(false)).error(), "") << "this manager has not listened for as long";
+    now_ += 2min;
+    EXPECT_EQ(ask(w2_, asking(false)).error(), "");
+}
+
+TEST_F(TakeOverTest, AContainerThatIsMadeAnewOnItsNodeStaysAMember) {
+    const auto before = told_membership(m1_, w1_.node);
+    auto request = asking(true);
+    request.mutable_connect()->set_netns("/run/netns/db-again");
+    const auto ip = db().ip();
+    ASSERT_EQ(ask(w1_, request).error(), "");
+    EXPECT_EQ(db().ip(), ip);
+    EXPECT_EQ(db().netns(), "/run/netns/db-again");
+    EXPECT_EQ(told_membership(m1_, w1_.node), before);
+    EXPECT_EQ(core_->key_list({})->epochs_size(), 1) << "nobody has left";
+}
+
+TEST_F(TakeOverTest, AnotherAddressIsTakenIfOneIsAskedForAndWhatCannotBeChangesNothing) {
+    auto request = asking(true);
+    request.mutable_connect()->set_ip(raw(ip("10.1.0.2")));
+    EXPECT_THAT(ask(w2_, request).error(), HasSubstr("--ip 10.1.0.2: is taken by another endpoint"));
+    EXPECT_EQ(db().node(), "w1");
+    request.mutable_connect()->set_ip(raw(ip("10.1.0.99")));
+    EXPECT_EQ(ask(w2_, request).error(), "");
+    EXPECT_EQ(db().ip(), "10.1.0.99/24");
+    EXPECT_EQ(db().mac(), "02:57:0a:01:00:63");
+}
+
+}  // namespace
+}  // namespace warren::manager
