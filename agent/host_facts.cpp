@@ -58,11 +58,22 @@ void probe_segmentation(HostFacts& facts) {
 }
 
 std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf) {
-    std::vector<std::string> networks;
-    for (const auto& route : overlay::host_routes().value_or(std::vector<overlay::UsedSubnet>())) {
-        if (!route.user.ends_with(overlay::kGatewayBridge)) {
-            networks.push_back(fmt::format("{} {}", route.prefix, route.user));
+    constexpr std::size_t kMost = 200;
+    constexpr std::uint8_t kWide =
+        16;  // routes for more than that keep no network off, see manager/changes_networks.cpp
+    std::vector<overlay::UsedSubnet> told;
+    for (auto& route : overlay::host_routes().value_or(std::vector<overlay::UsedSubnet>())) {
+        const bool inside = std::ranges::any_of(told, [&](const auto& other) {
+            return other.prefix.length >= kWide && other.prefix.contains(route.prefix.address);
+        });
+        // In order of addresses, so what another one is inside of comes first.
+        if (!inside && told.size() < kMost && !route.user.ends_with(overlay::kGatewayBridge)) {
+            told.push_back(std::move(route));
         }
+    }
+    std::vector<std::string> networks;
+    for (const auto& route : told) {
+        networks.push_back(fmt::format("{} {}", route.prefix, route.user));
     }
     for (const auto& server : dns::parse_resolv_conf(base::read_file(resolv_conf).value_or(""))) {
         if (!server.is_loopback()) {

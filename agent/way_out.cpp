@@ -63,7 +63,8 @@ std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::Ud
     const auto now = base::steady_now();
     needs_ = std::move(needs);
     const bool same = applied_ == wanted;
-    if (same && (!stale_ || now < held_until_)) {
+    const bool waits = now < held_until_ || (failures_ > 0 && now < retry_at_);
+    if (same && (!stale_ || waits)) {
         return std::nullopt;
     }
     const auto before = problems();
@@ -89,7 +90,7 @@ std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::Ud
 }
 
 bool WayOut::due(base::Moment now) const {
-    return retry_at_ <= now || (stale_ && held_until_ <= now);
+    return retry_at_ <= now || (stale_ && held_until_ <= now && failures_ == 0);
 }
 
 base::Status WayOut::remove() {

@@ -208,7 +208,7 @@ class Judge {
         const auto restricts = [](const json& other) { return other.contains("xt") || other.contains("match"); };
         if (statement.contains("xt") && statement["xt"].value("name", "") == "conntrack" &&
             std::ranges::count_if(rule, restricts) == 1) {
-            return known(is_answer());
+            return is_answer() ? Match::kMaybe : Match::kNo;
         }
         return statement.contains("xt") || statement.contains("limit") ? Match::kMaybe : Match::kYes;
     }

@@ -93,7 +93,7 @@ void rest_address(v1::MembershipRecord& members, const std::string& raw_ip, base
 struct Connection {
     store::Transaction change;
     base::NetworkId network;
-    bool member_left = false;  // the node of an endpoint that gave way is no member any more
+    std::optional<base::NodeId> left;  // the node of an endpoint that gave way, if it is no member any more
 };
 [[nodiscard]] base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint,
                                                         base::Time now);

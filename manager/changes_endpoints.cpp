@@ -248,8 +248,8 @@ bool take_out(const Cluster& cluster, const NetworkState& network, const v1::Sto
     const auto id = id_of<base::NetworkId>(network.record().id());
     const auto node = id_of<base::NodeId>(endpoint.node_id());
     change.deletes.push_back(key::endpoint(id, id_of<base::EndpointId>(endpoint.id())));
-    if (network.endpoints_on(node) != 1) {
-        return false;
+    if (network.endpoints_on(node) != 1 || network.member(node) == nullptr) {
+        return false;  // a node that is being removed is out already
     }
     erase_of_node(*members.mutable_members(), node);
     if (network.record().encrypted()) {
@@ -305,14 +305,19 @@ base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpo
     WARREN_TRY_ASSIGN(const auto stored, make_endpoint(place, name, now));
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
-    members.set_last_ip(stored.ip());
+    if (endpoint.request.ip().empty() && place.replaced == nullptr) {
+        members.set_last_ip(stored.ip());
+    }
     Connection connection{.change = {}, .network = id};
     auto& change = connection.change;
     if (place.replaced != nullptr) {
         if (place.replaced->node_id() == raw(endpoint.node)) {
             change.deletes.push_back(key::endpoint(id, id_of<base::EndpointId>(place.replaced->id())));
         } else {
-            connection.member_left = take_out(cluster, network, *place.replaced, members, change, now);
+            const auto former = id_of<base::NodeId>(place.replaced->node_id());
+            if (take_out(cluster, network, *place.replaced, members, change, now)) {
+                connection.left = former;
+            }
         }
         if (place.replaced->ip() != stored.ip()) {
             rest_address(members, place.replaced->ip(), now);

@@ -293,11 +293,11 @@ base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& 
                                .membership = base::MembershipId{base::random_u64()},
                                .request = request,
                                .node_is_lost = [this](const base::NodeId& other) { return is_lost(other); }};
-    bool member_left = false;
+    std::optional<base::NodeId> left;
     base::NetworkId id;
     WARREN_TRY(ledger_->commit([&](const Cluster& state) -> base::Result<store::Transaction> {
         WARREN_TRY_ASSIGN(auto connection, connect_endpoint(state, endpoint, options_.now()));
-        member_left = connection.member_left;
+        left = connection.left;
         id = connection.network;
         return std::move(connection.change);
     }));
@@ -308,8 +308,8 @@ base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& 
     reply.set_revision(network.revision().value);
     kLog.info("network {}: endpoint {} ({}) connected on node {}", network.record().name(), stored.name(),
               ip_of(stored.ip())->text(), cluster().node_name(node));
-    if (member_left && network.record().encrypted()) {
-        ask_rotation(id, {.reason = keymgr::Reason::kMemberLeft, .node = node});
+    if (left && network.record().encrypted()) {
+        ask_rotation(id, {.reason = keymgr::Reason::kMemberLeft, .node = *left});
     }
     return {};
 }

@@ -87,7 +87,8 @@ Status Firewall::apply(const ProtectedPorts& ports) {
         return {};
     }
     const bool elements_alone = same && applied_ && !applied_->empty() && !ports.empty();
-    auto done = elements_alone ? table_.put(barrier_elements(ports)) : write(ports);  // the counters stay
+    auto done = elements_alone ? table_.put(barrier_elements(ports), barrier_ruleset(ports, {}))
+                               : write(ports);  // the counters stay
     if (done || done.error().code() == Code::kAborted) {
         applied_ = ports;
     }
@@ -96,12 +97,13 @@ Status Firewall::apply(const ProtectedPorts& ports) {
 
 Status Firewall::write(const ProtectedPorts& ports) {
     if (ports.empty()) {
-        return table_.put(barrier_removal());
+        return table_.put(barrier_removal(), {});
     }
     // Of a table that somebody spoilt, or that a former process left.
     const auto counted = drop_counters();
     const auto before = counted && *counted ? **counted : DropCounters{};
-    auto done = table_.put(barrier_ruleset(ports, before));
+    const auto ruleset = barrier_ruleset(ports, before);
+    auto done = table_.put(ruleset, ruleset);
     if (done || done.error().code() == Code::kAborted) {
         return done;
     }

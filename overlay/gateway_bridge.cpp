@@ -177,7 +177,7 @@ std::vector<PairOwner> GatewayBridge::strangers() const {
     std::vector<PairOwner> list;
     for (const auto& [alias, owner] : found_) {
         const bool known = std::any_of(places_.begin(), places_.end(),
-                                       [&](const auto& entry) { return entry.second.pair == owner.pair; });
+                                       [&pair = owner.pair](const auto& entry) { return entry.second.pair == pair; });
         if (!known) {
             list.push_back(owner);
         }
@@ -194,10 +194,11 @@ Status GatewayBridge::write_rules(const Gateway& gateway, Report& report) {
     if (!intact) {
         report.changed_by = std::exchange(rules_changed_by_, {});
     }
-    ruleset_ = std::move(ruleset);
-    if (auto put = table_.put(ruleset_); !put) {
+    ruleset_.clear();
+    if (auto put = table_.put(ruleset, ruleset); !put) {
         return base::fail_in(fmt::format("put the tables {}", kGatewayTable), std::move(put));
     }
+    ruleset_ = std::move(ruleset);
     ++report.changes;
     return {};
 }

@@ -5,7 +5,9 @@
 #include <nftables/libnftables.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 
 #include "netlink/attributes.h"
@@ -33,12 +35,9 @@ bool concerns(const std::string& name, const netlink::Received& event) {
     return attributes && attributes->read_string(NFTA_TABLE_NAME, table) && table == name;
 }
 
-// Who made the changes that the event ends (NFT_MSG_NEWGEN); nullopt for other events.
-struct Maker {
-    bool other = true;  // than this thread
-    std::string text;   // empty: the kernel does not say
-};
-std::optional<Maker> maker_of_changes(const netlink::Received& event) {
+// Who made the changes that the event ends (NFT_MSG_NEWGEN); nullopt for other events. Empty: it was this thread, or
+// the kernel does not say.
+std::optional<std::string> maker_of_changes(const netlink::Received& event) {
     if (event.type != ((NFNL_SUBSYS_NFTABLES << 8U) | NFT_MSG_NEWGEN)) {
         return std::nullopt;
     }
@@ -46,11 +45,27 @@ std::optional<Maker> maker_of_changes(const netlink::Received& event) {
     std::uint32_t pid = 0;
     std::string name;
     if (!attributes || !attributes->read_be32(NFTA_GEN_PROC_PID, pid) ||
-        !attributes->read_string(NFTA_GEN_PROC_NAME, name)) {
-        return Maker();
+        !attributes->read_string(NFTA_GEN_PROC_NAME, name) || pid == static_cast<std::uint32_t>(::gettid())) {
+        return std::string();
     }
-    return Maker{.other = pid != static_cast<std::uint32_t>(::gettid()),
-                 .text = fmt::format("process {} ({})", pid, name)};
+    return fmt::format("process {} ({})", pid, name);
+}
+
+std::size_t count(std::string_view text, std::string_view word) {
+    std::size_t found = 0;
+    for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + word.size())) {
+        ++found;
+    }
+    return found;
+}
+
+// As many of each, in a listing and in the ruleset that made it, whose texts differ otherwise.
+bool same_verdicts(std::string listing, std::string_view ruleset) {
+    constexpr std::array<std::string_view, 9> kVerdicts{" accept", " drop",  " reject",      " return",    " jump ",
+                                                        " goto ",  " queue", " dnat ip to ", " masquerade"};
+    std::replace(listing.begin(), listing.end(), '\t', ' ');
+    return std::all_of(kVerdicts.begin(), kVerdicts.end(),
+                       [&](std::string_view word) { return count(listing, word) == count(ruleset, word); });
 }
 
 // Restores what it found.
@@ -118,15 +133,13 @@ Result<std::string> NftTable::listing() {
     return all;
 }
 
-Status NftTable::put(const std::string& commands) {
-    (void)read_events();
-    foreign_ = false;
+Status NftTable::put(const std::string& commands, const std::string& ruleset) {
     WARREN_TRY(run(commands));
     right_.reset();
     WARREN_TRY_ASSIGN(auto now, listing());
-    // What is there a moment later is what it is compared with from now on: not if somebody was faster.
-    WARREN_TRY(read_events());
-    if (foreign_) {
+    // What is there a moment later is what it is compared with from now on: not if somebody was faster. What he did is
+    // among the events.
+    if (!same_verdicts(now, ruleset)) {
         return base::fail(Code::kAborted, "another program changed the table {} while it was put in place", name_);
     }
     right_ = std::move(now);
@@ -149,14 +162,11 @@ Status NftTable::read_events() {
             ours = true;
         } else if (auto maker = maker_of_changes(event); maker && std::exchange(ours, false)) {
             seen_ = true;
-            foreign_ = foreign_ || maker->other;
-            seen_by_ = maker->other ? std::move(maker->text) : seen_by_;
+            seen_by_ = maker->empty() ? seen_by_ : *std::move(maker);
         }
         return {};
     });
-    const bool lost = !outcome || *outcome == netlink::Subscription::Outcome::kLost;
-    seen_ = seen_ || ours || lost;
-    foreign_ = foreign_ || lost;
+    seen_ = seen_ || ours || !outcome || *outcome == netlink::Subscription::Outcome::kLost;
     return outcome ? Status{} : Status(base::fail_with(std::move(outcome)));
 }
 

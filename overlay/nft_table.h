@@ -30,9 +30,9 @@ class NftTable {
     // As the kernel has them, without the numbers of counters; empty: there is none.
     [[nodiscard]] base::Result<std::string> listing();
 
-    // Commands in one transaction, after which the tables are right: what they are compared with from now on. kAborted:
-    // another program changed them in the same moment, and nothing is right.
-    [[nodiscard]] base::Status put(const std::string& commands);
+    // Commands in one transaction, after which the tables are as this ruleset makes them, empty for none: what they are
+    // compared with from now on. kAborted: another program changed them in the same moment, and nothing is right.
+    [[nodiscard]] base::Status put(const std::string& commands, const std::string& ruleset);
     // As after the last put(). Before it: false.
     [[nodiscard]] base::Result<bool> intact();
 
@@ -61,7 +61,6 @@ class NftTable {
     std::optional<std::string> right_;
     bool seen_ = false;  // events of our table since the last look at it, or lost ones
     std::string seen_by_;
-    bool foreign_ = false;  // some of these were others'
 };
 
 }  // namespace warren::overlay

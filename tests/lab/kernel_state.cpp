@@ -57,8 +57,7 @@ std::string links(const std::string& section, const Argv& enter) {
 std::string kernel_state(const Host& host) {
     std::string text = links("", {"ip", "netns", "exec", host.name()});
     // The gateway bridge's tables are replaced whole when a container comes or goes, if only for a moment.
-    constexpr const char* kRules =
-        "nft -as list ruleset | sed -E '/^table .* warren_gw/,/^}/ s/ # handle [0-9]+//'";
+    constexpr const char* kRules = "nft -as list ruleset | sed -E '/^table .* warren_gw/,/^}/ s/ # handle [0-9]+//'";
     text += one_object_a_line("nft", host.run({"bash", "-c", kRules}).out);
     text += xfrm(host, "state") + xfrm(host, "policy");
     std::error_code none;

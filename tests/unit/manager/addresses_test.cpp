@@ -111,6 +111,15 @@ TEST_F(AddressesTest, OneThatWasFreedRestsForAMinute) {
     EXPECT_EQ(ip_of_endpoint("f"), "10.1.0.3/29");
 }
 
+TEST_F(AddressesTest, AChoiceDoesNotMoveWhereTheNextOnesComeFrom) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    ASSERT_EQ(connect(m1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(m1, "net1", "b", "10.1.0.200").error(), "");
+    ASSERT_EQ(connect(m1, "net1", "c").error(), "");
+    EXPECT_EQ(ip_of_endpoint("c"), "10.1.0.3/24");
+}
+
 TEST_F(AddressesTest, ANetworkHasNotWhatAHostHas) {
     const auto m1 =
         with_host_networks({"10.128.0.0/24 the host's route via eth1", "10.9.9.9/32 the resolver",
