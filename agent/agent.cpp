@@ -293,6 +293,9 @@ void Agent::ask_rotations(const base::NetworkId& network, const std::set<Rotatio
 }
 
 void Agent::take_changes(const Fabric::Changes& changes) {
+    if (changes.unread) {
+        next_sweep_ = std::min(next_sweep_, base::steady_now() + kTick);
+    }
     counters_.add_closed(changes.closed);
     for (const auto& note : changes.notes) {
         kLog.warn("{}{}", note, changes.by.empty() ? "" : ", by " + changes.by);

@@ -249,6 +249,7 @@ Fabric::Changes Fabric::changes_of(base::Result<xfrm::Findings> findings) const 
     Changes changes;
     if (!findings) {
         changes.notes.push_back(findings.error().message());
+        changes.unread = true;
         return changes;
     }
     changes.dirty = std::move(findings->states);

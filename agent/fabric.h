@@ -76,7 +76,8 @@ class Fabric {
         std::map<base::NetworkIndex, std::set<RotationNeed>> rotations;
         std::vector<xfrm::SentUnder> closed;
         std::vector<std::string> notes;
-        std::string by;  // the process that made networks dirty; empty: several, or nobody knows
+        std::string by;       // the process that made networks dirty; empty: several, or nobody knows
+        bool unread = false;  // the kernel could not be read: sweep soon
     };
     [[nodiscard]] Changes handle_key_events();
     [[nodiscard]] Changes sweep();  // the same from a look at everything; now and then, since events can be lost

@@ -159,8 +159,10 @@ class Scene {
     // What the stopped capture and the containers have that must not be; empty when there is none.
     [[nodiscard]] std::string findings(const Capture& underlay, const std::string& name) {
         std::string text;
-        const auto clear = fmt::format("{} and not src host {} and not (icmp and dst host {})", kNotEsp,
-                                       outsider_->address(), outsider_->address());
+        // A host that forwards tells of a better way (ICMP redirect), and quotes the ESP that it is about.
+        const auto clear = fmt::format(
+            "{} and not src host {} and not (icmp and dst host {}) and not (icmp[0] == 5 and icmp[17] == 50)", kNotEsp,
+            outsider_->address(), outsider_->address());
         if (const auto frames = underlay.count(clear); frames != 0) {
             text += fmt::format("{} clear frames by port:\n{}", frames, underlay.show(clear));
         }
