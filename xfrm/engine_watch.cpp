@@ -59,6 +59,21 @@ void merge(Findings& into, Findings&& from) {
     into.by = into.by == 0 ? from.by : into.by;
 }
 
+// The kernel forgets routes that it has looked up when a policy is put in, but not when one is deleted
+// (net/xfrm/xfrm_policy.c: rt_genid_bump_ipv4() is in xfrm_policy_insert() alone). A VXLAN device that found its way
+// while somebody's policy let it pass without IPsec goes on with that route, and the second barrier drops all of it,
+// until a policy comes. So one of ours of each family is put in again, as it is.
+void renew_routes(KernelPort& kernel, const std::vector<Policy>& policies) {
+    std::vector<Operation> operations;
+    std::set<base::Family> families;
+    for (const Policy& policy : policies) {
+        if (owner(policy) && policy.direction == Direction::kOut && families.insert(policy.selector.family).second) {
+            operations.emplace_back(UpdatePolicy{policy});
+        }
+    }
+    static_cast<void>(kernel.apply(operations));  // what fails now is tried with the next event
+}
+
 }  // namespace
 
 std::set<base::NetworkIndex> Engine::present() const {
@@ -240,6 +255,9 @@ base::Result<Findings> Engine::handle_events() {
     } else if (to_read.policies) {
         read = reload_policies(findings);
         stale_ = stale_ || !read;
+    }
+    if (to_read.policies && read) {
+        renew_routes(*kernel_, policies_);
     }
     if (!batch->lost && to_read.by.size() == 1) {
         findings.by = *to_read.by.begin();

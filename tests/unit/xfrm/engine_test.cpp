@@ -483,6 +483,21 @@ TEST(EngineWatch, WhoDidItIsToldWhenThereIsOneOnly) {
     EXPECT_EQ(must(host.engine->handle_events()).by, 0U) << "one of two";
 }
 
+TEST(EngineWatch, WhatSomebodysPolicyLedAsideIsLedBack) {
+    Host host;
+    ASSERT_TRUE(complete(host.engine->apply_policies(test_network_of_three())));
+    const auto before = host.kernel.policies();
+    const auto operations = host.kernel.applied();
+    host.kernel.put_policy({.direction = Direction::kOut, .action = Action::kAllow, .priority = 1});
+    host.kernel.delete_policy(host.kernel.policies().back().index);
+    EXPECT_TRUE(must(host.engine->handle_events()).empty());
+    // A policy that is put in is what makes the kernel look for routes again; nothing else of it is changed.
+    EXPECT_EQ(host.kernel.applied(), operations + 1);
+    EXPECT_EQ(host.kernel.policies(), before);
+    EXPECT_TRUE(must(host.engine->handle_events()).empty());
+    EXPECT_EQ(host.kernel.applied(), operations + 1) << "its own doing is no reason to do it again";
+}
+
 TEST(EngineWatch, LostEventsMeanReadingTheKernel) {
     Host host;
     ASSERT_TRUE(complete(host.engine->apply_states(test_network_of_three())));
