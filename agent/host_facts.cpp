@@ -72,6 +72,7 @@ std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf)
         }
     }
     std::vector<std::string> networks;
+    networks.reserve(told.size());
     for (const auto& route : told) {
         networks.push_back(fmt::format("{} {}", route.prefix, route.user));
     }

@@ -103,7 +103,7 @@ class CoreTest : public testing::Test {
         return message;
     }
     Joined begin_session(const base::NodeId& node, const std::string& address, std::uint8_t boot = 1,
-                         std::vector<std::uint32_t> ciphers = {1, 2, 3}) {
+                         const std::vector<std::uint32_t>& ciphers = {1, 2, 3}) {
         Joined joined{.agent = std::make_shared<Agent>(), .session = {}, .node = node};
         const auto role = node == founded_.node ? certs::Role::kManager : certs::Role::kWorker;
         joined.session =
