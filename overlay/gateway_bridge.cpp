@@ -310,7 +310,7 @@ bool GatewayBridge::concerns(const netlink::Received& event) const {
         return links_.contains((*neighbour)->link);
     }
     if (const auto address = netlink::decode_address(event); address && *address) {
-        return links_.contains((*address)->link);
+        return links_.contains((*address)->link) && !(*address)->prefix.address.is_link_local();
     }
     const auto link = netlink::decode_link(event);
     return !link || !*link || links_.contains((*link)->index) || (*link)->name == kGatewayBridge || is_gateways(**link);
