@@ -366,7 +366,6 @@ void Agent::tick() {
         way_out_.look();
     }
     if (way_out_.due(now)) {
-        way_out_.look();
         keep_way_out();
     }
     for (auto& [id, state] : networks_) {

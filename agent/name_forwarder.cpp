@@ -23,7 +23,6 @@ constexpr std::size_t kMost = 1000;
 constexpr std::size_t kMostOfOne = 250;
 constexpr std::uint16_t kPort = 53;
 constexpr std::size_t kLongestDatagram = 4096;
-constexpr std::size_t kLength = 2;  // before each message on TCP
 constexpr unsigned kRcodeMask = 0x0f;
 
 asio::ip::address address_of(const base::IpAddress& ip) {
@@ -177,9 +176,7 @@ void NameForwarder::ask_tcp(const AskedPtr& asked) {
             failed(asked);
             return;
         }
-        const auto message = dns::with_id(asked->bytes, asked->id);
-        asked->buffer = {static_cast<std::uint8_t>(message.size() >> 8U), static_cast<std::uint8_t>(message.size())};
-        asked->buffer.insert(asked->buffer.end(), message.begin(), message.end());
+        asked->buffer = dns::with_length(dns::with_id(asked->bytes, asked->id));
         asio::async_write(asked->tcp, asio::buffer(asked->buffer),
                           [this, asked, round](const asio::error_code& failure, std::size_t /*size*/) {
                               if (round == asked->round) {
@@ -190,7 +187,7 @@ void NameForwarder::ask_tcp(const AskedPtr& asked) {
 }
 
 void NameForwarder::hear_tcp(const AskedPtr& asked) {
-    asked->buffer.resize(kLength);
+    asked->buffer.resize(dns::kLength);
     const auto round = asked->round;
     asio::async_read(asked->tcp, asio::buffer(asked->buffer),
                      [this, asked, round](const asio::error_code& error, std::size_t /*size*/) {
@@ -201,7 +198,7 @@ void NameForwarder::hear_tcp(const AskedPtr& asked) {
                              failed(asked);
                              return;
                          }
-                         asked->buffer.resize(static_cast<std::size_t>(asked->buffer[0] << 8U | asked->buffer[1]));
+                         asked->buffer.resize(dns::read_length(asked->buffer));
                          asio::async_read(asked->tcp, asio::buffer(asked->buffer),
                                           [this, asked, round](const asio::error_code& failure, std::size_t /*size*/) {
                                               if (round != asked->round) {

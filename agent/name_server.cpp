@@ -25,7 +25,6 @@ constexpr std::size_t kLargestQuery = 4096;
 constexpr std::size_t kConnections = 32;  // of a network, at once
 constexpr std::chrono::seconds kIdle{5};
 constexpr std::size_t kLargestAnswer = 65535;
-constexpr std::size_t kLength = 2;  // before each message on TCP
 
 std::size_t limit_of(const dns::Query& query, bool tcp) {
     return tcp ? kLargestAnswer : dns::udp_limit(query);
@@ -167,7 +166,7 @@ void NameServer::read(const KeptPtr& kept, const std::shared_ptr<Connection>& co
             end(*still, connection);
         }
     });
-    connection->buffer.resize(kLength);
+    connection->buffer.resize(dns::kLength);
     asio::async_read(connection->stream, asio::buffer(connection->buffer),
                      [this, weak, connection](const asio::error_code& error, std::size_t /*size*/) {
                          read_query(weak, connection, error);
@@ -180,7 +179,7 @@ void NameServer::read_query(const std::weak_ptr<Kept>& weak, const std::shared_p
     if (!kept) {
         return;
     }
-    const auto size = static_cast<std::size_t>(connection->buffer[0] << 8U | connection->buffer[1]);
+    const auto size = dns::read_length(connection->buffer);
     if (error || size > kLargestQuery) {
         end(*kept, connection);
         return;
@@ -208,8 +207,7 @@ void NameServer::reply(const KeptPtr& kept, const std::shared_ptr<Connection>& c
 
 void NameServer::write(const KeptPtr& kept, const std::shared_ptr<Connection>& connection,
                        const std::vector<std::uint8_t>& said) {
-    connection->buffer = {static_cast<std::uint8_t>(said.size() >> 8U), static_cast<std::uint8_t>(said.size())};
-    connection->buffer.insert(connection->buffer.end(), said.begin(), said.end());
+    connection->buffer = dns::with_length(said);
     asio::async_write(connection->stream, asio::buffer(connection->buffer),
                       [this, weak = std::weak_ptr(kept), connection](const asio::error_code& failed, std::size_t) {
                           const auto still = weak.lock();

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "dns/resolvers.h"
 
 namespace warren::agent {
 
@@ -18,10 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr base::Log kLog{"agent"};
-constexpr std::size_t kServers = 3;  // resolv.conf(5), MAXNS
 
 std::string text_for(std::string text, const std::vector<base::IpAddress>& servers) {
-    for (std::size_t i = 0; i < std::min(servers.size(), kServers); ++i) {
+    for (std::size_t i = 0; i < std::min(servers.size(), dns::kMostServers); ++i) {
         text += fmt::format("nameserver {}\n", servers[i]);
     }
     return text + "options ndots:0\n";

@@ -58,29 +58,30 @@ base::Status WayOut::hold(const overlay::Publication& wanted) {
 }
 
 std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::UdpPort plain_port, WayOutNeeds needs) {
-    overlay::GatewayBridge::Wanted wanted{
-        .cluster = cluster, .containers = needs.containers, .networks = needs.networks, .plain_port = plain_port};
+    overlay::GatewayBridge::Wanted wanted{.cluster = cluster,
+                                          .containers = std::move(needs.containers),
+                                          .networks = std::move(needs.networks),
+                                          .plain_port = plain_port};
     const auto now = base::steady_now();
-    needs_ = std::move(needs);
-    const bool same = applied_ == wanted;
-    const bool waits = now < held_until_ || (failures_ > 0 && now < retry_at_);
-    if (same && (!stale_ || waits)) {
+    of_endpoint_ = std::move(needs.of_endpoint);
+    const bool same = wanted_ == wanted;
+    if (same && !due(now)) {
         return std::nullopt;
     }
     const auto before = problems();
     const bool was_good = same && good();
     stale_ = false;
-    applied_ = std::move(wanted);
+    wanted_ = std::move(wanted);
     std::set<overlay::Publication> published;
-    for (const auto& container : needs_.containers) {
+    for (const auto& container : wanted_.containers) {
         published.insert(container.published.begin(), container.published.end());
     }
     port_errors_ = ports_.keep_only(published, now);
     if (bridge_) {
-        report_ = bridge_->apply(*applied_);
+        report_ = bridge_->apply(wanted_);
     }
     failures_ = good() ? 0 : failures_ + 1;
-    retry_at_ = good() ? base::Moment::max() : now + backoff(failures_);
+    retry_at_ = now + backoff(failures_);
     for (const auto& problem : problems()) {
         if (std::find(before.begin(), before.end(), problem) == before.end()) {
             kLog.error("{}", problem);
@@ -90,14 +91,14 @@ std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::Ud
 }
 
 bool WayOut::due(base::Moment now) const {
-    return retry_at_ <= now || (stale_ && held_until_ <= now && failures_ == 0);
+    return now >= held_until_ && (failures_ > 0 ? now >= retry_at_ : stale_);
 }
 
 base::Status WayOut::remove() {
-    needs_ = {};
-    applied_.reset();
+    wanted_ = {};
+    of_endpoint_.clear();
     report_ = {};
-    retry_at_ = base::Moment::max();
+    failures_ = 0;
     port_errors_ = ports_.keep_only({}, base::Moment::max());
     return bridge_ ? bridge_->remove() : base::Status{};
 }
@@ -113,8 +114,8 @@ bool WayOut::handle_events() {
 
 std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint,
                                          const std::vector<overlay::Publication>& published) const {
-    const auto netns = needs_.of_endpoint.find(endpoint);
-    if (netns == needs_.of_endpoint.end()) {
+    const auto netns = of_endpoint_.find(endpoint);
+    if (netns == of_endpoint_.end()) {
         return std::nullopt;
     }
     if (no_bridge_) {
@@ -134,7 +135,7 @@ std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint,
 
 std::vector<std::string> WayOut::problems() const {
     std::vector<std::string> problems;
-    if (needs_.containers.empty() && report_.problems.empty()) {
+    if (wanted_.containers.empty() && report_.problems.empty()) {
         return problems;
     }
     const auto add = [&](std::string_view what) {
@@ -156,13 +157,12 @@ std::vector<std::string> WayOut::problems() const {
 }
 
 bool WayOut::publishes_any() const {
-    return std::ranges::any_of(needs_.containers, [](const auto& container) { return !container.published.empty(); });
+    return std::ranges::any_of(wanted_.containers, [](const auto& container) { return !container.published.empty(); });
 }
 
 std::optional<base::IpAddress> WayOut::address(const base::EndpointId& endpoint) const {
-    const auto netns = needs_.of_endpoint.find(endpoint);
-    const auto found =
-        netns == needs_.of_endpoint.end() ? report_.addresses.end() : report_.addresses.find(netns->second);
+    const auto netns = of_endpoint_.find(endpoint);
+    const auto found = netns == of_endpoint_.end() ? report_.addresses.end() : report_.addresses.find(netns->second);
     return found == report_.addresses.end() ? std::nullopt : std::optional(found->second);
 }
 

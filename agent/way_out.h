@@ -38,16 +38,16 @@ class WayOut {
     // What is needed now, by all networks of this node: what a former daemon made for others is taken away. Somebody
     // else's change was put right: who made it, empty if nobody knows; nullopt: there was none.
     std::optional<std::string> want(const base::ClusterId& cluster, base::UdpPort plain_port, WayOutNeeds needs);
-    // Something may have changed: the next want() looks at the kernel even if it wants nothing else.
+    // Something may have changed.
     void look() { stale_ = true; }
     // In a fight: what others change is not put right before.
     void hold_until(base::Moment moment) { held_until_ = moment; }
-    // There is something to do.
+    // The next want() looks at the kernel even if it wants nothing else.
     [[nodiscard]] bool due(base::Moment now) const;
     [[nodiscard]] base::Status remove();
 
     [[nodiscard]] std::array<int, 2> event_fds() const;
-    // True: something of ours may have changed; the next want() looks.
+    // True: something of ours may have changed.
     bool handle_events();
 
     // Of a local endpoint with these ports: why its container has no way out, or what is in the way of a port; nullopt:
@@ -55,7 +55,7 @@ class WayOut {
     [[nodiscard]] std::optional<base::Error> error(const base::EndpointId& endpoint,
                                                    const std::vector<overlay::Publication>& published) const;
     [[nodiscard]] std::vector<std::string> problems() const;
-    [[nodiscard]] bool in_use() const { return !needs_.containers.empty(); }
+    [[nodiscard]] bool in_use() const { return !wanted_.containers.empty(); }
     [[nodiscard]] bool publishes_any() const;
     // The container's address on the bridge; nullopt: it has none.
     [[nodiscard]] std::optional<base::IpAddress> address(const base::EndpointId& endpoint) const;
@@ -64,13 +64,13 @@ class WayOut {
     std::optional<overlay::GatewayBridge> bridge_;
     std::optional<base::Error> no_bridge_;
     PublishedPorts ports_;
-    WayOutNeeds needs_;
-    std::optional<overlay::GatewayBridge::Wanted> applied_;
+    overlay::GatewayBridge::Wanted wanted_;                // last
+    std::map<base::EndpointId, std::string> of_endpoint_;  // as in WayOutNeeds
     overlay::GatewayBridge::Report report_;
     std::map<overlay::Publication, base::Error> port_errors_;
     bool stale_ = true;
     int failures_ = 0;
-    base::Moment retry_at_ = base::Moment::max();
+    base::Moment retry_at_;  // after failures
     base::Moment held_until_;
 
     [[nodiscard]] bool good() const { return report_.good() && port_errors_.empty(); }

@@ -23,14 +23,16 @@ bool holds(const fs::path& process, const std::string& socket) {
     return false;
 }
 
-}  // namespace
-
-std::optional<std::string> describe_process(std::uint64_t pid) {
+// nullopt: it is gone.
+std::optional<std::string> describe(std::uint64_t pid) {
     std::ifstream comm(fmt::format("/proc/{}/comm", pid));
     std::string name;
-    if (!std::getline(comm, name)) {
-        return std::nullopt;
-    }
+    return std::getline(comm, name) ? std::optional(process_text(pid, name)) : std::nullopt;
+}
+
+}  // namespace
+
+std::string process_text(std::uint64_t pid, std::string_view name) {
     return fmt::format("process {} ({})", pid, name);
 }
 
@@ -40,7 +42,7 @@ std::optional<std::string> find_socket_holder(std::uint64_t inode) {
     for (const auto& process : fs::directory_iterator("/proc", ignored)) {
         const auto pid = parse_unsigned(process.path().filename().string());
         if (pid && holds(process.path(), socket)) {
-            return describe_process(*pid);
+            return describe(*pid);
         }
     }
     return std::nullopt;

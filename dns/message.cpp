@@ -236,6 +236,18 @@ std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::
     return out;
 }
 
+std::vector<std::uint8_t> with_length(std::span<const std::uint8_t> message) {
+    std::vector<std::uint8_t> out;
+    out.reserve(kLength + message.size());
+    put_half(out, message.size());
+    out.insert(out.end(), message.begin(), message.end());
+    return out;
+}
+
+std::size_t read_length(std::span<const std::uint8_t> bytes) {
+    return static_cast<std::size_t>(bytes[0] << 8U | bytes[1]);
+}
+
 std::size_t udp_limit(const Query& query) {
     return query.edns ? std::clamp<std::size_t>(query.edns->size, kLeastUdp, kMostUdp) : kLeastUdp;
 }

@@ -77,6 +77,12 @@ struct Answer {
 // (TC): the asker comes again by TCP. The header, the question and OPT fit always (limit is at least 512).
 [[nodiscard]] std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::size_t limit);
 
+// A message as it goes by TCP: behind its length in kLength bytes (RFC 1035 section 4.2.2).
+inline constexpr std::size_t kLength = 2;
+[[nodiscard]] std::vector<std::uint8_t> with_length(std::span<const std::uint8_t> message);
+// From the first kLength bytes of what comes.
+[[nodiscard]] std::size_t read_length(std::span<const std::uint8_t> bytes);
+
 // How much a UDP answer to it may have: what the asker takes, from 512 to 1232 bytes, which no underlay cuts
 // (DNS flag day 2020).
 [[nodiscard]] std::size_t udp_limit(const Query& query);

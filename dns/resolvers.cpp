@@ -8,7 +8,6 @@ namespace warren::dns {
 
 namespace {
 
-constexpr std::size_t kServers = 3;  // resolv.conf(5), MAXNS
 constexpr std::size_t kHeader = 12;
 constexpr std::uint8_t kResponse = 0x80;
 constexpr auto kTransfer = static_cast<Type>(252);             // AXFR
@@ -26,7 +25,7 @@ std::vector<base::IpAddress> parse_resolv_conf(std::string_view text) {
     constexpr std::string_view kBlanks = " \t\r";
     std::vector<base::IpAddress> servers;
     for (auto line : base::split(text, '\n')) {
-        if (!line.starts_with(kKeyword) || servers.size() == kServers) {
+        if (!line.starts_with(kKeyword) || servers.size() == kMostServers) {
             continue;
         }
         line.remove_prefix(kKeyword.size());

@@ -12,8 +12,9 @@
 // What it takes to hand a question on to the host's own resolvers. Pure.
 namespace warren::dns {
 
-// The servers of a resolv.conf(5), in their order, three at most as the C library takes; what is not understood is
+// The servers of a resolv.conf(5), in their order, as many at most as the C library takes; what is not understood is
 // skipped. A scope (fe80::1%eth0) is not understood.
+inline constexpr std::size_t kMostServers = 3;  // resolv.conf(5), MAXNS
 [[nodiscard]] std::vector<base::IpAddress> parse_resolv_conf(std::string_view text);
 
 // The question of a query is one that may be handed on: of class IN, asked for with recursion, and no transfer of a

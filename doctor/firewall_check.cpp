@@ -15,14 +15,59 @@ namespace warren::doctor {
 
 namespace {
 
-using ChainId = std::tuple<std::string, std::string, std::string>;  // family, table, name
-
-// A chain that keeps out what is needed, and what that is.
-struct Bad {
-    ChainVerdict chain;
-    bool surely = false;
-    std::vector<std::string> what;
+// What has to pass, and its name for people.
+struct Needed {
+    Arriving packet;
+    std::string name;
 };
+
+// A line for each chain that keeps out some of it, or `good` if there is none. Once frames have come through
+// (`answered`), even what is surely dropped is a warning: ESP may come in as an answer to ESP that this host has sent
+// (conntrack).
+template <typename Remedy>
+std::vector<Finding> find_blocking_chains(const std::string& check, const base::Result<std::string>& ruleset,
+                                          const std::vector<Needed>& needed, bool answered, const std::string& good,
+                                          Remedy remedy) {
+    std::vector<Arriving> packets;
+    for (const auto& it : needed) {
+        packets.push_back(it.packet);
+    }
+    const auto verdicts = ruleset ? judge(*ruleset, packets) : base::fail_with(base::Result<std::string>(ruleset));
+    if (!verdicts) {
+        return {{.check = check, .verdict = Verdict::kUnknown, .detail = verdicts.error().message(), .remedy = {}}};
+    }
+    struct Bad {
+        ChainVerdict chain;
+        bool surely = false;
+        std::vector<std::string> what;
+    };
+    std::map<std::tuple<std::string, std::string, std::string>, Bad> bad;  // by family, table, name
+    for (std::size_t i = 0; i < needed.size(); ++i) {
+        for (const auto& chain : (*verdicts)[i]) {
+            if (!chain.may_drop || (chain.may_accept && answered)) {
+                continue;
+            }
+            auto& entry = bad[{chain.family, chain.table, chain.chain}];
+            entry.chain = chain;
+            entry.surely = entry.surely || !chain.may_accept;
+            entry.what.push_back(needed[i].name);
+        }
+    }
+    std::vector<Finding> findings;
+    for (const auto& [id, entry] : bad) {
+        const auto& chain = entry.chain;
+        findings.push_back(
+            {.check = check,
+             .verdict = entry.surely && !answered ? Verdict::kWrong : Verdict::kWarning,
+             .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
+                                   entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
+             .remedy = remedy(chain)});
+    }
+    if (findings.empty()) {
+        findings.push_back({.check = check, .verdict = Verdict::kOk, .detail = good, .remedy = {}});
+    }
+    return findings;
+}
 
 // One command after the other, each made for one carrier of ESP.
 template <typename Command>
@@ -98,100 +143,32 @@ std::string text(const Arriving& packet) {
 
 std::vector<Finding> check_firewall(const base::Result<std::string>& ruleset, const std::string& device,
                                     base::Family family, const NeededPorts& needed, bool answered) {
-    const std::string check = "host firewall";
-    const auto unknown = [&](const base::Error& error) {
-        return std::vector<Finding>{
-            {.check = check, .verdict = Verdict::kUnknown, .detail = error.message(), .remedy = {}}};
-    };
-    if (!ruleset) {
-        return unknown(ruleset.error());
-    }
-    std::map<ChainId, Bad> bad;
-    std::vector<Arriving> arriving;
+    std::vector<Needed> arriving;
+    const auto add = [&](const Arriving& packet) { arriving.push_back({.packet = packet, .name = text(packet)}); };
     for (const auto port : needed.carriers) {
-        arriving.push_back({.device = device, .family = family, .esp = true, .port = port});
+        add({.device = device, .family = family, .esp = true, .port = port});
     }
     for (const auto port : needed.decrypted) {
-        arriving.push_back({.device = device, .family = family, .port = port});
+        add({.device = device, .family = family, .port = port});
     }
-    const auto verdicts = judge(*ruleset, arriving);
-    if (!verdicts) {
-        return unknown(verdicts.error());
-    }
-    for (std::size_t i = 0; i < arriving.size(); ++i) {
-        for (const auto& verdict : (*verdicts)[i]) {
-            if (!verdict.may_drop || (verdict.may_accept && answered)) {
-                continue;
-            }
-            auto& entry = bad[{verdict.family, verdict.table, verdict.chain}];
-            entry.chain = verdict;
-            entry.surely = entry.surely || !verdict.may_accept;
-            entry.what.push_back(text(arriving[i]));
-        }
-    }
-    std::vector<Finding> findings;
-    // Once frames have come through, even what is surely dropped is a warning: ESP may come in as an answer to ESP
-    // that this host has sent (conntrack).
-    for (const auto& [id, entry] : bad) {
-        const auto& chain = entry.chain;
-        findings.push_back(
-            {.check = check,
-             .verdict = entry.surely && !answered ? Verdict::kWrong : Verdict::kWarning,
-             .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
-                                   entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
-             .remedy = remedy(chain, needed)});
-    }
-    if (findings.empty()) {
-        findings.push_back(
-            {.check = check, .verdict = Verdict::kOk, .detail = "lets in ESP and what was in it", .remedy = {}});
-    }
-    return findings;
+    return find_blocking_chains("host firewall", ruleset, arriving, answered, "lets in ESP and what was in it",
+                                [&](const ChainVerdict& chain) { return remedy(chain, needed); });
 }
 
 std::vector<Finding> check_forwarding(const base::Result<std::string>& ruleset, const std::string& device,
                                       bool published) {
-    const std::string check = "forwarding";
     using Forwarded = Arriving::Forwarded;
-    std::vector<Arriving> packets{
-        {.device = overlay::kGatewayBridge, .forwarded = Forwarded{.to = device}},
-        {.device = device, .forwarded = Forwarded{.to = overlay::kGatewayBridge, .answer = true}}};
-    std::vector<std::string> what{"what containers send out of this host", "the answers to it"};
+    const std::string bridge = overlay::kGatewayBridge;
+    std::vector<Needed> passing{{.packet = {.device = bridge, .forwarded = Forwarded{.to = device}},
+                                 .name = "what containers send out of this host"},
+                                {.packet = {.device = device, .forwarded = Forwarded{.to = bridge, .answer = true}},
+                                 .name = "the answers to it"}};
     if (published) {
-        packets.push_back({.device = device, .forwarded = Forwarded{.to = overlay::kGatewayBridge, .published = true}});
-        what.emplace_back("what comes for published ports");
+        passing.push_back({.packet = {.device = device, .forwarded = Forwarded{.to = bridge, .published = true}},
+                           .name = "what comes for published ports"});
     }
-    const auto verdicts = ruleset ? judge(*ruleset, packets) : base::fail_with(base::Result<std::string>(ruleset));
-    if (!verdicts) {
-        return {{.check = check, .verdict = Verdict::kUnknown, .detail = verdicts.error().message(), .remedy = {}}};
-    }
-    std::map<ChainId, Bad> bad;
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-        for (const auto& chain : (*verdicts)[i]) {
-            if (chain.may_drop) {
-                auto& entry = bad[{chain.family, chain.table, chain.chain}];
-                entry.chain = chain;
-                entry.surely = entry.surely || !chain.may_accept;
-                entry.what.push_back(what[i]);
-            }
-        }
-    }
-    std::vector<Finding> findings;
-    for (const auto& [id, entry] : bad) {
-        const auto& chain = entry.chain;
-        findings.push_back(
-            {.check = check,
-             .verdict = entry.surely ? Verdict::kWrong : Verdict::kWarning,
-             .detail = fmt::format("chain {} of table {} {} {} {}", chain.chain, chain.family, chain.table,
-                                   entry.surely ? "drops" : "may drop", fmt::join(entry.what, ", ")),
-             .remedy = forwarding_remedy(chain, *ruleset)});
-    }
-    if (findings.empty()) {
-        findings.push_back({.check = check,
-                            .verdict = Verdict::kOk,
-                            .detail = "no rule keeps containers from getting out",
-                            .remedy = {}});
-    }
-    return findings;
+    return find_blocking_chains("forwarding", ruleset, passing, false, "no rule keeps containers from getting out",
+                                [&](const ChainVerdict& chain) { return forwarding_remedy(chain, *ruleset); });
 }
 
 std::vector<Finding> check_legacy_tables(const std::string& tables) {

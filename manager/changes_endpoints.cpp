@@ -183,11 +183,19 @@ base::Status check_published_by_none(const Place& place, const overlay::Publicat
     return {};
 }
 
-// A network's, or what one gets when nobody chooses.
-bool carries_esp(const Cluster& cluster, std::uint16_t port) {
-    return port == kEncapPort.value ||
-           std::any_of(cluster.networks().begin(), cluster.networks().end(),
-                       [&](const auto& it) { return it.second.record().encap_port() == port; });
+// It is no port of networks, nor of ESP in UDP: a network's, or what one gets when nobody chooses.
+base::Status check_udp_port(const Cluster& cluster, const overlay::Publication& wanted) {
+    const auto what = fmt::format("--publish {}", wanted.text());
+    WARREN_TRY(check_free_udp_port(what, cluster.settings(), base::UdpPort{wanted.host_port}));
+    const bool carries_esp = wanted.host_port == kEncapPort.value ||
+                             std::any_of(cluster.networks().begin(), cluster.networks().end(), [&](const auto& it) {
+                                 return it.second.record().encap_port() == wanted.host_port;
+                             });
+    if (carries_esp) {
+        return fail(Code::kInvalid, "{}: UDP port {} is that of ESP in UDP; choose another one", what,
+                    wanted.host_port);
+    }
+    return {};
 }
 
 base::Result<std::vector<overlay::Publication>> check_publish(const Place& place) {
@@ -200,12 +208,7 @@ base::Result<std::vector<overlay::Publication>> check_publish(const Place& place
                         network.record().name());
         }
         if (it.transport == overlay::Transport::kUdp) {
-            WARREN_TRY(check_free_udp_port(fmt::format("--publish {}", it.text()), place.cluster.settings(),
-                                           base::UdpPort{it.host_port}));
-        }
-        if (it.transport == overlay::Transport::kUdp && carries_esp(place.cluster, it.host_port)) {
-            return fail(Code::kInvalid, "--publish {}: UDP port {} is that of ESP in UDP; choose another one",
-                        it.text(), it.host_port);
+            WARREN_TRY(check_udp_port(place.cluster, it));
         }
         if (std::any_of(wanted.begin(), wanted.end(), [&](const auto& other) { return collide(other, it); })) {
             return fail(Code::kInvalid, "--publish {}: given twice", it.text());

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/text.h"
 #include "overlay/desired.h"
 #include "overlay/diff.h"
 
@@ -93,9 +92,7 @@ Status Builder::remove(const base::NetworkId& network) {
     std::vector<Message> messages;
     std::vector<std::string> names;
     for (const auto& link : links) {
-        const auto parts = base::split(link.alias, ':');
-        const bool marked = parts.size() >= 3 && parts[0] == "warren" && parts[2] == name;
-        if (marked || is_ours(link, network_mark({}, network))) {
+        if (is_of(link, name)) {
             messages.push_back(netlink::delete_link(link.index));
             names.push_back(link.name);
         }

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <set>
 
+#include "base/text.h"
+
 namespace warren::overlay {
 
 namespace {
@@ -32,6 +34,11 @@ const Link* find_name(const SeenNamespace& where, std::string_view name) {
 bool is_pair_name(std::string_view name) {
     return name.size() == 15 && name.front() == 'v' &&
            std::all_of(name.begin() + 1, name.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
+}
+
+// An end of a pair that a crash left without its mark.
+bool is_unmarked_pair(const Link& link) {
+    return link.alias.empty() && link.kind == "veth" && is_pair_name(link.name);
 }
 
 std::string first_free(const std::string& ifnames, const SeenNamespace& container,
@@ -412,7 +419,13 @@ bool is_ours(const netlink::Link& link, std::string_view mark) {
     if (link.alias.starts_with(mark) && (link.alias.size() == mark.size() || link.alias[mark.size()] == ':')) {
         return true;
     }
-    return link.alias.empty() && link.kind == "veth" && is_pair_name(link.name);
+    return is_unmarked_pair(link);
+}
+
+bool is_of(const netlink::Link& link, std::string_view subject) {
+    const auto parts = base::split(link.alias, ':');
+    const bool marked = parts.size() >= 3 && parts[0] == "warren" && parts[2] == subject;
+    return marked || is_unmarked_pair(link);
 }
 
 const netlink::Link* container_end(const WantedPair& pair, const netlink::Link& port, const SeenNamespace& container) {

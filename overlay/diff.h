@@ -148,6 +148,9 @@ struct Plan {
 // The link is the network's: it has the mark, or it is an end of a pair that a crash left without.
 [[nodiscard]] bool is_ours(const netlink::Link& link, std::string_view mark);
 
+// The same whatever its cluster is called: the link of a network's id, or "gateway".
+[[nodiscard]] bool is_of(const netlink::Link& link, std::string_view subject);
+
 // The endpoint's interface in its container, nullptr if there is none. `port` is the bridge's end.
 [[nodiscard]] const netlink::Link* container_end(const WantedPair& pair, const netlink::Link& port,
                                                  const SeenNamespace& container);

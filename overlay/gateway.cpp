@@ -99,7 +99,7 @@ base::IpAddress gateway_address(const base::Prefix& subnet) {
 }
 
 std::string gateway_mark(const base::ClusterId& cluster) {
-    return fmt::format("warren:{}:gateway", cluster);
+    return fmt::format("warren:{}:{}", cluster, kGatewaySubject);
 }
 
 std::string pair_mark(const base::ClusterId& cluster, const PairOwner& owner) {

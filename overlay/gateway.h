@@ -66,6 +66,7 @@ struct Gateway {
 };
 
 [[nodiscard]] base::IpAddress gateway_address(const base::Prefix& subnet);
+inline constexpr const char* kGatewaySubject = "gateway";  // in marks, where links of networks have an id
 // What marks its links: "warren:<cluster>:gateway" and, for a container's two, what pair_mark() adds.
 [[nodiscard]] std::string gateway_mark(const base::ClusterId& cluster);
 // The mark of a pair says whose it is.

@@ -9,7 +9,6 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "base/unique_fd.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
@@ -31,12 +30,6 @@ constexpr std::uint8_t kSubnetLength = 20;  // 4,093 containers
 constexpr base::Mtu kEthernet{1500};
 // Of the host's namespace among those that a LinkWatch knows by networks.
 constexpr base::NetworkId kHost{};
-
-// Any cluster's; also an end of a pair that a crash left without a mark.
-bool is_gateways(const netlink::Link& link) {
-    const auto parts = base::split(link.alias, ':');
-    return (parts.size() >= 3 && parts[0] == "warren" && parts[2] == "gateway") || is_ours(link, gateway_mark({}));
-}
 
 // Writes a sysctl of IPv4 unless it is so already; whether it had to.
 Result<bool> set_sysctl(const std::string& name, std::string_view value) {
@@ -278,7 +271,7 @@ Status GatewayBridge::remove() {
     WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home_.socket));
     std::vector<netlink::Message> messages;
     for (const auto& link : links) {
-        if (is_gateways(link)) {
+        if (is_of(link, kGatewaySubject)) {
             messages.push_back(netlink::delete_link(link.index));
         }
     }
@@ -313,7 +306,8 @@ bool GatewayBridge::concerns(const netlink::Received& event) const {
         return links_.contains((*address)->link) && !(*address)->prefix.address.is_link_local();
     }
     const auto link = netlink::decode_link(event);
-    return !link || !*link || links_.contains((*link)->index) || (*link)->name == kGatewayBridge || is_gateways(**link);
+    return !link || !*link || links_.contains((*link)->index) || (*link)->name == kGatewayBridge ||
+           is_of(**link, kGatewaySubject);
 }
 
 bool GatewayBridge::handle_events() {

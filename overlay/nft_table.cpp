@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/process.h"
 #include "netlink/attributes.h"
 
 namespace warren::overlay {
@@ -48,7 +49,7 @@ std::optional<std::string> maker_of_changes(const netlink::Received& event) {
         !attributes->read_string(NFTA_GEN_PROC_NAME, name) || pid == static_cast<std::uint32_t>(::gettid())) {
         return std::string();
     }
-    return fmt::format("process {} ({})", pid, name);
+    return base::process_text(pid, name);
 }
 
 std::size_t count(std::string_view text, std::string_view word) {
