@@ -145,7 +145,12 @@ ResolvConf::Servers Agent::name_servers() const {
             // Those that know what is outside first: the C library goes on to the next one when it is refused, at
             // the cost of a question.
             auto& list = gateways[container];
-            list.insert(state.view.internal ? list.end() : list.begin(), state.view.gateway);
+            const auto known = state.view.endpoints.find(endpoint);
+            const auto* subnet =
+                known == state.view.endpoints.end() ? nullptr : subnet_with(state.view, known->second.ips.front());
+            if (subnet != nullptr) {
+                list.insert(state.view.internal ? list.end() : list.begin(), subnet->gateway);
+            }
             if (auto name = netns_name(attachment.netns); !name.empty()) {
                 named.emplace(std::move(name), container);
             }

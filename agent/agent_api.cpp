@@ -56,9 +56,9 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
         WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("--publish", text));
         wire.add_publish(published.text());
     }
-    if (!request.ip().empty()) {
-        WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", request.ip()));
-        wire.set_ip(proto::raw(ip));
+    for (const auto& text : request.ips()) {
+        WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", text));
+        wire.add_ips(proto::raw(ip));
     }
     if (!request.mac().empty()) {
         WARREN_TRY_ASSIGN(const auto mac, base::parse_mac("--mac", request.mac()));
@@ -225,7 +225,10 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
     result.set_endpoint_id(id.text());
     result.set_name(endpoint.name);
     result.set_network(state.view.name);
-    result.set_ip(base::Prefix{.address = endpoint.ip, .length = state.view.subnet.length}.text());
+    for (const auto& ip : endpoint.ips) {
+        const auto text = with_length(state.view, ip).text();
+        ip.family == base::Family::kIpv4 ? result.set_ip(text) : result.set_ipv6(text);
+    }
     result.set_mac(endpoint.mac.text());
     result.set_ifname(ifname->second);
     result.set_mtu(state.view.mtu.value);

@@ -326,9 +326,16 @@ std::optional<netlink::NamespaceIdentity> Fabric::home(const base::NetworkId& ne
     return home ? std::optional(home->identity()) : std::nullopt;
 }
 
-base::Result<dns::Ports> Fabric::open_name_ports(const NetworkView& view) const {
+base::Result<std::vector<dns::Ports>> Fabric::open_name_ports(const NetworkView& view) const {
     WARREN_TRY_ASSIGN(const auto home, builder_.home(view.id));
-    return netlink::run_in(home, [&] { return dns::open_ports(view.gateway); });
+    return netlink::run_in(home, [&]() -> base::Result<std::vector<dns::Ports>> {
+        std::vector<dns::Ports> all;
+        for (const auto& subnet : view.subnets) {
+            WARREN_TRY_ASSIGN(auto ports, dns::open_ports(subnet.gateway));
+            all.push_back(std::move(ports));
+        }
+        return all;
+    });
 }
 
 base::Result<probe::ProbePort> Fabric::open_probe_port(const NetworkView& view, const Self& self) const {

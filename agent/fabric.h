@@ -115,7 +115,7 @@ class Fabric {
     // The network's namespace; nullopt: it has none (any more).
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
     // For a network that was applied.
-    [[nodiscard]] base::Result<dns::Ports> open_name_ports(const NetworkView& view) const;
+    [[nodiscard]] base::Result<std::vector<dns::Ports>> open_name_ports(const NetworkView& view) const;
     [[nodiscard]] base::Result<probe::ProbePort> open_probe_port(const NetworkView& view, const Self& self) const;
 
   private:

@@ -49,16 +49,19 @@ void NameServer::end(Kept& kept, const std::shared_ptr<Connection>& connection) 
     close(*connection);
 }
 
-NameServer::Kept::~Kept() {
-    for (const auto& connection : connections) {
-        close(*connection);
-    }
+NameServer::Door::~Door() {
     udp.release();
     tcp.release();
 }
 
+NameServer::Kept::~Kept() {
+    for (const auto& connection : connections) {
+        close(*connection);
+    }
+}
+
 void NameServer::keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
-                      const std::function<base::Result<dns::Ports>()>& open) {
+                      const std::function<base::Result<std::vector<dns::Ports>>()>& open) {
     auto& kept = networks_[view.id];
     if (!kept) {
         auto ports = open();
@@ -67,11 +70,14 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
             networks_.erase(view.id);
             return;
         }
-        kept = std::make_shared<Kept>(*loop_, *std::move(ports), home);
+        kept = std::make_shared<Kept>(home);
         kept->id = view.id;
         kept->internal = view.internal;
-        listen_udp(kept);
-        listen_tcp(kept);
+        for (auto& opened : *ports) {
+            auto* const door = kept->doors.emplace_back(std::make_unique<Door>(*loop_, std::move(opened))).get();
+            listen_udp(kept, door);
+            listen_tcp(kept, door);
+        }
     } else if (kept->revision == view.revision && !kept->waits) {
         return;
     }
@@ -81,16 +87,22 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
     kept->containers.clear();
     kept->present.clear();
     for (const auto& [id, endpoint] : view.endpoints) {
-        hosts.push_back({.name = endpoint.name, .aliases = endpoint.aliases, .ip = endpoint.ip});
+        hosts.push_back({.name = endpoint.name, .aliases = endpoint.aliases, .ips = endpoint.ips});
         const auto attachment = view.attachments.find(id);
         if (endpoint.node == self && attachment != view.attachments.end()) {
             const auto container = container_of(attachment->second.netns);
-            kept->containers.emplace(endpoint.ip, container);
+            for (const auto& ip : endpoint.ips) {
+                kept->containers.emplace(ip, container);
+            }
             kept->present.insert(container);
             kept->waits = kept->waits || container == attachment->second.netns;
         }
     }
-    kept->zone.emplace(view.name, view.subnet, hosts);
+    std::vector<base::Prefix> subnets;
+    for (const auto& subnet : view.subnets) {
+        subnets.push_back(subnet.prefix);
+    }
+    kept->zone.emplace(view.name, std::move(subnets), hosts);
 }
 
 std::optional<netlink::NamespaceIdentity> NameServer::home(const base::NetworkId& network) const {
@@ -98,64 +110,65 @@ std::optional<netlink::NamespaceIdentity> NameServer::home(const base::NetworkId
     return kept == networks_.end() ? std::nullopt : std::optional(kept->second->home);
 }
 
-void NameServer::listen_udp(const KeptPtr& kept) {
-    kept->udp.async_wait(asio::posix::stream_descriptor::wait_read,
-                         [this, weak = std::weak_ptr(kept)](const asio::error_code& error) {
+void NameServer::listen_udp(const KeptPtr& kept, Door* door) {
+    door->udp.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, door, weak = std::weak_ptr(kept)](const asio::error_code& error) {
                              if (const auto still = error ? nullptr : weak.lock()) {
-                                 answer_datagrams(still);
+                                 answer_datagrams(still, door);
                              }
                          });
 }
 
-void NameServer::answer_datagrams(const KeptPtr& kept) {
+void NameServer::answer_datagrams(const KeptPtr& kept, Door* door) {
     std::array<std::uint8_t, kLargestQuery> buffer{};
     const auto until = std::chrono::steady_clock::now() + kTurn;
     do {
-        const auto datagram = dns::receive(kept->ports.udp, buffer);
+        const auto datagram = dns::receive(door->ports.udp, buffer);
         if (!datagram) {
-            listen_udp(kept);
+            listen_udp(kept, door);
             return;
         }
         answer(*kept, datagram->source.ip, std::span(buffer).first(datagram->size), false,
-               [weak = std::weak_ptr(kept), source = datagram->source](const std::vector<std::uint8_t>& said) {
+               [door, weak = std::weak_ptr(kept), source = datagram->source](const std::vector<std::uint8_t>& said) {
                    if (const auto still = said.empty() ? nullptr : weak.lock()) {
-                       dns::send(still->ports.udp, source, said);
+                       dns::send(door->ports.udp, source, said);
                    }
                });
     } while (std::chrono::steady_clock::now() < until);
-    kept->udp_pause.expires_after(kPause);
-    kept->udp_pause.async_wait([this, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
+    door->udp_pause.expires_after(kPause);
+    door->udp_pause.async_wait([this, door, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
         if (const auto still = stopped ? nullptr : weak.lock()) {
-            listen_udp(still);
+            listen_udp(still, door);
         }
     });
 }
 
-void NameServer::listen_tcp(const KeptPtr& kept) {
-    const auto again = [this, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
-        if (const auto still = stopped ? nullptr : weak.lock()) {
-            listen_tcp(still);
-        }
-    };
-    kept->tcp.async_wait(asio::posix::stream_descriptor::wait_read,
-                         [this, again, weak = std::weak_ptr(kept)](const asio::error_code& error) {
-                             const auto still = error ? nullptr : weak.lock();
-                             if (!still) {
-                                 return;
+void NameServer::listen_tcp(const KeptPtr& kept, Door* door) {
+    door->tcp.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, door, weak = std::weak_ptr(kept)](const asio::error_code& error) {
+                             if (const auto still = error ? nullptr : weak.lock()) {
+                                 take_connection(still, door);
                              }
-                             auto accepted = dns::accept(still->ports.tcp);
-                             if (!accepted) {
-                                 still->tcp_pause.expires_after(kAcceptAgain);
-                                 still->tcp_pause.async_wait(again);
-                                 return;
-                             }
-                             if (still->connections.size() < kConnections) {
-                                 const auto connection = std::make_shared<Connection>(*loop_, *std::move(accepted));
-                                 still->connections.insert(connection);
-                                 read(still, connection);
-                             }
-                             listen_tcp(still);
                          });
+}
+
+void NameServer::take_connection(const KeptPtr& kept, Door* door) {
+    auto accepted = dns::accept(door->ports.tcp);
+    if (!accepted) {
+        door->tcp_pause.expires_after(kAcceptAgain);
+        door->tcp_pause.async_wait([this, door, weak = std::weak_ptr(kept)](const asio::error_code& stopped) {
+            if (const auto still = stopped ? nullptr : weak.lock()) {
+                listen_tcp(still, door);
+            }
+        });
+        return;
+    }
+    if (kept->connections.size() < kConnections) {
+        const auto connection = std::make_shared<Connection>(*loop_, *std::move(accepted));
+        kept->connections.insert(connection);
+        read(kept, connection);
+    }
+    listen_tcp(kept, door);
 }
 
 void NameServer::read(const KeptPtr& kept, const std::shared_ptr<Connection>& connection) {

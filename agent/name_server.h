@@ -39,7 +39,7 @@ class NameServer {
     // From now on this network's names are as its view is now. After each apply of it; `open` is asked for ports in its
     // namespace if there are none.
     void keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
-              const std::function<base::Result<dns::Ports>()>& open);
+              const std::function<base::Result<std::vector<dns::Ports>>()>& open);
     void forget(const base::NetworkId& network);
     void forget_all();
     // The namespace in which it listens; nullopt: in none.
@@ -56,26 +56,34 @@ class NameServer {
         asio::steady_timer idle;
         std::vector<std::uint8_t> buffer;
     };
-    // What waits on the loop holds it weakly: forgotten, it is gone at once, and so is everything that would keep its
-    // namespace.
-    struct Kept {
-        Kept(asio::io_context& loop, dns::Ports opened, const netlink::NamespaceIdentity& where)
+    // One gateway address.
+    struct Door {
+        Door(asio::io_context& loop, dns::Ports opened)
             : ports(std::move(opened)),
-              home(where),
               udp(loop, ports.udp.get()),
               tcp(loop, ports.tcp.get()),
               udp_pause(loop),
               tcp_pause(loop) {}
-        Kept(const Kept&) = delete;
-        Kept& operator=(const Kept&) = delete;
-        ~Kept();
+        Door(const Door&) = delete;
+        Door& operator=(const Door&) = delete;
+        ~Door();
 
         dns::Ports ports;
-        netlink::NamespaceIdentity home;
         asio::posix::stream_descriptor udp;  // of `ports`, which close them
         asio::posix::stream_descriptor tcp;
         asio::steady_timer udp_pause;
         asio::steady_timer tcp_pause;
+    };
+    // What waits on the loop holds it weakly: forgotten, it is gone at once, and so is everything that would keep its
+    // namespace.
+    struct Kept {
+        explicit Kept(const netlink::NamespaceIdentity& where) : home(where) {}
+        Kept(const Kept&) = delete;
+        Kept& operator=(const Kept&) = delete;
+        ~Kept();
+
+        netlink::NamespaceIdentity home;
+        std::vector<std::unique_ptr<Door>> doors;  // the same as long as this
         base::NetworkId id;
         bool internal = false;    // nobody else is asked for its containers
         base::Revision revision;  // of the view that the following is of
@@ -93,9 +101,11 @@ class NameServer {
 
     static void close(Connection& connection);
     static void end(Kept& kept, const std::shared_ptr<Connection>& connection);
-    void listen_udp(const KeptPtr& kept);
-    void answer_datagrams(const KeptPtr& kept);
-    void listen_tcp(const KeptPtr& kept);
+    // A door is one of `kept`, and lives as long.
+    void listen_udp(const KeptPtr& kept, Door* door);
+    void answer_datagrams(const KeptPtr& kept, Door* door);
+    void listen_tcp(const KeptPtr& kept, Door* door);
+    void take_connection(const KeptPtr& kept, Door* door);
     void read(const KeptPtr& kept, const std::shared_ptr<Connection>& connection);
     void read_query(const std::weak_ptr<Kept>& kept, const std::shared_ptr<Connection>& connection,
                     const asio::error_code& error);

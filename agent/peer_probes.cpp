@@ -182,7 +182,8 @@ std::vector<std::uint8_t> PeerProbes::forgery(const NetworkView& view, const bas
                              .from = view.members.at(self).index,
                              .to = view.members.at(peer).index,
                              .answer_size = probe::kSmallestProbe};
-    return probe::encode_probe(probe, view.vni, overlay::gateway_mac(view.id, 0), probe::kSmallestProbe);
+    return probe::encode_probe(probe, view.subnets.front().vni, overlay::gateway_mac(view.id, 0),
+                               probe::kSmallestProbe);
 }
 
 void PeerProbes::probe(std::function<void(const std::vector<Path>&)> then) {

@@ -53,9 +53,15 @@ base::Result<std::pair<base::NodeId, MemberView>> decode_member(const v1::Member
 }
 
 base::Result<std::pair<base::EndpointId, EndpointView>> decode_endpoint(const v1::EndpointRecord& message) {
-    EndpointView endpoint{.name = message.name(), .ip = {}, .mac = {}, .node = {}};
+    EndpointView endpoint{.name = message.name(), .ips = {}, .mac = {}, .node = {}};
     WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("endpoint", message.id()));
-    WARREN_TRY_ASSIGN(endpoint.ip, decode_ip("endpoint's address", message.ip()));
+    for (const auto& raw : message.ips()) {
+        WARREN_TRY_ASSIGN(const auto ip, decode_ip("endpoint's address", raw));
+        endpoint.ips.push_back(ip);
+    }
+    if (endpoint.ips.empty()) {
+        return fail(Code::kInvalid, "endpoint {}: has no address", endpoint.name);
+    }
     WARREN_TRY_ASSIGN(endpoint.node, decode_id<base::NodeId>("endpoint's node", message.node_id()));
     if (message.mac().size() != endpoint.mac.bytes.size()) {
         return fail(Code::kInvalid, "endpoint's MAC: {} bytes instead of 6", message.mac().size());
@@ -191,17 +197,26 @@ void retain_members(NetworkView& view) {
     view.acks.retain(members);
 }
 
+base::Result<overlay::Subnet> decode_subnet(const v1::SubnetSpec& message) {
+    overlay::Subnet subnet;
+    WARREN_TRY_ASSIGN(subnet.prefix.address, decode_ip("subnet", message.subnet()));
+    if (message.length() > subnet.prefix.address.bits()) {
+        return fail(Code::kInvalid, "subnet {}: prefix length {}", subnet.prefix.address, message.length());
+    }
+    subnet.prefix.length = static_cast<std::uint8_t>(message.length());
+    WARREN_TRY_ASSIGN(subnet.gateway, decode_ip("gateway", message.gateway()));
+    WARREN_TRY_ASSIGN(subnet.vni, decode_number<base::Vni>("VNI", message.vni(), 1, kMaxVni));
+    return subnet;
+}
+
 base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
     NetworkView view;
     WARREN_TRY_ASSIGN(view.id, decode_id<base::NetworkId>("network", spec.id()));
     view.name = spec.name();
-    WARREN_TRY_ASSIGN(const auto subnet, decode_ip("subnet", spec.subnet()));
-    if (spec.subnet_length() > subnet.bits()) {
-        return fail(Code::kInvalid, "subnet {}: prefix length {}", subnet, spec.subnet_length());
+    WARREN_TRY(decode_all(spec.subnets(), decode_subnet, view.subnets));
+    if (view.subnets.empty()) {
+        return fail(Code::kInvalid, "network {}: has no subnet", view.name);
     }
-    view.subnet = {.address = subnet, .length = static_cast<std::uint8_t>(spec.subnet_length())};
-    WARREN_TRY_ASSIGN(view.gateway, decode_ip("gateway", spec.gateway()));
-    WARREN_TRY_ASSIGN(view.vni, decode_number<base::Vni>("VNI", spec.vni(), 1, kMaxVni));
     WARREN_TRY_ASSIGN(view.port, decode_number<base::UdpPort>("UDP port", spec.udp_port(), 1, UINT16_MAX));
     WARREN_TRY_ASSIGN(view.mtu, decode_mtu(spec.mtu()));
     view.encrypted = spec.encrypted();
@@ -214,6 +229,17 @@ base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
 }
 
 }  // namespace
+
+const overlay::Subnet* subnet_with(const NetworkView& view, const base::IpAddress& ip) {
+    const auto found = std::find_if(view.subnets.begin(), view.subnets.end(),
+                                    [&](const overlay::Subnet& subnet) { return subnet.prefix.contains(ip); });
+    return found == view.subnets.end() ? nullptr : &*found;
+}
+
+base::Prefix with_length(const NetworkView& view, const base::IpAddress& ip) {
+    const auto* subnet = subnet_with(view, ip);
+    return {.address = ip, .length = subnet == nullptr ? static_cast<std::uint8_t>(ip.bits()) : subnet->prefix.length};
+}
 
 base::Result<NetworkView> take_snapshot(const v1::NetworkSnapshot& snapshot) {
     WARREN_TRY_ASSIGN(auto view, decode_spec(snapshot.network()));

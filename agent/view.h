@@ -12,6 +12,7 @@
 #include "keymgr/key_schedule.h"
 #include "keymgr/limits.h"
 #include "keymgr/readiness.h"
+#include "overlay/model.h"
 #include "overlay/publication.h"
 #include "proto/session.pb.h"
 
@@ -30,7 +31,7 @@ struct MemberView {
 
 struct EndpointView {
     std::string name;
-    base::IpAddress ip;
+    std::vector<base::IpAddress> ips;  // IPv4 first
     base::MacAddress mac;
     base::NodeId node;
     std::vector<std::string> aliases{};
@@ -55,9 +56,7 @@ struct EpochView {
 struct NetworkView {
     base::NetworkId id;
     std::string name;
-    base::Prefix subnet;
-    base::IpAddress gateway;
-    base::Vni vni;
+    std::vector<overlay::Subnet> subnets;
     base::UdpPort port;
     base::Mtu mtu;
     bool encrypted = false;
@@ -74,6 +73,11 @@ struct NetworkView {
     std::uint64_t rekey_after_bytes = keymgr::kMostBytes;
     keymgr::AckView acks;
 };
+
+// The subnet that an address of the network is in; null: none.
+[[nodiscard]] const overlay::Subnet* subnet_with(const NetworkView& view, const base::IpAddress& ip);
+// An endpoint's address with its subnet's length.
+[[nodiscard]] base::Prefix with_length(const NetworkView& view, const base::IpAddress& ip);
 
 [[nodiscard]] base::Result<NetworkView> take_snapshot(const v1::NetworkSnapshot& snapshot);
 // kInvalid, and nothing is changed, when the delta is malformed or older than the view: then the session starts over.

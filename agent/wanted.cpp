@@ -69,7 +69,7 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
     overlay::Network network{.cluster = self.cluster,
                              .id = view.id,
                              .name = view.name,
-                             .subnets = {{.prefix = view.subnet, .gateway = view.gateway, .vni = view.vni}},
+                             .subnets = view.subnets,
                              .port = view.port,
                              .encrypted = view.encrypted,
                              .segmentation = self.segmentation || !view.encrypted,
@@ -82,7 +82,7 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
             const auto member = view.members.find(endpoint.node);
             if (member != view.members.end()) {
                 network.remote.push_back(
-                    {.id = id, .ip = endpoint.ip, .mac = endpoint.mac, .vtep = member->second.vtep});
+                    {.id = id, .ips = endpoint.ips, .mac = endpoint.mac, .vtep = member->second.vtep});
             }
             continue;
         }
@@ -90,7 +90,7 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
         if (attachment != view.attachments.end()) {
             network.local.push_back({.id = id,
                                      .name = endpoint.name,
-                                     .ip = endpoint.ip,
+                                     .ips = endpoint.ips,
                                      .mac = endpoint.mac,
                                      .netns = attachment->second.netns,
                                      .ifname = attachment->second.ifname});

@@ -26,7 +26,9 @@ WayOutNeeds way_out_needs(const std::vector<const NetworkView*>& networks, const
             if (endpoint == view->endpoints.end() || endpoint->second.node != self) {
                 continue;
             }
-            needs.networks.insert(view->subnet);
+            for (const auto& subnet : view->subnets) {
+                needs.networks.insert(subnet.prefix);
+            }
             if (view->internal) {
                 continue;
             }

@@ -48,6 +48,26 @@ std::uint32_t IpAddress::as_v4() const {
     return value;
 }
 
+std::uint64_t IpAddress::low() const {
+    std::uint64_t value = 0;
+    for (const auto byte : raw().size() == 4 ? raw() : raw().last(8)) {
+        value = value << 8U | byte;
+    }
+    return value;
+}
+
+IpAddress IpAddress::plus(std::uint64_t count) const {
+    if (family == Family::kIpv4) {
+        return v4(static_cast<std::uint32_t>(as_v4() + count));
+    }
+    IpAddress sum = *this;
+    std::uint64_t value = low() + count;
+    for (std::size_t i = bytes.size(); i-- > bytes.size() - 8; value >>= 8U) {
+        sum.bytes[i] = static_cast<std::uint8_t>(value);
+    }
+    return sum;
+}
+
 bool IpAddress::is_link_local() const {
     return family == Family::kIpv4 ? bytes[0] == 169 && bytes[1] == 254
                                    : bytes[0] == 0xfe && (bytes[1] & 0xc0U) == 0x80;

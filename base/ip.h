@@ -29,6 +29,10 @@ struct IpAddress {
     }
     [[nodiscard]] unsigned bits() const { return family == Family::kIpv4 ? 32 : 128; }
     [[nodiscard]] std::uint32_t as_v4() const;  // host order; IPv4 only
+    // Its last eight bytes as a number; of IPv4 all of it.
+    [[nodiscard]] std::uint64_t low() const;
+    // The address so many behind it, where they differ in low() alone.
+    [[nodiscard]] IpAddress plus(std::uint64_t count) const;
     [[nodiscard]] bool is_unspecified() const { return bytes == decltype(bytes){}; }
     [[nodiscard]] bool is_link_local() const;
     [[nodiscard]] bool is_multicast() const;
@@ -65,8 +69,8 @@ struct MacAddress {
 };
 // A unicast MAC address in xx:xx:xx:xx:xx:xx.
 [[nodiscard]] Result<MacAddress> parse_mac(std::string_view what, std::string_view text);
-// 02:57 and the last four bytes of the address (locally administered, unicast): what comes back under an address is found
-// at once by those who knew it.
+// 02:57 and the last four bytes of the address (locally administered, unicast): what comes back under an address is
+// found at once by those who knew it.
 [[nodiscard]] MacAddress mac_for(const IpAddress& ip);
 
 // "IP:PORT" or "[IPv6]:PORT"; without a port `default_port`.

@@ -17,7 +17,8 @@ using Duration = std::chrono::milliseconds;
 using Clock = std::function<Time()>;
 [[nodiscard]] Time system_now();
 
-// A moment of this process's steady clock, which nobody sets: what is only waited for. A host that slept has not waited.
+// A moment of this process's steady clock, which nobody sets: what is only waited for. A host that slept has not
+// waited.
 using Moment = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 [[nodiscard]] Moment steady_now();
 

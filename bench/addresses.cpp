@@ -37,9 +37,10 @@ Made cluster_with(std::uint32_t endpoints) {
     v1::NetworkRecord network;
     network.set_id(raw(made.network));
     network.set_name("net1");
-    network.set_subnet(raw(base::IpAddress::v4(0x0a010000)));
-    network.set_subnet_length(16);
-    network.set_gateway(raw(base::IpAddress::v4(0x0a010001)));
+    auto& subnet = *network.add_subnets();
+    subnet.set_subnet(raw(base::IpAddress::v4(0x0a010000)));
+    subnet.set_length(16);
+    subnet.set_gateway(raw(base::IpAddress::v4(0x0a010001)));
     network.set_mtu(1450);
     put(manager::key::network(made.network), network);
     v1::MembershipRecord members;
@@ -51,12 +52,13 @@ Made cluster_with(std::uint32_t endpoints) {
         endpoint.set_id(raw(id));
         endpoint.set_network_id(raw(made.network));
         endpoint.set_name(fmt::format("e{}", i));
-        endpoint.set_ip(raw(ip));
+        endpoint.add_ips(raw(ip));
         endpoint.set_mac(raw(base::mac_for(ip)));
         endpoint.set_node_id(raw(made.node));
         endpoint.set_netns(fmt::format("/run/netns/e{}", i));
         put(manager::key::endpoint(made.network, id), endpoint);
-        members.set_last_ip(raw(ip));
+        members.clear_last_ips();
+        members.add_last_ips(raw(ip));
     }
     put(manager::key::members(made.network), members);
     return made;

@@ -34,7 +34,7 @@ overlay::Network empty_network(std::uint32_t vni) {
 overlay::RemoteEndpoint remote(std::uint32_t number) {
     const auto ip = base::IpAddress::v4(kFirst + number);
     return {.id = base::random_id<base::EndpointId>(),
-            .ip = ip,
+            .ips = {ip},
             .mac = base::mac_for(ip),
             .vtep = base::IpAddress::v4(0xc0000202 + number % 200)};
 }
@@ -56,7 +56,7 @@ Scripts scripts_of(const overlay::Network& network) {
     Scripts scripts;
     for (const auto& it : network.remote) {
         scripts.forwarding += fmt::format("fdb replace {} dev vx0 dst {} self permanent\n", it.mac, it.vtep);
-        scripts.neighbours += fmt::format("neigh replace {} lladdr {} dev vx0 nud permanent\n", it.ip, it.mac);
+        scripts.neighbours += fmt::format("neigh replace {} lladdr {} dev vx0 nud permanent\n", it.ips.front(), it.mac);
     }
     return scripts;
 }
@@ -101,7 +101,7 @@ void compare_local(overlay::Builder& builder) {
         const auto ip = base::IpAddress::v4(kFirst + i);
         network.local.push_back({.id = base::random_id<base::EndpointId>(),
                                  .name = fmt::format("c{}", i),
-                                 .ip = ip,
+                                 .ips = {ip},
                                  .mac = base::mac_for(ip),
                                  .netns = fmt::format("/proc/{}/fd/{}", ::getpid(), containers.back().fd()),
                                  .ifname = {}});

@@ -1,6 +1,6 @@
 #include "cli/endpoint_search.h"
 
-#include <algorithm>
+#include "base/ip.h"
 
 namespace warren::cli {
 
@@ -42,15 +42,25 @@ base::Result<const v1::Endpoint*> find_endpoint(const Endpoints& all, const std:
     return base::fail(base::Code::kNotFound, "endpoint '{}': not found; see warren endpoint ls", wanted);
 }
 
-std::vector<std::string> networks_of(const v1::Endpoint& endpoint, const Endpoints& all) {
-    std::vector<std::string> networks{endpoint.network()};
+std::vector<const v1::Endpoint*> beside(const v1::Endpoint& endpoint, const Endpoints& all) {
+    std::vector<const v1::Endpoint*> found{&endpoint};
     for (const auto& other : all) {
-        if (other.node() == endpoint.node() && other.netns() == endpoint.netns() &&
-            std::ranges::find(networks, other.network()) == networks.end()) {
-            networks.push_back(other.network());
+        if (other.node() == endpoint.node() && other.netns() == endpoint.netns() && other.id() != endpoint.id()) {
+            found.push_back(&other);
         }
     }
-    return networks;
+    return found;
+}
+
+std::string gateway_for(const v1::Endpoint& endpoint, const v1::Network& network) {
+    const auto address = base::parse_prefix("endpoint", endpoint.ip());
+    for (const auto& subnet : network.subnets()) {
+        const auto prefix = base::parse_prefix("subnet", subnet.subnet());
+        if (address && prefix && prefix->contains(address->address)) {
+            return subnet.gateway();
+        }
+    }
+    return "";
 }
 
 }  // namespace warren::cli

@@ -16,7 +16,10 @@ using Endpoints = google::protobuf::RepeatedPtrField<v1::Endpoint>;
 // that it may be. Borrowed from `all`.
 [[nodiscard]] base::Result<const v1::Endpoint*> find_endpoint(const Endpoints& all, const std::string& wanted);
 
-// The networks that the endpoint's container is in, the endpoint's own first.
-[[nodiscard]] std::vector<std::string> networks_of(const v1::Endpoint& endpoint, const Endpoints& all);
+// The endpoints of the same container, one for each of its networks; this one first. Borrowed from both.
+[[nodiscard]] std::vector<const v1::Endpoint*> beside(const v1::Endpoint& endpoint, const Endpoints& all);
+
+// Whom it may ask for names in its network; empty: nobody is known.
+[[nodiscard]] std::string gateway_for(const v1::Endpoint& endpoint, const v1::Network& network);
 
 }  // namespace warren::cli

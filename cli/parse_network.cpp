@@ -14,9 +14,13 @@ void declare_create(Syntax& syntax, NetworkCreate& value) {
     v1::NetworkCreateRequest& request = value.request;
     syntax.text("--driver", "NAME", *request.mutable_driver(), "overlay, the only one");
     syntax.texts("--opt", "K[=V]", *request.mutable_options(), "encrypted, cipher=aes-256-gcm, ...; repeatable");
-    syntax.texts("--subnet", "CIDR", *request.mutable_subnets(), "of the network (the next free one of the pool)");
-    syntax.texts("--gateway", "IP", *request.mutable_gateways(), "of the subnet (its first address)");
-    syntax.texts("--ip-range", "CIDR", *request.mutable_ip_ranges(), "part of the subnet that addresses come out of");
+    syntax.texts("--subnet", "CIDR", *request.mutable_subnets(),
+                 "of the network (the next free one of the pool); repeatable");
+    syntax.flag(
+        "--ipv6", [&] { request.set_ipv6(true); }, "each IPv4 subnet has one of IPv6 with it");
+    syntax.texts("--gateway", "IP", *request.mutable_gateways(), "of a subnet (its first address); repeatable");
+    syntax.texts("--ip-range", "CIDR", *request.mutable_ip_ranges(),
+                 "part of a subnet that addresses come out of; repeatable");
     syntax.texts("--aux-address", "NAME=IP", *request.mutable_aux_addresses(),
                  "an address that no endpoint gets; repeatable");
     syntax.texts("--label", "K=V", *request.mutable_labels(), "for your own use; repeatable");
@@ -41,7 +45,7 @@ void declare_connect(Syntax& syntax, NetworkConnect& value, const Environment& e
         "--pid", "PID", kMaxPid, [&](std::uint32_t n) { request.set_pid(n); }, "or a process in the container");
     syntax.text("--name", "NAME", *request.mutable_name(), "of the endpoint (the namespace's name)");
     syntax.texts("--alias", "NAME", *request.mutable_aliases(), "another name of the endpoint; repeatable");
-    syntax.text("--ip", "IP", *request.mutable_ip(), "address (the next free one)");
+    syntax.texts("--ip", "IP", *request.mutable_ips(), "address (the next free one); one of each family");
     syntax.text("--mac", "MAC", *request.mutable_mac(), "hardware address (random)");
     syntax.text("--ifname", "NAME", *request.mutable_ifname(), "interface in the container (the first free ethN)");
     syntax.texts("--publish", "[IP:]PORT:PORT[/udp]", *request.mutable_publish(),

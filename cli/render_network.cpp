@@ -34,6 +34,11 @@ std::string vnis_text(const v1::Network& network) {
     return joined(vnis);
 }
 
+template <typename Message>
+std::string addresses_text(const Message& of) {
+    return of.ipv6().empty() ? of.ip() : fmt::format("{}, {}", of.ip(), of.ipv6());
+}
+
 // A map has no order of its own; people and diffs want one.
 template <typename Map>
 std::string pairs_text(const Map& map) {
@@ -70,7 +75,7 @@ std::string facts(const v1::Network& network, const View& view) {
     block.line("Gateway", gateways_text(network));
     for (const v1::Subnet& subnet : network.subnets()) {
         if (!subnet.ip_range().empty()) {
-            block.line("Range", subnet.ip_range());
+            block.line("Range", fmt::format("{} of {}", subnet.ip_range(), subnet.subnet()));
         }
         if (!subnet.aux_addresses().empty()) {
             block.line("Reserved", pairs_text(subnet.aux_addresses()));
@@ -89,8 +94,9 @@ std::string facts(const v1::Network& network, const View& view) {
 Table endpoint_table(const google::protobuf::RepeatedPtrField<v1::Endpoint>& endpoints, const View& view) {
     Table table({"ENDPOINT ID", "NAME", "NETWORK", "IP", "MAC", "NODE", "NETNS", "IFNAME", "AGE"});
     for (const v1::Endpoint& endpoint : endpoints) {
-        table.row({short_id(endpoint.id()), endpoint.name(), endpoint.network(), endpoint.ip(), endpoint.mac(),
-                   endpoint.node(), endpoint.netns(), endpoint.ifname(), age(endpoint.created_unix_ms(), view)});
+        table.row({short_id(endpoint.id()), endpoint.name(), endpoint.network(), addresses_text(endpoint),
+                   endpoint.mac(), endpoint.node(), endpoint.netns(), endpoint.ifname(),
+                   age(endpoint.created_unix_ms(), view)});
     }
     return table;
 }
@@ -134,7 +140,7 @@ std::string render_network(const v1::Network& network, const View& view) {
 
 std::string render_connected(const v1::NetworkConnectReply& reply) {
     return printable(fmt::format("{} is connected to {}: {} {}, MAC {}, MTU {}{}", reply.name(), reply.network(),
-                                 reply.ifname(), reply.ip(), reply.mac(), reply.mtu(),
+                                 reply.ifname(), addresses_text(reply), reply.mac(), reply.mtu(),
                                  reply.published().empty() ? "" : ", published " + joined(reply.published()))) +
            "\n";
 }
@@ -149,7 +155,7 @@ std::string render_endpoint(const v1::Endpoint& endpoint, const std::vector<std:
     block.line("Name", endpoint.name());
     block.line("Aliases", joined(endpoint.aliases()));
     block.line("Network", endpoint.network());
-    block.line("IP", endpoint.ip());
+    block.line("IP", addresses_text(endpoint));
     block.line("MAC", endpoint.mac());
     block.line("Node", endpoint.node());
     block.line("Namespace", endpoint.netns());

@@ -340,11 +340,11 @@ Exit Runner::operator()(const EndpointInspect& command) {
         return refuse(terminal_, found.error());
     }
     std::vector<std::string> gateways;
-    for (const auto& network : networks_of(**found, list->endpoints())) {
+    for (const auto* of_container : beside(**found, list->endpoints())) {
         v1::NetworkInspectRequest request;
-        request.set_network(network);
-        if (const auto shown = call(&Control::NetworkInspect, request, kLimit); shown && shown->subnets_size() > 0) {
-            gateways.push_back(shown->subnets(0).gateway());
+        request.set_network(of_container->network());
+        if (const auto shown = call(&Control::NetworkInspect, request, kLimit)) {
+            gateways.push_back(gateway_for(*of_container, *shown));
         }
     }
     print(**found, [&](const auto& endpoint) { return render_endpoint(endpoint, gateways, terminal_.view); });

@@ -125,26 +125,37 @@ Answer answer_question(const Question& question, std::span<const Zone* const> zo
 
 }  // namespace
 
-Zone::Zone(const std::string& network, const base::Prefix& subnet, const std::vector<Host>& hosts)
-    : network_(lower(network)), subnet_(subnet) {
+Zone::Zone(const std::string& network, std::vector<base::Prefix> subnets, const std::vector<Host>& hosts)
+    : network_(lower(network)), subnets_(std::move(subnets)) {
     for (const auto& host : hosts) {
         for (const auto& known : host.aliases) {
             if (is_domain(known)) {
-                addresses_[lower(known)].push_back(host.ip);
+                add(known, host.ips);
             }
         }
         if (is_domain(host.name)) {
-            addresses_[lower(host.name)].push_back(host.ip);
+            add(host.name, host.ips);
         }
         const auto whole = lower(host.name) + "." + network_;
-        if (is_domain(whole)) {
-            names_.emplace(host.ip, whole);
+        for (const auto& ip : host.ips) {
+            if (is_domain(whole)) {
+                names_.emplace(ip, whole);
+            }
         }
     }
     for (auto& [name, addresses] : addresses_) {
         std::ranges::sort(addresses);
         addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
     }
+}
+
+void Zone::add(const std::string& name, const std::vector<base::IpAddress>& ips) {
+    auto& addresses = addresses_[lower(name)];
+    addresses.insert(addresses.end(), ips.begin(), ips.end());
+}
+
+bool Zone::covers(const base::IpAddress& ip) const {
+    return std::ranges::any_of(subnets_, [&](const base::Prefix& subnet) { return subnet.contains(ip); });
 }
 
 std::span<const base::IpAddress> Zone::addresses(const std::string& name) const {

@@ -17,7 +17,7 @@ namespace warren::dns {
 struct Host {
     std::string name;
     std::vector<std::string> aliases;
-    base::IpAddress ip;
+    std::vector<base::IpAddress> ips;
 
     auto operator<=>(const Host&) const = default;
 };
@@ -27,7 +27,7 @@ struct Host {
 // in a row, say) has no answer.
 class Zone {
   public:
-    Zone(const std::string& network, const base::Prefix& subnet, const std::vector<Host>& hosts);
+    Zone(const std::string& network, std::vector<base::Prefix> subnets, const std::vector<Host>& hosts);
 
     // Addresses of a name, without the network; empty: no such name.
     [[nodiscard]] std::span<const base::IpAddress> addresses(const std::string& name) const;
@@ -35,14 +35,16 @@ class Zone {
     [[nodiscard]] std::optional<std::string> name(const base::IpAddress& ip) const;
     // The question is about a name or an address of this network, whether there is such a one or not.
     [[nodiscard]] bool is_about(const Question& question) const;
-    [[nodiscard]] bool covers(const base::IpAddress& ip) const { return subnet_.contains(ip); }
+    [[nodiscard]] bool covers(const base::IpAddress& ip) const;
     [[nodiscard]] const std::string& network() const { return network_; }
 
   private:
     std::string network_;  // in lower case, as all names here
-    base::Prefix subnet_;
+    std::vector<base::Prefix> subnets_;
     std::map<std::string, std::vector<base::IpAddress>> addresses_;  // each once, in order
     std::map<base::IpAddress, std::string> names_;
+
+    void add(const std::string& name, const std::vector<base::IpAddress>& ips);
 };
 
 // The answer to a query, from the networks that the asker is in, the one it asks through first. What is not about their

@@ -88,8 +88,8 @@ struct NewEndpoint {
     // The endpoint that has the name gives way to it if this holds for its node; without it, if the request says so.
     std::function<bool(const base::NodeId& node)> node_is_lost{};
 };
-// Notes that an address was freed: for a minute it is not given out by itself.
-void rest_address(v1::MembershipRecord& members, const std::string& raw_ip, base::Time now);
+// Notes that an endpoint's addresses were freed: for a minute they are not given out by themselves.
+void rest_addresses(v1::MembershipRecord& members, const v1::StoredEndpoint& endpoint, base::Time now);
 struct Connection {
     store::Transaction change;
     base::NetworkId network;

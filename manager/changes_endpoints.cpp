@@ -3,8 +3,8 @@
 #include <set>
 
 #include "base/text.h"
+#include "manager/addressing.h"
 #include "manager/changes.h"
-#include "overlay/ipam.h"
 #include "overlay/mtu.h"
 #include "overlay/publication.h"
 
@@ -117,39 +117,45 @@ std::set<base::IpAddress> resting(const v1::MembershipRecord& members, base::Tim
     return addresses;
 }
 
-base::Result<base::IpAddress> choose_ip(const Place& place, base::Time now) {
+std::vector<base::IpAddress> ips_of(const v1::StoredEndpoint& endpoint) {
+    std::vector<base::IpAddress> ips;
+    for (const auto& raw_ip : endpoint.ips()) {
+        ips.push_back(ip_of(raw_ip).value_or(base::IpAddress{}));
+    }
+    return ips;
+}
+
+base::Result<ChosenAddresses> choose_ips(const Place& place, base::Time now) {
     const auto& network = place.network;
-    const auto& request = place.endpoint.request;
-    const auto taken = [&](const base::IpAddress& ip) { return place.is_other(network.endpoints.with_ip(raw(ip))); };
-    const auto pool = pool_of(network.record());
-    if (request.ip().empty() && place.replaced != nullptr) {
-        return ip_of(place.replaced->ip()).value_or(base::IpAddress{});
-    }
-    if (request.ip().empty()) {
-        const auto rests = resting(network.members.record, now);
-        auto free = overlay::allocate_address(
-            pool, [&](const base::IpAddress& ip) { return rests.contains(ip) || taken(ip); },
-            ip_of(network.members.record.last_ip()));
-        if (!free && !rests.empty()) {
-            return fail(Code::kExhausted,
-                        "{}, or were freed within the last minute ({} of them) and rest: try again, or choose one with "
-                        "--ip",
-                        free.error().message(), rests.size());
+    std::vector<base::IpAddress> asked;
+    for (const auto& raw_ip : place.endpoint.request.ips()) {
+        const auto ip = ip_of(raw_ip);
+        if (!ip) {
+            return fail(Code::kInvalid, "--ip: must be an IPv4 or IPv6 address");
         }
-        return free;
+        asked.push_back(*ip);
     }
-    const auto ip = ip_of(request.ip());
-    if (!ip) {
-        return fail(Code::kInvalid, "--ip: must be an IPv4 or IPv6 address");
+    const bool any = asked.empty() && place.replaced == nullptr;
+    if (asked.empty() && place.replaced != nullptr) {
+        asked = ips_of(*place.replaced);
     }
-    WARREN_TRY(overlay::check_address("--ip", pool, taken, *ip));
-    return *ip;
+    const auto rests = any ? resting(network.members.record, now) : std::set<base::IpAddress>();
+    auto chosen = choose_addresses(
+        network, asked, [&](const base::IpAddress& ip) { return place.is_other(network.endpoints.with_ip(raw(ip))); },
+        [&](const base::IpAddress& ip) { return rests.contains(ip); });
+    if (!chosen && chosen.error().code() == Code::kExhausted && !rests.empty()) {
+        return fail(Code::kExhausted,
+                    "{}, or were freed within the last minute ({} of them) and rest: try again, or choose one with "
+                    "--ip",
+                    chosen.error().message(), rests.size());
+    }
+    return chosen;
 }
 
 base::Result<base::MacAddress> choose_mac(const Place& place, const base::IpAddress& ip) {
     const auto& given = place.endpoint.request.mac();
     // Of an endpoint that comes back under its address everybody knows the MAC address.
-    const bool same = given.empty() && place.replaced != nullptr && place.replaced->ip() == raw(ip);
+    const bool same = given.empty() && place.replaced != nullptr && place.replaced->ips(0) == raw(ip);
     const auto mac = given.empty() && !same ? base::mac_for(ip)
                                             : mac_of(same ? place.replaced->mac() : given).value_or(base::MacAddress{});
     if (const auto other = place.network.endpoints.with_mac(raw(mac)); place.is_other(other)) {
@@ -219,20 +225,21 @@ base::Result<std::vector<overlay::Publication>> check_publish(const Place& place
     return wanted;
 }
 
-base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::string& name, base::Time now) {
+base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::string& name,
+                                               const ChosenAddresses& addresses, base::Time now) {
     const auto& endpoint = place.endpoint;
     v1::StoredEndpoint stored;
-    WARREN_TRY(check_namespace_is_new(place));
     for (const auto& alias : endpoint.request.aliases()) {
         WARREN_TRY(base::check_name("--alias", alias));
     }
-    WARREN_TRY_ASSIGN(const auto ip, choose_ip(place, now));
-    WARREN_TRY_ASSIGN(const auto mac, choose_mac(place, ip));
+    WARREN_TRY_ASSIGN(const auto mac, choose_mac(place, addresses.list.front().ip));
     stored.set_id(raw(endpoint.id));
     stored.set_network_id(place.network.record().id());
     stored.set_name(name);
     *stored.mutable_aliases() = endpoint.request.aliases();
-    stored.set_ip(raw(ip));
+    for (const auto& address : addresses.list) {
+        stored.add_ips(raw(address.ip));
+    }
     stored.set_mac(raw(mac));
     stored.set_node_id(raw(endpoint.node));
     stored.set_netns(endpoint.request.netns());
@@ -269,6 +276,17 @@ bool take_out(const Cluster& cluster, const NetworkState& network, const v1::Sto
     return true;
 }
 
+void remember_last(v1::MembershipRecord& members, const ChosenAddresses& addresses) {
+    for (const auto& address : addresses.list) {
+        if (address.allocated) {
+            while (members.last_ips_size() <= address.subnet) {
+                members.add_last_ips("");
+            }
+            members.set_last_ips(address.subnet, raw(address.ip));
+        }
+    }
+}
+
 void add_member(v1::MembershipRecord& members, const NewEndpoint& endpoint, const v1::NodeRecord& node) {
     auto& member = *members.add_members();
     member.set_node_id(raw(endpoint.node));
@@ -281,17 +299,19 @@ void add_member(v1::MembershipRecord& members, const NewEndpoint& endpoint, cons
 
 }  // namespace
 
-void rest_address(v1::MembershipRecord& members, const std::string& raw_ip, base::Time now) {
+void rest_addresses(v1::MembershipRecord& members, const v1::StoredEndpoint& endpoint, base::Time now) {
     auto& list = *members.mutable_resting();
     list.erase(std::remove_if(list.begin(), list.end(),
                               [&](const auto& rest) { return time_of(rest.freed()) + kAddressRest <= now; }),
                list.end());
-    if (list.size() >= kMostResting) {
-        list.erase(list.begin());
+    for (const auto& raw_ip : endpoint.ips()) {
+        if (list.size() >= kMostResting) {
+            list.erase(list.begin());
+        }
+        auto& rest = *list.Add();
+        rest.set_ip(raw_ip);
+        rest.set_freed(unix_ms(now));
     }
-    auto& rest = *list.Add();
-    rest.set_ip(raw_ip);
-    rest.set_freed(unix_ms(now));
 }
 
 base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpoint& endpoint, base::Time now) {
@@ -305,12 +325,12 @@ base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpo
     Place place{.cluster = cluster, .network = network, .endpoint = endpoint};
     WARREN_TRY_ASSIGN(const auto name, choose_name(endpoint.request));
     WARREN_TRY_ASSIGN(place.replaced, find_replaced(place, name));
-    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(place, name, now));
+    WARREN_TRY(check_namespace_is_new(place));
+    WARREN_TRY_ASSIGN(const auto addresses, choose_ips(place, now));
+    WARREN_TRY_ASSIGN(const auto stored, make_endpoint(place, name, addresses, now));
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
-    if (endpoint.request.ip().empty() && place.replaced == nullptr) {
-        members.set_last_ip(stored.ip());
-    }
+    remember_last(members, addresses);
     Connection connection{.change = {}, .network = id};
     auto& change = connection.change;
     if (place.replaced != nullptr) {
@@ -322,8 +342,8 @@ base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpo
                 connection.left = former;
             }
         }
-        if (place.replaced->ip() != stored.ip()) {
-            rest_address(members, place.replaced->ip(), now);
+        if (ips_of(*place.replaced) != ips_of(stored)) {
+            rest_addresses(members, *place.replaced, now);
         }
     }
     if (network.member(endpoint.node) == nullptr) {
@@ -369,7 +389,7 @@ base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, con
     }
     v1::MembershipRecord members = network->members.record;
     members.set_revision(members.revision() + 1);
-    rest_address(members, found->second.ip(), now);
+    rest_addresses(members, found->second, now);
     store::Transaction change;
     (void)take_out(cluster, *network, found->second, members, change, now);
     change.compares.emplace_back(store::ModifiedAt{key::members(departure.network), network->members.revision});

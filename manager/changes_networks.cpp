@@ -1,13 +1,12 @@
 #include <algorithm>
-#include <iterator>
 #include <vector>
 
 #include "base/text.h"
+#include "manager/addressing.h"
 #include "manager/changes.h"
 #include "manager/key_history.h"
 #include "manager/key_record.h"
 #include "manager/numbers.h"
-#include "overlay/ipam.h"
 #include "overlay/mtu.h"
 
 namespace warren::manager {
@@ -29,116 +28,6 @@ base::Status check_request(const Cluster& cluster, const v1::NetworkCreateReques
     }
     if (!request.driver().empty() && request.driver() != "overlay") {
         return fail(Code::kInvalid, "--driver '{}': must be overlay", request.driver());
-    }
-    if (request.subnets_size() > 1) {
-        return fail(Code::kInvalid, "--subnet: given {} times; a network has one subnet", request.subnets_size());
-    }
-    if (request.gateways_size() > request.subnets_size()) {
-        return fail(Code::kInvalid, "--gateway: needs the --subnet that it belongs to");
-    }
-    if (request.ip_ranges_size() > 1) {
-        return fail(Code::kInvalid, "--ip-range: given {} times; a network has one subnet", request.ip_ranges_size());
-    }
-    if (request.subnets().empty() && request.ip_ranges_size() + request.aux_addresses_size() > 0) {
-        return fail(Code::kInvalid, "{}: needs the --subnet that it belongs to",
-                    request.ip_ranges().empty() ? "--aux-address" : "--ip-range");
-    }
-    return {};
-}
-
-std::vector<overlay::UsedSubnet> subnets_in_use(const Cluster& cluster) {
-    std::vector<overlay::UsedSubnet> used;
-    for (const auto& [id, network] : cluster.networks()) {
-        used.push_back(
-            {.prefix = subnet_of(network.record()), .user = fmt::format("network {}", network.record().name())});
-    }
-    return used;
-}
-
-// What the nodes' hosts have themselves. A container could not reach it past a network of the same addresses.
-std::vector<overlay::UsedSubnet> host_networks(const Cluster& cluster) {
-    std::vector<overlay::UsedSubnet> used;
-    for (const auto& [id, node] : cluster.nodes()) {
-        for (const auto& text : node.record.host_networks()) {
-            const auto blank = text.find(' ');
-            const auto prefix = base::parse_prefix("host network", text.substr(0, blank));
-            if (prefix && blank != std::string::npos) {
-                used.push_back({.prefix = {.address = prefix->network(), .length = prefix->length},
-                                .user = fmt::format("{} of node {}", text.substr(blank + 1), node.record.name())});
-            }
-        }
-    }
-    return used;
-}
-
-// A route for much more than the subnet (10.0.0.0/8 into a company's network, say) is no conflict: whoever chooses a
-// subnet of that knows that it is free, and without such a choice the other ones come first.
-constexpr std::uint8_t kWideRoute = 16;  // wider ones than this are
-void add_narrow(std::vector<overlay::UsedSubnet>& used, const std::vector<overlay::UsedSubnet>& more,
-                std::uint8_t length) {
-    std::ranges::copy_if(more, std::back_inserter(used),
-                         [&](const auto& it) { return it.prefix.length >= std::min(length, kWideRoute); });
-}
-
-base::Result<base::Prefix> choose_subnet(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
-    auto used = subnets_in_use(cluster);
-    const auto hosts = host_networks(cluster);
-    if (!request.subnets().empty()) {
-        WARREN_TRY_ASSIGN(const auto subnet, base::parse_prefix("--subnet", request.subnets(0)));
-        add_narrow(used, hosts, subnet.length);
-        WARREN_TRY(overlay::check_subnet("--subnet", subnet, used));
-        return subnet;
-    }
-    WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("subnet pool", cluster.settings().subnet_pool()));
-    const auto size = static_cast<std::uint8_t>(cluster.settings().subnet_size());
-    auto avoided = used;
-    avoided.insert(avoided.end(), hosts.begin(), hosts.end());
-    if (auto free = overlay::allocate_subnet(pool, size, avoided)) {
-        return free;
-    }
-    add_narrow(used, hosts, size);
-    return overlay::allocate_subnet(pool, size, used);
-}
-
-base::Result<overlay::AddressPool> choose_addressing(const Cluster& cluster, const v1::NetworkCreateRequest& request) {
-    overlay::AddressPool chosen;
-    WARREN_TRY_ASSIGN(chosen.subnet, choose_subnet(cluster, request));
-    if (request.gateways().empty()) {
-        chosen.gateway = overlay::default_gateway(chosen.subnet);
-    } else {
-        WARREN_TRY_ASSIGN(chosen.gateway, base::parse_ip("--gateway", request.gateways(0)));
-        WARREN_TRY(overlay::check_gateway("--gateway", chosen.subnet, chosen.gateway));
-    }
-    if (!request.ip_ranges().empty()) {
-        WARREN_TRY_ASSIGN(chosen.range, base::parse_prefix("--ip-range", request.ip_ranges(0)));
-        WARREN_TRY(overlay::check_address_range("--ip-range", chosen.subnet, *chosen.range));
-    }
-    for (const auto& text : request.aux_addresses()) {
-        const auto equals = text.find('=');
-        if (equals == std::string::npos || equals == 0) {
-            return fail(Code::kInvalid, "--aux-address '{}': must be NAME=IP", text);
-        }
-        WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--aux-address", text.substr(equals + 1)));
-        WARREN_TRY(overlay::check_reserved("--aux-address", chosen, ip));
-        if (!chosen.reserved.emplace(ip, text.substr(0, equals)).second) {
-            return fail(Code::kInvalid, "--aux-address {}: given twice", ip);
-        }
-    }
-    return chosen;
-}
-
-base::Status set_addressing(v1::NetworkRecord& record, const overlay::AddressPool& chosen) {
-    record.set_subnet(raw(chosen.subnet.address));
-    record.set_subnet_length(chosen.subnet.length);
-    record.set_gateway(raw(chosen.gateway));
-    if (chosen.range) {
-        record.set_range(raw(chosen.range->address));
-        record.set_range_length(chosen.range->length);
-    }
-    for (const auto& [ip, name] : chosen.reserved) {
-        if (!record.mutable_reserved()->insert({name, raw(ip)}).second) {
-            return fail(Code::kInvalid, "--aux-address {}={}: the name is given twice", name, ip);
-        }
     }
     return {};
 }
@@ -170,8 +59,16 @@ base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection p
     return most;
 }
 
-base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options) {
+base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options, bool ipv6) {
     WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(options)));
+    if (ipv6 && most.mtu < overlay::kSmallestMtu6) {
+        return fail(Code::kPrecondition, "--ipv6: needs an MTU of {}, but the underlay of node '{}' carries at most {}",
+                    overlay::kSmallestMtu6, most.narrowest, most.mtu);
+    }
+    if (ipv6 && options.mtu && *options.mtu < overlay::kSmallestMtu6) {
+        return fail(Code::kInvalid, "--opt mtu={}: must be at least {} where there is IPv6", *options.mtu,
+                    overlay::kSmallestMtu6);
+    }
     if (options.mtu && *options.mtu > most.mtu) {
         return fail(Code::kInvalid, "--opt mtu={}: the underlay of node '{}' carries at most {}", *options.mtu,
                     most.narrowest, most.mtu);
@@ -205,17 +102,25 @@ base::Status set_port(const Cluster& cluster, v1::NetworkRecord& record) {
     return {};
 }
 
+std::string subnets_text(const v1::NetworkRecord& record) {
+    std::string text;
+    for (const auto& subnet : record.subnets()) {
+        text += fmt::format("{}{}", text.empty() ? "" : ", ", subnet_of(subnet));
+    }
+    return text;
+}
+
 base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNetwork& network, base::Time now) {
     WARREN_TRY(check_request(cluster, network.request));
     WARREN_TRY(check_encap(cluster.settings(), network.options));
     v1::NetworkRecord record;
-    WARREN_TRY_ASSIGN(const auto addressing, choose_addressing(cluster, network.request));
-    WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options));
-    WARREN_TRY_ASSIGN(const auto vni, next_number(cluster, key::Kind::kVni, now));
+    WARREN_TRY_ASSIGN(const auto parts, choose_parts(cluster, network.request));
+    const bool ipv6 = std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part.ipv6.has_value(); });
+    WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options, ipv6));
+    WARREN_TRY_ASSIGN(const auto vnis, choose_vnis(cluster, network.options.vnis, parts.size(), now));
     record.set_id(raw(network.id));
     record.set_name(network.request.name());
-    WARREN_TRY(set_addressing(record, addressing));
-    record.set_vni(vni);
+    set_subnets(record, parts, vnis);
     record.set_mtu(mtu.value);
     record.set_encrypted(network.options.encrypted);
     if (network.options.encrypted) {
@@ -238,7 +143,9 @@ base::Result<store::Transaction> create_network(const Cluster& cluster, const Ne
     members.set_revision(1);
     store::Transaction change;
     take_guard(cluster, change);
-    take_number(change, key::Kind::kVni, record.vni(), network.id.bytes);
+    for (const auto vni : vnis_of(record)) {
+        take_number(change, key::Kind::kVni, vni, network.id.bytes);
+    }
     if (record.encrypted()) {
         take_number(change, key::Kind::kNetworkIndex, record.network_index(), network.id.bytes);
         change.puts.push_back({.key = key::keys(network.id), .value = network.keys.SerializeAsString()});
@@ -252,7 +159,7 @@ base::Result<store::Transaction> create_network(const Cluster& cluster, const Ne
          {.kind = EventKind::kNetworkCreated,
           .network = network.id,
           .network_name = record.name(),
-          .text = fmt::format("created: {}, {}", subnet_of(record), record.encrypted() ? "encrypted" : "plain"),
+          .text = fmt::format("created: {}, {}", subnets_text(record), record.encrypted() ? "encrypted" : "plain"),
           .by = network.by},
          now);
     return change;
@@ -280,7 +187,9 @@ base::Result<store::Transaction> remove_network(const Cluster& cluster, const ba
     store::Transaction change;
     take_guard(cluster, change);
     change.compares.emplace_back(store::ModifiedAt{key::members(id), network->members.revision});
-    free_number(change, key::Kind::kVni, network->record().vni(), now);
+    for (const auto vni : vnis_of(network->record())) {
+        free_number(change, key::Kind::kVni, vni, now);
+    }
     if (network->record().encrypted()) {
         free_number(change, key::Kind::kNetworkIndex, network->record().network_index(), now);
         change.deletes.push_back(key::keys(id));

@@ -82,7 +82,7 @@ bool take_endpoints(const NetworkState& network, const base::NodeId& node, v1::M
                 return false;
             }
             change.deletes.push_back(key::endpoint(id, endpoint_id));
-            rest_address(members, endpoint.ip(), now);
+            rest_addresses(members, endpoint, now);
         }
     }
     return true;

@@ -307,7 +307,7 @@ base::Status Core::connect(const base::NodeId& node, const v1::ConnectEndpoint& 
     reply.set_endpoint_id(raw(endpoint.id));
     reply.set_revision(network.revision().value);
     kLog.info("network {}: endpoint {} ({}) connected on node {}", network.record().name(), stored.name(),
-              ip_of(stored.ip())->text(), cluster().node_name(node));
+              addresses_text(stored), cluster().node_name(node));
     if (left && network.record().encrypted()) {
         ask_rotation(id, {.reason = keymgr::Reason::kMemberLeft, .node = *left});
     }

@@ -17,7 +17,9 @@ void forget(Index& index, const Key& key, const base::EndpointId& id) {
 void EndpointTable::put(const base::EndpointId& id, v1::StoredEndpoint endpoint) {
     erase(id);
     by_name_.insert_or_assign(endpoint.name(), id);
-    by_ip_.insert_or_assign(endpoint.ip(), id);
+    for (const auto& ip : endpoint.ips()) {
+        by_ip_.insert_or_assign(ip, id);
+    }
     by_mac_.insert_or_assign(endpoint.mac(), id);
     by_container_.insert_or_assign({endpoint.node_id(), endpoint.netns()}, id);
     ++on_node_[endpoint.node_id()];
@@ -31,7 +33,9 @@ void EndpointTable::erase(const base::EndpointId& id) {
     }
     const auto& endpoint = found->second;
     forget(by_name_, endpoint.name(), id);
-    forget(by_ip_, endpoint.ip(), id);
+    for (const auto& ip : endpoint.ips()) {
+        forget(by_ip_, ip, id);
+    }
     forget(by_mac_, endpoint.mac(), id);
     forget(by_container_, std::pair(endpoint.node_id(), endpoint.netns()), id);
     if (const auto count = on_node_.find(endpoint.node_id()); --count->second == 0) {

@@ -12,10 +12,13 @@ v1::NetworkSpec spec_of(const v1::NetworkRecord& record) {
     v1::NetworkSpec spec;
     spec.set_id(record.id());
     spec.set_name(record.name());
-    spec.set_subnet(record.subnet());
-    spec.set_subnet_length(record.subnet_length());
-    spec.set_gateway(record.gateway());
-    spec.set_vni(record.vni());
+    for (const auto& subnet : record.subnets()) {
+        auto& told = *spec.add_subnets();
+        told.set_subnet(subnet.subnet());
+        told.set_length(subnet.length());
+        told.set_gateway(subnet.gateway());
+        told.set_vni(subnet.vni());
+    }
     spec.set_udp_port(record.udp_port());
     spec.set_mtu(record.mtu());
     spec.set_encrypted(record.encrypted());
@@ -37,7 +40,7 @@ void add_endpoint(v1::NetworkDelta& delta, const v1::StoredEndpoint& stored) {
     auto& endpoint = *delta.add_endpoints();
     endpoint.set_id(stored.id());
     endpoint.set_name(stored.name());
-    endpoint.set_ip(stored.ip());
+    *endpoint.mutable_ips() = stored.ips();
     endpoint.set_mac(stored.mac());
     endpoint.set_node_id(stored.node_id());
     *endpoint.mutable_aliases() = stored.aliases();

@@ -58,9 +58,13 @@ base::Result<v1::ClusterSettings> complete(v1::ClusterSettings settings, base::D
         settings.set_readmission_limit_ms(kDefaultReadmissionLimit.count());
     }
     WARREN_TRY_ASSIGN(const auto pool, base::parse_prefix("--subnet-pool", settings.subnet_pool()));
-    if (settings.subnet_size() > overlay::kNarrowestSubnet) {
-        return fail(Code::kInvalid, "--subnet-size {}: must be {} at most", settings.subnet_size(),
-                    overlay::kNarrowestSubnet);
+    if (pool.address.family != base::Family::kIpv4) {
+        return fail(Code::kInvalid, "--subnet-pool {}: must be of IPv4; of IPv6 every cluster has one of its own",
+                    pool);
+    }
+    const auto narrowest = overlay::subnet_lengths(base::Family::kIpv4).narrowest;
+    if (settings.subnet_size() > narrowest) {
+        return fail(Code::kInvalid, "--subnet-size {}: must be {} at most", settings.subnet_size(), narrowest);
     }
     WARREN_TRY(overlay::check_pool("--subnet-pool", pool, static_cast<std::uint8_t>(settings.subnet_size())));
     for (const auto& [what, port] :

@@ -21,6 +21,7 @@ constexpr std::uint64_t kMinReplayWindow = 32;
 constexpr std::uint64_t kMaxReplayWindow = 4096;  // the kernel's, net/xfrm/xfrm_user.c verify_replay()
 constexpr std::uint64_t kMinMtu = 576;
 constexpr std::uint64_t kMaxMtu = 65535;
+constexpr std::uint64_t kMaxVni = 0xffffff;
 // A rotation takes seconds, and up to a minute where a member does not answer.
 constexpr base::Duration kMinRotation = std::chrono::minutes(1);
 constexpr base::Duration kMaxRotation = std::chrono::hours(24 * 365);
@@ -113,7 +114,20 @@ base::Status take_mtu(NetworkOptions& taken, std::string_view key, Value value) 
     return {};
 }
 
-constexpr std::array<Option, 8> kOptions{{
+base::Status take_vnis(NetworkOptions& taken, std::string_view key, Value value) {
+    for (const auto part : base::split(value.value_or(""), ',')) {
+        const auto vni = base::parse_unsigned(part, kMaxVni);
+        if (vni.value_or(0) == 0) {
+            return fail(Code::kInvalid,
+                        "--opt {}={}: must be a number from 1 to {}, or several with commas between them", key,
+                        value.value_or(""), kMaxVni);
+        }
+        taken.vnis.push_back(static_cast<std::uint32_t>(*vni));
+    }
+    return {};
+}
+
+constexpr std::array<Option, 9> kOptions{{
     {.key = "encrypted",
      .take = take_encrypted,
      .fixed = "a network is encrypted or plain from its beginning; make another network"},
@@ -132,6 +146,7 @@ constexpr std::array<Option, 8> kOptions{{
     {.key = "mtu",
      .take = take_mtu,
      .fixed = "the interfaces of its containers have the old one; make another network"},
+    {.key = "vni", .take = take_vnis, .fixed = "its VXLAN devices have the old one; make another network"},
 }};
 
 const Option* find_option(std::string_view key) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -27,7 +28,8 @@ struct NetworkOptions {
     base::Duration key_rotation = std::chrono::hours(12);  // between scheduled rotations; 0 = never
     std::uint64_t rekey_after_packets = keymgr::kMostPackets;
     std::uint64_t rekey_after_bytes = keymgr::kMostBytes;
-    std::optional<base::Mtu> mtu;  // unset: the most that every node's underlay carries
+    std::optional<base::Mtu> mtu;       // unset: the most that every node's underlay carries
+    std::vector<std::uint32_t> vnis{};  // one for each IPv4 subnet; none: the next ones
 
     bool operator==(const NetworkOptions&) const = default;
 };

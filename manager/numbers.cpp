@@ -4,11 +4,62 @@
 
 namespace warren::manager {
 
-base::Result<std::uint32_t> next_number(const Cluster& cluster, key::Kind kind, base::Time now) {
+namespace {
+
+overlay::NumberUse use_of(const Cluster& cluster, key::Kind kind) {
     overlay::NumberUse use;
     for (const auto& [number, allocation] : cluster.allocations(kind)) {
         use.emplace(number, allocation.freed);
     }
+    return use;
+}
+
+base::Status check_vni(const overlay::NumberUse& use, std::uint32_t vni, base::Time now) {
+    const auto found = use.find(vni);
+    if (found == use.end()) {
+        return {};
+    }
+    if (!found->second) {
+        return base::fail(base::Code::kConflict, "--opt vni={}: another network has it; choose another one, or none",
+                          vni);
+    }
+    const auto rest = overlay::kNumberRest - (now - *found->second);
+    if (rest > base::Duration::zero()) {
+        return base::fail(
+            base::Code::kConflict,
+            "--opt vni={}: was another network's until {} ago, and a node that was cut off since may use it "
+            "still; it is free in {}",
+            vni, base::format_age(now - *found->second), base::format_age(rest));
+    }
+    return {};
+}
+
+}  // namespace
+
+base::Result<std::vector<std::uint32_t>> choose_vnis(const Cluster& cluster, const std::vector<std::uint32_t>& asked,
+                                                     std::size_t count, base::Time now) {
+    auto use = use_of(cluster, key::Kind::kVni);
+    if (!asked.empty() && asked.size() != count) {
+        return base::fail(base::Code::kInvalid,
+                          "--opt vni: names {}, and the network needs {}: one for each of its IPv4 subnets",
+                          asked.size(), count);
+    }
+    std::vector<std::uint32_t> vnis;
+    for (std::size_t i = 0; i < count; ++i) {
+        if (asked.empty()) {
+            WARREN_TRY_ASSIGN(const auto next, overlay::allocate_number("VNI", overlay::kVnis, use, now));
+            vnis.push_back(next);
+        } else {
+            WARREN_TRY(check_vni(use, asked[i], now));
+            vnis.push_back(asked[i]);
+        }
+        use.insert_or_assign(vnis.back(), std::nullopt);
+    }
+    return vnis;
+}
+
+base::Result<std::uint32_t> next_number(const Cluster& cluster, key::Kind kind, base::Time now) {
+    const auto use = use_of(cluster, kind);
     switch (kind) {
         case key::Kind::kNodeIndex:
             return overlay::allocate_number("node index", overlay::kNodeIndexes, use, now);

@@ -20,6 +20,19 @@ std::string cipher_name(std::uint32_t number) {
     return std::string(keymgr::name(static_cast<keymgr::Cipher>(number)));
 }
 
+v1::Subnet present_subnet(const v1::SubnetRecord& record) {
+    const auto pool = pool_of(record);
+    v1::Subnet shown;
+    shown.set_subnet(pool.subnet.text());
+    shown.set_gateway(pool.gateway.text());
+    shown.set_ip_range(pool.range ? pool.range->text() : "");
+    for (const auto& [ip, name] : pool.reserved) {
+        (*shown.mutable_aux_addresses())[name] = ip.text();
+    }
+    shown.set_vni(record.vni());
+    return shown;
+}
+
 // The newest epoch that the member knows to be active: it sends in it to everybody who can receive it.
 base::Epoch sending_epoch(const keymgr::KeyState& keys, const keymgr::Member& member) {
     base::Epoch sending;
@@ -85,16 +98,11 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
     shown.set_encrypted(record.encrypted());
     shown.set_udp_port(record.udp_port());
     shown.set_mtu(record.mtu());
-    auto& subnet = *shown.add_subnets();
-    subnet.set_subnet(subnet_of(record).text());
-    subnet.set_gateway(ip_text(record.gateway()));
-    if (const auto range = range_of(record)) {
-        subnet.set_ip_range(range->text());
+    for (const auto& subnet : record.subnets()) {
+        *shown.add_subnets() = present_subnet(subnet);
     }
-    for (const auto& [name, ip] : record.reserved()) {
-        (*subnet.mutable_aux_addresses())[name] = ip_text(ip);
-    }
-    shown.add_vnis(record.vni());
+    const auto vnis = vnis_of(record);
+    shown.mutable_vnis()->Assign(vnis.begin(), vnis.end());
     if (record.encrypted()) {
         shown.set_active_epoch(network.keys.record.active());
         shown.set_cipher(cipher_name(record.cipher()));
@@ -137,7 +145,12 @@ v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& networ
     shown.set_id(id_of<base::EndpointId>(endpoint.id()).text());
     shown.set_name(endpoint.name());
     shown.set_network(network.record().name());
-    shown.set_ip(fmt::format("{}/{}", ip_text(endpoint.ip()), network.record().subnet_length()));
+    for (const auto& raw_ip : endpoint.ips()) {
+        const auto ip = ip_of(raw_ip).value_or(base::IpAddress{});
+        const auto* subnet = subnet_with(network.record(), ip);
+        const auto text = fmt::format("{}/{}", ip, subnet == nullptr ? ip.bits() : subnet->length());
+        ip.family == base::Family::kIpv4 ? shown.set_ip(text) : shown.set_ipv6(text);
+    }
     shown.set_mac(mac_of(endpoint.mac()).value_or(base::MacAddress{}).text());
     shown.set_node(cluster.node_name(id_of<base::NodeId>(endpoint.node_id())));
     shown.set_netns(endpoint.netns());

@@ -64,26 +64,46 @@ std::string allocation(Kind kind, std::uint32_t number) {
 
 }  // namespace key
 
-base::Prefix subnet_of(const v1::NetworkRecord& network) {
-    return {.address = ip_of(network.subnet()).value_or(base::IpAddress{}),
-            .length = static_cast<std::uint8_t>(network.subnet_length())};
+base::Prefix subnet_of(const v1::SubnetRecord& subnet) {
+    return {.address = ip_of(subnet.subnet()).value_or(base::IpAddress{}),
+            .length = static_cast<std::uint8_t>(subnet.length())};
 }
 
-std::optional<base::Prefix> range_of(const v1::NetworkRecord& network) {
-    const auto first = ip_of(network.range());
-    return first ? std::optional(
-                       base::Prefix{.address = *first, .length = static_cast<std::uint8_t>(network.range_length())})
-                 : std::nullopt;
-}
-
-overlay::AddressPool pool_of(const v1::NetworkRecord& network) {
-    overlay::AddressPool pool{.subnet = subnet_of(network),
-                              .gateway = ip_of(network.gateway()).value_or(base::IpAddress{}),
-                              .range = range_of(network)};
-    for (const auto& [name, ip] : network.reserved()) {
+overlay::AddressPool pool_of(const v1::SubnetRecord& subnet) {
+    overlay::AddressPool pool{.subnet = subnet_of(subnet),
+                              .gateway = ip_of(subnet.gateway()).value_or(base::IpAddress{})};
+    if (const auto first = ip_of(subnet.range())) {
+        pool.range = base::Prefix{.address = *first, .length = static_cast<std::uint8_t>(subnet.range_length())};
+    }
+    for (const auto& [name, ip] : subnet.reserved()) {
         pool.reserved.emplace(ip_of(ip).value_or(base::IpAddress{}), name);
     }
     return pool;
+}
+
+std::vector<std::uint32_t> vnis_of(const v1::NetworkRecord& network) {
+    std::vector<std::uint32_t> vnis;
+    for (const auto& subnet : network.subnets()) {
+        if (vnis.empty() || vnis.back() != subnet.vni()) {
+            vnis.push_back(subnet.vni());
+        }
+    }
+    return vnis;
+}
+
+const v1::SubnetRecord* subnet_with(const v1::NetworkRecord& network, const base::IpAddress& ip) {
+    const auto found = std::find_if(network.subnets().begin(), network.subnets().end(),
+                                    [&](const auto& subnet) { return subnet_of(subnet).contains(ip); });
+    return found == network.subnets().end() ? nullptr : &*found;
+}
+
+std::string addresses_text(const v1::StoredEndpoint& endpoint) {
+    std::string text;
+    for (const auto& raw_ip : endpoint.ips()) {
+        const auto ip = ip_of(raw_ip);
+        text += fmt::format("{}{}", text.empty() ? "" : ", ", ip ? ip->text() : "?");
+    }
+    return text;
 }
 
 }  // namespace warren::manager

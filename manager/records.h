@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/ip.h"
@@ -56,9 +57,13 @@ using proto::raw;
 using proto::time_of;
 using proto::unix_ms;
 
-[[nodiscard]] base::Prefix subnet_of(const v1::NetworkRecord& network);
-// nullopt: addresses are given out of the whole subnet.
-[[nodiscard]] std::optional<base::Prefix> range_of(const v1::NetworkRecord& network);
-[[nodiscard]] overlay::AddressPool pool_of(const v1::NetworkRecord& network);
+[[nodiscard]] base::Prefix subnet_of(const v1::SubnetRecord& subnet);
+[[nodiscard]] overlay::AddressPool pool_of(const v1::SubnetRecord& subnet);
+// The VNIs of a network, each once.
+[[nodiscard]] std::vector<std::uint32_t> vnis_of(const v1::NetworkRecord& network);
+// The subnet that an address of the network is in; null: none.
+[[nodiscard]] const v1::SubnetRecord* subnet_with(const v1::NetworkRecord& network, const base::IpAddress& ip);
+// An endpoint's addresses for people: "10.1.0.2, fd00::2".
+[[nodiscard]] std::string addresses_text(const v1::StoredEndpoint& endpoint);
 
 }  // namespace warren::manager

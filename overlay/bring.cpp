@@ -10,6 +10,7 @@
 #include "overlay/diff.h"
 #include "overlay/observe.h"
 #include "overlay/port_owner.h"
+#include "overlay/sysctl.h"
 
 namespace warren::overlay {
 
@@ -33,7 +34,7 @@ Result<OpenNamespace> open_container(const WantedPair& pair) {
 }
 
 // The request for a step that is one message in the namespace it is for. CreateVxlan and CreatePair need a second
-// namespace, SetSegmentation is no message.
+// namespace, and what sets switches is no message.
 struct ToMessage {
     std::optional<Message> operator()(const DeleteLink& a) const { return netlink::delete_link(a.link); }
     std::optional<Message> operator()(const CreateBridge& a) const {
@@ -47,7 +48,9 @@ struct ToMessage {
     std::optional<Message> operator()(const SetBridge& a) const { return netlink::set_bridge(a.link, a.options); }
     std::optional<Message> operator()(const SetPort& a) const { return netlink::set_bridge_port(a.link, a.options); }
     std::optional<Message> operator()(const AddAddress& a) const {
-        return netlink::replace_address({.link = a.link, .prefix = a.address});
+        // The manager sees to it that nobody else has it; an anycast gateway has to be had by many.
+        return netlink::replace_address(
+            {.link = a.link, .prefix = a.address, .no_dad = a.address.address.family == base::Family::kIpv6});
     }
     std::optional<Message> operator()(const DeleteAddress& a) const {
         return netlink::delete_address({.link = a.link, .prefix = a.address});
@@ -60,7 +63,31 @@ struct ToMessage {
     std::optional<Message> operator()(const CreateVxlan& /*step*/) const { return std::nullopt; }
     std::optional<Message> operator()(const CreatePair& /*step*/) const { return std::nullopt; }
     std::optional<Message> operator()(const SetSegmentation& /*step*/) const { return std::nullopt; }
+    std::optional<Message> operator()(const TurnOnForwarding& /*step*/) const { return std::nullopt; }
+    std::optional<Message> operator()(const TurnOnIpv6& /*step*/) const { return std::nullopt; }
 };
+
+Status turn_on_forwarding() {
+    for (const auto* name : kForwarding) {
+        WARREN_TRY_ASSIGN(const auto now, read_sysctl(name));
+        if (now) {
+            WARREN_TRY(set_sysctl(name, "1"));
+        }
+    }
+    return {};
+}
+
+Status turn_on_ipv6(const std::string& ifname) {
+    const auto name = fmt::format("ipv6/conf/{}/disable_ipv6", ifname);
+    WARREN_TRY_ASSIGN(const auto now, read_sysctl(name));
+    if (!now) {
+        return base::fail(base::Code::kPrecondition,
+                          "this host's kernel has no IPv6 (ipv6.disable=1, or the module ipv6 is not loaded), and the "
+                          "network has IPv6 subnets");
+    }
+    WARREN_TRY(set_sysctl(name, "0"));
+    return {};
+}
 
 class Run {
   public:
@@ -99,6 +126,9 @@ class Run {
             return base::fail_in(fmt::format("read the namespace of {}", subject_.what), std::move(network));
         }
         have.network = *std::move(network);
+        if (want_.forwards) {
+            WARREN_TRY_ASSIGN(have.network.forwards, observe_forwarding(home_.ns));
+        }
         for (const auto& pair : want_.pairs) {
             auto container = observe_one(pair);
             if (container) {
@@ -118,9 +148,7 @@ class Run {
                               subject_.what);
         }
         WARREN_TRY_ASSIGN(auto seen, observe_container(container.socket));
-        if (pair.default_via) {
-            WARREN_TRY_ASSIGN(seen.default_routes, observe_default_routes(container.socket));
-        }
+        WARREN_TRY_ASSIGN(seen.routes, observe_routes(container.socket, pair.routes));
         return seen;
     }
 
@@ -200,6 +228,17 @@ class Run {
         }
         if (const auto* segmentation = std::get_if<SetSegmentation>(&step.action)) {
             return netlink::set_segmentation(home_.ns, segmentation->name, segmentation->on);
+        }
+        if (std::holds_alternative<TurnOnForwarding>(step.action)) {
+            return netlink::run_in(home_.ns, turn_on_forwarding);
+        }
+        if (const auto* ipv6 = std::get_if<TurnOnIpv6>(&step.action)) {
+            const auto turn_on = [name = ipv6->name] { return turn_on_ipv6(name); };
+            if (step.place != Place::kContainer) {
+                return netlink::run_in(home_.ns, turn_on);
+            }
+            WARREN_TRY_ASSIGN(const auto container, Namespace::open_path(pair_of(*step.endpoint).netns));
+            return netlink::run_in(container, turn_on);
         }
         return base::fail(base::Code::kInternal, "no request for this step");
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tl/expected.hpp>
 
 namespace warren::overlay {
 
@@ -12,9 +13,9 @@ using base::Error;
 
 constexpr std::uint8_t kTtl = 64;
 
-netlink::Vxlan vxlan_options(const Network& network, const Subnet& subnet) {
+netlink::Vxlan vxlan_options(const Network& network, base::Vni vni) {
     netlink::Vxlan options{
-        .vni = subnet.vni, .local = network.vtep, .port = network.port, .ttl = kTtl, .learning = false, .proxy = true};
+        .vni = vni, .local = network.vtep, .port = network.port, .ttl = kTtl, .learning = false, .proxy = true};
     if (network.encrypted) {
         options.source_low = kSourceLow;
         options.source_high = kSourceHigh;
@@ -29,23 +30,37 @@ netlink::Vxlan vxlan_options(const Network& network, const Subnet& subnet) {
 constexpr netlink::BridgePort kVxlanPort{.learning = false, .unicast_flood = true, .multicast_flood = false};
 constexpr netlink::BridgePort kContainerPort{.learning = false, .unicast_flood = false, .multicast_flood = false};
 
-std::string bridge_name(std::size_t subnet) {
-    return fmt::format("br{}", subnet);
+std::string bridge_name(std::size_t bridge) {
+    return fmt::format("br{}", bridge);
 }
 
-std::optional<std::size_t> subnet_of(const Network& network, const base::IpAddress& ip) {
+// By their VNIs, which bridge is whose.
+std::vector<base::Vni> bridges_of(const Network& network) {
+    std::vector<base::Vni> vnis;
+    for (const auto& subnet : network.subnets) {
+        if (std::find(vnis.begin(), vnis.end(), subnet.vni) == vnis.end()) {
+            vnis.push_back(subnet.vni);
+        }
+    }
+    return vnis;
+}
+
+const Subnet* subnet_of(const Network& network, const base::IpAddress& ip) {
     const auto found = std::find_if(network.subnets.begin(), network.subnets.end(),
                                     [&](const Subnet& subnet) { return subnet.prefix.contains(ip); });
-    if (found == network.subnets.end()) {
-        return std::nullopt;
-    }
-    return static_cast<std::size_t>(found - network.subnets.begin());
+    return found == network.subnets.end() ? nullptr : &*found;
+}
+
+bool has_ipv6(const Network& network, base::Vni vni) {
+    return std::any_of(network.subnets.begin(), network.subnets.end(), [&](const Subnet& subnet) {
+        return subnet.vni == vni && subnet.prefix.address.family == base::Family::kIpv6;
+    });
 }
 
 // Collects the endpoints, the local ones first.
 class Collector {
   public:
-    Collector(const Network& network, Desired& out) : network_(network), out_(out) {
+    Collector(const Network& network, Desired& out) : network_(network), out_(out), bridges_(bridges_of(network)) {
         for (const auto& subnet : network.subnets) {
             prefixes_.push_back(subnet.prefix);
             ips_.insert(subnet.gateway);
@@ -57,57 +72,137 @@ class Collector {
             out_.refused.push_back(
                 {endpoint.id, Error(Code::kInvalid, fmt::format("endpoint {}: {}", endpoint.name, why))});
         };
-        const auto subnet = subnet_of(network_, endpoint.ip);
-        if (!subnet) {
-            return refuse(fmt::format("address {} is in no subnet of network {}", endpoint.ip, network_.name));
+        const auto place = find_place(endpoint.ips);
+        if (!place) {
+            return refuse(place.error());
         }
-        if (!ips_.insert(endpoint.ip).second) {
-            return refuse(fmt::format("address {} is the gateway's or another endpoint's", endpoint.ip));
+        for (const auto& ip : endpoint.ips) {
+            if (!ips_.insert(ip).second) {
+                return refuse(fmt::format("address {} is the gateway's or another endpoint's", ip));
+            }
         }
         if (!macs_.insert(endpoint.mac).second) {
             return refuse(fmt::format("MAC address {} is another endpoint's", endpoint.mac));
         }
+        auto& neighbours = out_.vxlans[place->bridge].neighbours;
+        for (const auto& ip : endpoint.ips) {
+            if (ip.family == base::Family::kIpv6) {
+                neighbours.insert_or_assign(ip, endpoint.mac);
+            }
+        }
         out_.pairs.push_back({.endpoint = endpoint.id,
                               .name = pair_name(endpoint.id),
                               .alias = endpoint_mark(network_.cluster, network_.id, endpoint.id),
-                              .bridge = bridge_name(*subnet),
+                              .bridge = bridge_name(place->bridge),
                               .mtu = network_.mtu,
                               .port = kContainerPort,
                               .netns = endpoint.netns,
                               .ifname = endpoint.ifname,
                               .mac = endpoint.mac,
-                              .address = {endpoint.ip, network_.subnets[*subnet].prefix.length},
-                              .subnets = prefixes_});
+                              .addresses = place->addresses,
+                              .subnets = prefixes_,
+                              .routes = routes_from(*place)});
     }
 
     void add(const RemoteEndpoint& endpoint) {
-        if (ips_.contains(endpoint.ip) || macs_.contains(endpoint.mac) || endpoint.vtep == network_.vtep) {
+        const bool here = std::any_of(endpoint.ips.begin(), endpoint.ips.end(),
+                                      [this](const base::IpAddress& ip) { return ips_.contains(ip); });
+        if (here || macs_.contains(endpoint.mac) || endpoint.vtep == network_.vtep) {
             return;
         }
         const auto refuse = [&](const std::string& why) {
             out_.refused.push_back(
-                {std::nullopt, Error(Code::kInvalid, fmt::format("remote endpoint {}: {}", endpoint.ip, why))});
+                {std::nullopt, Error(Code::kInvalid, fmt::format("remote endpoint {}: {}", endpoint.mac, why))});
         };
-        const auto subnet = subnet_of(network_, endpoint.ip);
-        if (!subnet) {
-            return refuse(fmt::format("is in no subnet of network {}", network_.name));
+        const auto place = find_place(endpoint.ips);
+        if (!place) {
+            return refuse(place.error());
         }
         if (endpoint.vtep.family != network_.vtep.family) {
             return refuse(fmt::format("its node's VTEP address {} and this node's {} are of different families",
                                       endpoint.vtep, network_.vtep));
         }
-        WantedVxlan& vxlan = out_.vxlans[*subnet];
+        WantedVxlan& vxlan = out_.vxlans[place->bridge];
         vxlan.forwarding.insert_or_assign(endpoint.mac, endpoint.vtep);
-        vxlan.neighbours.insert_or_assign(endpoint.ip, endpoint.mac);
+        for (const auto& ip : endpoint.ips) {
+            vxlan.neighbours.insert_or_assign(ip, endpoint.mac);
+        }
     }
 
   private:
+    // Where an endpoint of these addresses belongs.
+    struct Place {
+        std::size_t bridge = 0;
+        std::vector<base::Prefix> addresses;
+        std::vector<const Subnet*> subnets;  // that they are in
+    };
+    [[nodiscard]] tl::expected<Place, std::string> find_place(const std::vector<base::IpAddress>& ips) const {
+        Place place;
+        for (const auto& ip : ips) {
+            const auto* subnet = subnet_of(network_, ip);
+            if (subnet == nullptr) {
+                return tl::unexpected(fmt::format("address {} is in no subnet of network {}", ip, network_.name));
+            }
+            if (!place.subnets.empty() && place.subnets.front()->vni != subnet->vni) {
+                return tl::unexpected(
+                    fmt::format("address {} is in another part of network {} than {}", ip, network_.name, ips.front()));
+            }
+            place.subnets.push_back(subnet);
+            place.addresses.push_back({ip, subnet->prefix.length});
+        }
+        if (place.subnets.empty()) {
+            return tl::unexpected(std::string("has no address"));
+        }
+        const auto bridge = std::find(bridges_.begin(), bridges_.end(), place.subnets.front()->vni);
+        place.bridge = static_cast<std::size_t>(bridge - bridges_.begin());
+        return place;
+    }
+
+    // To the subnets behind the other bridges.
+    [[nodiscard]] std::vector<WantedRoute> routes_from(const Place& place) const {
+        std::vector<WantedRoute> routes;
+        for (const auto& other : network_.subnets) {
+            for (const auto* own : place.subnets) {
+                if (other.vni != own->vni && other.prefix.address.family == own->prefix.address.family) {
+                    routes.push_back({.destination = other.prefix, .via = own->gateway});
+                }
+            }
+        }
+        return routes;
+    }
+
     const Network& network_;
     Desired& out_;
+    std::vector<base::Vni> bridges_;
     std::vector<base::Prefix> prefixes_;
     std::set<base::IpAddress> ips_;
     std::set<base::MacAddress> macs_;
 };
+
+// The bridge and the VXLAN device of one VNI.
+void add_devices(const Network& network, std::size_t number, base::Vni vni, Desired& out) {
+    WantedBridge bridge{.name = bridge_name(number),
+                        .alias = out.mark,
+                        .mac = gateway_mac(network.id, number),
+                        .mtu = network.mtu,
+                        .addresses = {},
+                        .options = {.multicast_snooping = false}};
+    for (const auto& subnet : network.subnets) {
+        if (subnet.vni == vni) {
+            bridge.addresses.push_back({subnet.gateway, subnet.prefix.length});
+        }
+    }
+    out.bridges.push_back(std::move(bridge));
+    auto port = kVxlanPort;
+    port.multicast_flood = has_ipv6(network, vni);
+    out.vxlans.push_back({.name = fmt::format("vx{}", number),
+                          .alias = out.mark,
+                          .bridge = bridge_name(number),
+                          .mtu = network.mtu,
+                          .options = vxlan_options(network, vni),
+                          .port = port,
+                          .segmentation = network.segmentation});
+}
 
 }  // namespace
 
@@ -117,21 +212,10 @@ std::string pair_name(const base::EndpointId& endpoint) {
 
 Desired desired(const Network& network) {
     Desired out{.mark = network_mark(network.cluster, network.id)};
-    for (std::size_t i = 0; i < network.subnets.size(); ++i) {
-        const Subnet& subnet = network.subnets[i];
-        out.bridges.push_back({.name = bridge_name(i),
-                               .alias = out.mark,
-                               .mac = gateway_mac(network.id, i),
-                               .mtu = network.mtu,
-                               .address = {subnet.gateway, subnet.prefix.length},
-                               .options = {.multicast_snooping = false}});
-        out.vxlans.push_back({.name = fmt::format("vx{}", i),
-                              .alias = out.mark,
-                              .bridge = bridge_name(i),
-                              .mtu = network.mtu,
-                              .options = vxlan_options(network, subnet),
-                              .port = kVxlanPort,
-                              .segmentation = network.segmentation});
+    const auto vnis = bridges_of(network);
+    out.forwards = vnis.size() > 1;
+    for (std::size_t i = 0; i < vnis.size(); ++i) {
+        add_devices(network, i, vnis[i], out);
     }
     Collector collector(network, out);
     for (const auto& endpoint : network.local) {

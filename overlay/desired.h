@@ -19,6 +19,12 @@
 // flooded but broadcast, which ARP needs: among the node's containers, and to the VXLAN device, which answers ARP from
 // its permanent neighbours and drops the rest, since its table has no default destination. No port learns: local
 // containers' MAC addresses are static, so neither a container nor a peer can draw another's frames to itself.
+//
+// Neighbour solicitations of IPv6 are multicast, and no container gets any: the VXLAN device, which does where there is
+// IPv6, answers them for the node's own endpoints, too (drivers/net/vxlan, neigh_reduce).
+//
+// From one bridge to another the network's namespace routes: a container's way to the other subnets is its gateway, on
+// its own node, so a packet crosses the underlay once.
 namespace warren::overlay {
 
 struct WantedBridge {
@@ -26,7 +32,7 @@ struct WantedBridge {
     std::string alias;
     base::MacAddress mac;
     base::Mtu mtu;
-    base::Prefix address;  // the gateway's, with the subnet's length
+    std::vector<base::Prefix> addresses;  // the gateways', with their subnets' lengths
     netlink::Bridge options;
     // Permanent ones, so that nobody on it answers for another's address. Nothing: the kernel asks.
     std::map<base::IpAddress, base::MacAddress> neighbours;
@@ -43,9 +49,17 @@ struct WantedVxlan {
     netlink::BridgePort port;
     bool segmentation = true;
     std::map<base::MacAddress, base::IpAddress> forwarding;  // MAC of a remote endpoint → its VTEP
-    std::map<base::IpAddress, base::MacAddress> neighbours;  // what ARP is answered from
+    std::map<base::IpAddress, base::MacAddress> neighbours;  // what ARP and neighbour solicitations are answered from
 
     bool operator==(const WantedVxlan&) const = default;
+};
+
+// A route of a container, unless it has one of its own there through another interface.
+struct WantedRoute {
+    base::Prefix destination;
+    base::IpAddress via;
+
+    auto operator<=>(const WantedRoute&) const = default;
 };
 
 // A veth pair: one end in the bridge, one in the container.
@@ -59,10 +73,9 @@ struct WantedPair {
     std::string netns;
     std::string ifname;  // empty: the first free one of `ifnames`
     base::MacAddress mac;
-    base::Prefix address;
+    std::vector<base::Prefix> addresses;
     std::vector<base::Prefix> subnets;  // the network's: another address out of these on the interface is a former one
-    // Of the container's default route, unless it has one through another interface.
-    std::optional<base::IpAddress> default_via{};
+    std::vector<WantedRoute> routes{};
     std::string ifnames = "eth";  // with a number behind
 
     bool operator==(const WantedPair&) const = default;
@@ -77,7 +90,8 @@ struct Refusal {
 };
 
 struct Desired {
-    std::string mark;  // the network's, in each alias
+    std::string mark;       // the network's, in each alias
+    bool forwards = false;  // the namespace routes from bridge to bridge
     std::vector<WantedBridge> bridges;
     std::vector<WantedVxlan> vxlans;
     std::vector<WantedPair> pairs;

@@ -51,6 +51,10 @@ std::string first_free(const std::string& ifnames, const SeenNamespace& containe
     }
 }
 
+bool contains(const std::vector<base::Prefix>& list, const base::Prefix& prefix) {
+    return std::find(list.begin(), list.end(), prefix) != list.end();
+}
+
 // Puts the steps of a plan into the order of their phases.
 class Planner {
   public:
@@ -67,6 +71,9 @@ class Planner {
         }
         for (const auto& pair : want_.pairs) {
             plan_pair(pair);
+        }
+        if (want_.forwards && !have_.network.forwards) {
+            settings_.push_back({Place::kNetwork, std::nullopt, TurnOnForwarding{}});
         }
         for (auto* phase : {&deletions_, &creations_, &settings_}) {
             std::move(phase->begin(), phase->end(), std::back_inserter(out_.steps));
@@ -141,16 +148,13 @@ class Planner {
         if (link->bridge != bridge.options) {
             settings_.push_back({Place::kNetwork, std::nullopt, SetBridge{link->index, link->name, bridge.options}});
         }
-        bool there = false;
-        for (const auto& address : find_or_empty(have_.network.addresses, link->index)) {
-            there = there || address == bridge.address;
-            if (address != bridge.address) {
+        const auto& addresses = find_or_empty(have_.network.addresses, link->index);
+        for (const auto& address : addresses) {
+            if (!contains(bridge.addresses, address)) {
                 settings_.push_back({Place::kNetwork, std::nullopt, DeleteAddress{link->index, address}});
             }
         }
-        if (!there) {
-            settings_.push_back({Place::kNetwork, std::nullopt, AddAddress{link->index, bridge.address}});
-        }
+        add_addresses(Place::kNetwork, std::nullopt, *link, bridge.addresses, addresses);
         plan_neighbours(*link, bridge.neighbours);
         set_link(Place::kNetwork, std::nullopt, *link,
                  {.alias = bridge.alias, .mac = bridge.mac, .mtu = bridge.mtu, .up = true});
@@ -282,10 +286,9 @@ class Planner {
     }
 
     void plan_container_end(const Link& end, const WantedPair& pair, const SeenNamespace& container) {
-        bool there = false;
-        for (const auto& address : find_or_empty(container.addresses, end.index)) {
-            there = there || address == pair.address;
-            const bool former = address != pair.address &&
+        const auto& addresses = find_or_empty(container.addresses, end.index);
+        for (const auto& address : addresses) {
+            const bool former = !contains(pair.addresses, address) &&
                                 std::any_of(pair.subnets.begin(), pair.subnets.end(), [&](const base::Prefix& subnet) {
                                     return subnet.contains(address.address);
                                 });
@@ -293,27 +296,38 @@ class Planner {
                 settings_.push_back({Place::kContainer, pair.endpoint, DeleteAddress{end.index, address}});
             }
         }
-        if (!there) {
-            settings_.push_back({Place::kContainer, pair.endpoint, AddAddress{end.index, pair.address}});
-        }
+        add_addresses(Place::kContainer, pair.endpoint, end, pair.addresses, addresses);
         set_link(Place::kContainer, pair.endpoint, end,
                  {.alias = pair.alias, .mac = pair.mac, .mtu = pair.mtu, .up = true});
-        if (pair.default_via) {
-            plan_default_route(end, pair, container);
+        for (const auto& route : pair.routes) {
+            plan_route(end, pair, route, container);
+        }
+    }
+
+    void add_addresses(Place place, std::optional<base::EndpointId> endpoint, const Link& link,
+                       const std::vector<base::Prefix>& wanted, const std::vector<base::Prefix>& there) {
+        for (const auto& address : wanted) {
+            if (contains(there, address)) {
+                continue;
+            }
+            if (address.address.family == base::Family::kIpv6) {
+                settings_.push_back({place, endpoint, TurnOnIpv6{link.name}});
+            }
+            settings_.push_back({place, endpoint, AddAddress{link.index, address}});
         }
     }
 
     // A route through another interface is the container's own affair, and is left alone.
-    void plan_default_route(const Link& end, const WantedPair& pair, const SeenNamespace& container) {
-        const auto& routes = container.default_routes;
+    void plan_route(const Link& end, const WantedPair& pair, const WantedRoute& wanted,
+                    const SeenNamespace& container) {
+        const auto& routes = container.routes;
         const bool settled = std::any_of(routes.begin(), routes.end(), [&](const netlink::Route& route) {
-            return route.link != end.index || route.gateway == pair.default_via;
+            return route.destination == wanted.destination && (route.link != end.index || route.gateway == wanted.via);
         });
         if (!settled) {
-            settings_.push_back({Place::kContainer, pair.endpoint,
-                                 PutRoute{{.destination = {.address = base::IpAddress::v4(0), .length = 0},
-                                           .link = end.index,
-                                           .gateway = pair.default_via}}});
+            settings_.push_back(
+                {Place::kContainer, pair.endpoint,
+                 PutRoute{{.destination = wanted.destination, .link = end.index, .gateway = wanted.via}}});
         }
     }
 
@@ -390,6 +404,8 @@ struct Describe {
     std::string operator()(const SetSegmentation& a) const {
         return fmt::format("turn segmentation offload of {} {}", a.name, a.on ? "on" : "off");
     }
+    std::string operator()(const TurnOnForwarding& /*step*/) const { return "turn on forwarding"; }
+    std::string operator()(const TurnOnIpv6& a) const { return fmt::format("turn on IPv6 on {}", a.name); }
     std::string operator()(const AddAddress& a) const { return fmt::format("add address {}", a.address); }
     std::string operator()(const DeleteAddress& a) const { return fmt::format("delete address {}", a.address); }
     std::string operator()(const PutForwarding& a) const { return fmt::format("put {}", text_of(a.entry)); }
@@ -401,7 +417,7 @@ struct Describe {
         return fmt::format("delete neighbour {}", a.neighbour.ip);
     }
     std::string operator()(const PutRoute& a) const {
-        return fmt::format("put the default route through {}", *a.route.gateway);
+        return fmt::format("put the route to {} through {}", a.route.destination, *a.route.gateway);
     }
 };
 

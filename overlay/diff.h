@@ -23,7 +23,8 @@ struct SeenNamespace {
     std::map<base::IfIndex, std::vector<netlink::FdbEntry>> forwarding;   // network's namespace only
     std::map<base::IfIndex, std::vector<netlink::Neighbour>> neighbours;  // of VXLAN devices and bridges
     std::map<base::IfIndex, bool> segmentation;                           // of VXLAN devices
-    std::vector<netlink::Route> default_routes;                           // containers only, IPv4, main table
+    std::vector<netlink::Route> routes;                                   // containers only, main table
+    bool forwards = true;                                                 // the network's namespace only: IPv4 and IPv6
 };
 
 struct Observed {
@@ -90,6 +91,15 @@ struct SetSegmentation {
     bool on = true;
     bool operator==(const SetSegmentation&) const = default;
 };
+// From one device of the network's namespace to another.
+struct TurnOnForwarding {
+    bool operator==(const TurnOnForwarding&) const = default;
+};
+// An IPv6 address cannot be had where that is off (net.ipv6.conf.*.disable_ipv6).
+struct TurnOnIpv6 {
+    std::string name;  // of the link
+    bool operator==(const TurnOnIpv6&) const = default;
+};
 struct AddAddress {
     base::IfIndex link;
     base::Prefix address;
@@ -120,9 +130,9 @@ struct PutRoute {
     netlink::Route route;
     bool operator==(const PutRoute&) const = default;
 };
-using Action =
-    std::variant<DeleteLink, CreateBridge, CreateVxlan, CreatePair, SetLink, SetBridge, SetPort, SetSegmentation,
-                 AddAddress, DeleteAddress, PutForwarding, DeleteForwarding, PutNeighbour, DeleteNeighbour, PutRoute>;
+using Action = std::variant<DeleteLink, CreateBridge, CreateVxlan, CreatePair, SetLink, SetBridge, SetPort,
+                            SetSegmentation, TurnOnForwarding, TurnOnIpv6, AddAddress, DeleteAddress, PutForwarding,
+                            DeleteForwarding, PutNeighbour, DeleteNeighbour, PutRoute>;
 
 struct Step {
     Place place = Place::kNetwork;

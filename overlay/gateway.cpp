@@ -141,7 +141,7 @@ Desired desired(const Gateway& gateway) {
                         .alias = out.mark,
                         .mac = base::mac_for(address),
                         .mtu = gateway.mtu,
-                        .address = {address, gateway.subnet.length},
+                        .addresses = {{address, gateway.subnet.length}},
                         .options = {.multicast_snooping = false},
                         .neighbours = {}};
     for (const auto& container : gateway.containers) {
@@ -164,9 +164,9 @@ Desired desired(const Gateway& gateway) {
              .netns = container.netns,
              .ifname = {},
              .mac = mac,
-             .address = {container.ip, gateway.subnet.length},
+             .addresses = {{container.ip, gateway.subnet.length}},
              .subnets = {gateway.subnet},
-             .default_via = address,
+             .routes = {{.destination = {.address = base::IpAddress::v4(0), .length = 0}, .via = address}},
              .ifnames = "gw"});
     }
     for (const auto& stranger : gateway.strangers) {

@@ -1,20 +1,16 @@
 #include "overlay/gateway_bridge.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "base/files.h"
 #include "base/log.h"
-#include "base/unique_fd.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
 #include "netlink/neighbour.h"
 #include "overlay/diff.h"
 #include "overlay/ipam.h"
+#include "overlay/sysctl.h"
 #include "overlay/underlay.h"
 
 namespace warren::overlay {
@@ -31,32 +27,18 @@ constexpr base::Mtu kEthernet{1500};
 // Of the host's namespace among those that a LinkWatch knows by networks.
 constexpr base::NetworkId kHost{};
 
-// Writes a sysctl of IPv4 unless it is so already; whether it had to.
-Result<bool> set_sysctl(const std::string& name, std::string_view value) {
-    const auto path = fmt::format("/proc/sys/net/ipv4/{}", name);
-    WARREN_TRY_ASSIGN(const auto now, base::read_file(path));
-    if (now == fmt::format("{}\n", value)) {
-        return false;
-    }
-    const base::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!file || ::write(file.get(), value.data(), value.size()) < 0) {
-        return base::fail_errno(fmt::format("set net.ipv4.{} to {}", name, value), errno);
-    }
-    return true;
-}
-
 // False too where the kernel has no such thing.
 bool bridges_hand_to_iptables() {
-    return base::read_file("/proc/sys/net/bridge/bridge-nf-call-iptables").value_or("") == "1\n";
+    return read_sysctl("bridge/bridge-nf-call-iptables").value_or(std::nullopt) == "1";
 }
 
 Status prepare_host(const Gateway& gateway) {
-    WARREN_TRY_ASSIGN(const bool forwards, set_sysctl("ip_forward", "1"));
+    WARREN_TRY_ASSIGN(const bool forwards, set_sysctl("ipv4/ip_forward", "1"));
     if (forwards) {
         kLog.warn("net.ipv4.ip_forward was 0 and is 1 now: containers need it to get out of this host");
     }
-    WARREN_TRY(
-        set_sysctl(fmt::format("conf/{}/route_localnet", kGatewayBridge), publishes_on_loopback(gateway) ? "1" : "0"));
+    WARREN_TRY(set_sysctl(fmt::format("ipv4/conf/{}/route_localnet", kGatewayBridge),
+                          publishes_on_loopback(gateway) ? "1" : "0"));
     return {};
 }
 

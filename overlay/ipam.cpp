@@ -11,32 +11,42 @@ using base::fail;
 using base::IpAddress;
 using base::Prefix;
 
+// More than anybody will ever use of an IPv6 subnet.
+constexpr std::uint64_t kMostCounted = std::uint64_t{1} << 63U;
+
+// How many addresses, or kMostCounted.
 std::uint64_t size_of(const Prefix& prefix) {
-    return std::uint64_t{1} << (prefix.address.bits() - prefix.length);
+    const unsigned bits = prefix.address.bits() - prefix.length;
+    return bits < 63 ? std::uint64_t{1} << bits : kMostCounted;
 }
 
-Prefix v4_prefix(const char* text, std::uint8_t length) {
+// How far behind the first address; nullopt: not among the kMostCounted first ones.
+std::optional<std::uint64_t> offset_in(const Prefix& prefix, const IpAddress& ip) {
+    const auto offset = ip.low() - prefix.network().low();
+    const bool near = prefix.contains(ip) && offset < size_of(prefix) && prefix.network().plus(offset) == ip;
+    return near ? std::optional(offset) : std::nullopt;
+}
+
+Prefix range_of(const char* text, std::uint8_t length) {
     return {.address = base::parse_ip("", text).value(), .length = length};
 }
 
-// IPv4 ranges that no container can be reached in (RFC 6890, RFC 1112).
+// Ranges that no container can be reached in (RFC 6890, RFC 1112, RFC 4291).
 struct ForbiddenRange {
     Prefix prefix;
     std::string_view what;
 };
 const std::vector<ForbiddenRange>& forbidden_ranges() {
     static const std::vector<ForbiddenRange> ranges{
-        {v4_prefix("0.0.0.0", 8), "\"this network\""}, {v4_prefix("127.0.0.0", 8), "loopback"},
-        {v4_prefix("169.254.0.0", 16), "link-local"},  {v4_prefix("224.0.0.0", 4), "multicast"},
-        {v4_prefix("240.0.0.0", 4), "reserved"},
+        {range_of("0.0.0.0", 8), "\"this network\""}, {range_of("127.0.0.0", 8), "loopback"},
+        {range_of("169.254.0.0", 16), "link-local"},  {range_of("224.0.0.0", 4), "multicast"},
+        {range_of("240.0.0.0", 4), "reserved"},       {range_of("::", 8), "reserved"},
+        {range_of("fe80::", 10), "link-local"},       {range_of("ff00::", 8), "multicast"},
     };
     return ranges;
 }
 
 base::Status check_range(std::string_view what, const Prefix& prefix) {
-    if (prefix.address.family != base::Family::kIpv4) {
-        return fail(Code::kInvalid, "{} {}: must be an IPv4 subnet", what, prefix);
-    }
     if (!prefix.is_subnet()) {
         return fail(Code::kInvalid, "{} {}: has bits set behind the prefix; the subnet is {}", what, prefix,
                     Prefix{.address = prefix.network(), .length = prefix.length});
@@ -50,27 +60,55 @@ base::Status check_range(std::string_view what, const Prefix& prefix) {
     return {};
 }
 
-base::Status check_length(std::string_view what, const Prefix& prefix, std::uint8_t narrowest) {
-    if (prefix.length < kWidestSubnet || prefix.length > narrowest) {
-        return fail(Code::kInvalid, "{} {}: the prefix length must be {} to {}", what, prefix, kWidestSubnet,
-                    narrowest);
+base::Status check_length(std::string_view what, const Prefix& prefix) {
+    const auto lengths = subnet_lengths(prefix.address.family);
+    if (prefix.length < lengths.widest || prefix.length > lengths.narrowest) {
+        return fail(Code::kInvalid, "{} {}: the prefix length must be {} to {}", what, prefix, lengths.widest,
+                    lengths.narrowest);
     }
     return {};
 }
 
-bool has_role(const AddressPool& pool, const IpAddress& ip) {
-    return ip == pool.gateway || ip == pool.subnet.network() || ip == pool.subnet.last();
+// The last address of an IPv6 subnet is one as others; of the first see RFC 4291 section 2.6.1.
+std::optional<std::string_view> role_in(const Prefix& subnet, const IpAddress& ip) {
+    if (ip == subnet.network()) {
+        return ip.family == base::Family::kIpv4 ? "network address" : "subnet-router anycast address";
+    }
+    return ip.family == base::Family::kIpv4 && ip == subnet.last() ? std::optional("broadcast address") : std::nullopt;
 }
 
-std::string_view role_of(const AddressPool& pool, const IpAddress& ip) {
-    return ip == pool.gateway ? "gateway" : ip == pool.subnet.network() ? "network address" : "broadcast address";
+std::optional<std::string_view> role_in(const AddressPool& pool, const IpAddress& ip) {
+    return ip == pool.gateway ? std::optional("gateway") : role_in(pool.subnet, ip);
+}
+
+// Which piece of the pool an address is in; pieces have prefix length `size`.
+std::uint64_t piece_of(const Prefix& pool, std::uint8_t size, const IpAddress& ip) {
+    std::uint64_t number = 0;
+    for (unsigned bit = pool.length; bit < size; ++bit) {
+        number = number << 1U | (static_cast<unsigned>(ip.bytes[bit / 8]) >> (7 - bit % 8) & 1U);
+    }
+    return number;
+}
+
+Prefix piece(const Prefix& pool, std::uint8_t size, std::uint64_t number) {
+    Prefix out{.address = pool.network(), .length = size};
+    for (unsigned bit = size; bit-- > pool.length; number >>= 1U) {
+        const auto one = static_cast<unsigned>(number & 1U) << (7 - bit % 8);
+        out.address.bytes[bit / 8] = static_cast<std::uint8_t>(out.address.bytes[bit / 8] | one);
+    }
+    return out;
 }
 
 }  // namespace
 
+SubnetLengths subnet_lengths(base::Family family) {
+    return family == base::Family::kIpv4 ? SubnetLengths{.widest = 8, .narrowest = 29}
+                                         : SubnetLengths{.widest = 48, .narrowest = 124};
+}
+
 base::Status check_subnet(std::string_view what, const Prefix& subnet, std::span<const UsedSubnet> used) {
     WARREN_TRY(check_range(what, subnet));
-    WARREN_TRY(check_length(what, subnet, kNarrowestSubnet));
+    WARREN_TRY(check_length(what, subnet));
     for (const auto& other : used) {
         if (other.prefix.overlaps(subnet)) {
             return fail(Code::kConflict, "{} {}: overlaps {} of {}; choose another one", what, subnet, other.prefix,
@@ -82,17 +120,18 @@ base::Status check_subnet(std::string_view what, const Prefix& subnet, std::span
 
 base::Status check_pool(std::string_view what, const Prefix& pool, std::uint8_t size) {
     WARREN_TRY(check_range(what, pool));
-    WARREN_TRY(check_length(what, pool, kNarrowestSubnet));
-    if (size < pool.length || size > kNarrowestSubnet) {
+    WARREN_TRY(check_length(what, pool));
+    const auto narrowest = subnet_lengths(pool.address.family).narrowest;
+    if (size < pool.length || size > narrowest) {
         return fail(Code::kInvalid, "{} {}: cannot be cut into subnets of /{}: the size must be {} to {}", what, pool,
-                    size, pool.length, kNarrowestSubnet);
+                    size, pool.length, narrowest);
     }
     return {};
 }
 
 base::Result<Prefix> allocate_subnet(const Prefix& pool, std::uint8_t size, std::span<const UsedSubnet> used) {
     WARREN_TRY(check_pool("subnet pool", pool, size));
-    const std::uint64_t end = std::uint64_t{pool.network().as_v4()} + size_of(pool);
+    const std::uint64_t count = std::uint64_t{1} << std::min<unsigned>(size - pool.length, 63U);
     std::vector<Prefix> taken;
     for (const auto& other : used) {
         if (other.prefix.overlaps(pool)) {
@@ -100,30 +139,28 @@ base::Result<Prefix> allocate_subnet(const Prefix& pool, std::uint8_t size, std:
         }
     }
     std::sort(taken.begin(), taken.end(), [](const Prefix& a, const Prefix& b) { return a.network() < b.network(); });
-    std::uint64_t at = pool.network().as_v4();
+    std::uint64_t at = 0;
     for (const auto& other : taken) {
-        const std::uint64_t begin = other.network().as_v4();
-        const std::uint64_t piece = std::uint64_t{1} << (32U - size);
-        if (begin >= at + piece) {
+        const bool wider = other.contains(pool.network());
+        if (!wider && piece_of(pool, size, other.network()) > at) {
             break;
         }
-        // The next piece that begins behind the taken one.
-        const std::uint64_t behind = (begin + size_of(other) + piece - 1) / piece * piece;
-        at = std::max(at, behind);
+        const bool to_the_end = !pool.contains(other.last());
+        at = std::max(at, to_the_end ? count : piece_of(pool, size, other.last()) + 1);
     }
-    if (at >= end) {
+    if (at >= count) {
         return fail(Code::kExhausted, "the subnet pool {} has no free /{} left: give a subnet, or remove a network",
                     pool, size);
     }
-    return Prefix{.address = IpAddress::v4(static_cast<std::uint32_t>(at)), .length = size};
+    return piece(pool, size, at);
 }
 
 IpAddress default_gateway(const Prefix& subnet) {
-    return IpAddress::v4(subnet.network().as_v4() + 1);
+    return subnet.network().plus(1);
 }
 
 base::Status check_gateway(std::string_view what, const Prefix& subnet, const IpAddress& gateway) {
-    if (!subnet.contains(gateway) || gateway == subnet.network() || gateway == subnet.last()) {
+    if (!subnet.contains(gateway) || role_in(subnet, gateway)) {
         return fail(Code::kInvalid, "{} {}: must be a host address of the subnet {}", what, gateway, subnet);
     }
     return {};
@@ -140,8 +177,8 @@ base::Status check_reserved(std::string_view what, const AddressPool& pool, cons
     if (!pool.subnet.contains(ip)) {
         return fail(Code::kInvalid, "{} {}: must be in the network's subnet {}", what, ip, pool.subnet);
     }
-    if (has_role(pool, ip)) {
-        return fail(Code::kInvalid, "{} {}: is the {} of the subnet {}", what, ip, role_of(pool, ip), pool.subnet);
+    if (const auto role = role_in(pool, ip)) {
+        return fail(Code::kInvalid, "{} {}: is the {} of the subnet {}", what, ip, *role, pool.subnet);
     }
     return {};
 }
@@ -165,11 +202,10 @@ base::Result<IpAddress> allocate_address(const AddressPool& pool, const Taken& t
                                          const std::optional<IpAddress>& last) {
     const Prefix range = pool.range.value_or(pool.subnet);
     const std::uint64_t size = size_of(range);
-    const std::uint32_t first = range.network().as_v4();
-    const std::uint64_t from = last && range.contains(*last) ? std::uint64_t{last->as_v4()} - first : size - 1;
+    const std::uint64_t from = (last ? offset_in(range, *last) : std::nullopt).value_or(size - 1);
     for (std::uint64_t step = 1; step <= size; ++step) {
-        const IpAddress ip = IpAddress::v4(first + static_cast<std::uint32_t>((from + step) % size));
-        if (!has_role(pool, ip) && !pool.reserved.contains(ip) && !taken(ip)) {
+        const IpAddress ip = range.network().plus((from + step) % size);
+        if (!role_in(pool, ip) && !pool.reserved.contains(ip) && !taken(ip)) {
             return ip;
         }
     }

@@ -16,13 +16,17 @@
 #include "base/time.h"
 
 // Who gets which subnet, address and number: decisions only, as pure functions of what is given out already. The caller
-// makes them in a transaction that fails when somebody else was faster. IPv4 only so far.
+// makes them in a transaction that fails when somebody else was faster.
 namespace warren::overlay {
 
 // --- subnets ---
 
-constexpr std::uint8_t kWidestSubnet = 8;  // prefix lengths that a network's subnet may have
-constexpr std::uint8_t kNarrowestSubnet = 29;
+// The prefix lengths that a network's subnet may have.
+struct SubnetLengths {
+    std::uint8_t widest = 0;
+    std::uint8_t narrowest = 0;
+};
+[[nodiscard]] SubnetLengths subnet_lengths(base::Family family);
 
 // A subnet that is in use, and by whom in words that fit into an error: "network blue", "the host's route via eth0".
 struct UsedSubnet {

@@ -6,12 +6,12 @@
 
 namespace warren::overlay {
 
-base::MacAddress gateway_mac(const base::NetworkId& network, std::size_t subnet) {
+base::MacAddress gateway_mac(const base::NetworkId& network, std::size_t bridge) {
     base::MacAddress mac;
     std::copy_n(network.bytes.begin(), mac.bytes.size(), mac.bytes.begin());
     mac.bytes.front() =
         static_cast<std::uint8_t>((mac.bytes.front() & 0xfcU) | 0x02U);  // unicast, locally administered
-    mac.bytes.back() = static_cast<std::uint8_t>(mac.bytes.back() + subnet);
+    mac.bytes.back() = static_cast<std::uint8_t>(mac.bytes.back() + bridge);
     return mac;
 }
 

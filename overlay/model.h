@@ -16,20 +16,20 @@ namespace warren::overlay {
 inline constexpr base::UdpPort kSourceLow{512};
 inline constexpr base::UdpPort kSourceHigh{1023};
 
-// One bridge and one VXLAN device in the network's namespace. IPv4 so far.
+// Subnets of one VNI share a bridge and a VXLAN device in the network's namespace, at most one of each family.
 struct Subnet {
     base::Prefix prefix;
-    base::IpAddress gateway;  // of the bridge, the same on every node
+    base::IpAddress gateway;  // an address of the bridge, the same on every node
     base::Vni vni;
 
     auto operator<=>(const Subnet&) const = default;
 };
 
-// An interface in a container of this node. Its subnet is the one that its address lies in.
+// An interface in a container of this node. Its bridge is that of the subnets that its addresses lie in.
 struct LocalEndpoint {
     base::EndpointId id;
-    std::string name;  // for errors
-    base::IpAddress ip;
+    std::string name;                  // for errors
+    std::vector<base::IpAddress> ips;  // one of each family at most
     base::MacAddress mac;
     std::string netns;  // path of the container's network namespace
     std::string
@@ -41,7 +41,7 @@ struct LocalEndpoint {
 // An interface in a container of another node.
 struct RemoteEndpoint {
     base::EndpointId id;
-    base::IpAddress ip;
+    std::vector<base::IpAddress> ips;  // as of a local one
     base::MacAddress mac;
     base::IpAddress vtep;  // of that node
 
@@ -52,7 +52,7 @@ struct Network {
     base::ClusterId cluster;
     base::NetworkId id;
     std::string name;             // for errors
-    std::vector<Subnet> subnets;  // in their order they are br0 and vx0, br1 and vx1, ...; one so far
+    std::vector<Subnet> subnets;  // in the order of their VNIs in here those are br0 and vx0, br1 and vx1, ...
     base::UdpPort port;           // plain: the cluster's, shared by all plain networks; encrypted: the network's own
     bool encrypted = false;       // source ports 512–1023 and no UDP checksums; ESP itself is the XFRM room's
     bool segmentation =
@@ -65,9 +65,9 @@ struct Network {
     bool operator==(const Network&) const = default;
 };
 
-// The MAC address of a subnet's bridge, on every node the same, so that a container that moves, or asks another node's
+// The MAC address of a bridge, on every node the same, so that a container that moves, or asks another node's
 // gateway, needs no new ARP entry. Locally administered, from the network's random id.
-[[nodiscard]] base::MacAddress gateway_mac(const base::NetworkId& network, std::size_t subnet);
+[[nodiscard]] base::MacAddress gateway_mac(const base::NetworkId& network, std::size_t bridge);
 
 // What marks a link as ours (its IFLA_IFALIAS): "warren:<cluster>:<network>" and, for an endpoint's two links,
 // "warren:<cluster>:<network>:<endpoint>".

@@ -17,6 +17,8 @@ enum class Protection : std::uint8_t {
 
 // RFC 791: what every IPv4 host must be able to take. An overlay below it is of no use to anybody.
 constexpr base::Mtu kSmallestMtu{576};
+// RFC 8200 section 5; below it Linux turns IPv6 off on the device.
+constexpr base::Mtu kSmallestMtu6{1280};
 
 // Of an encrypted network: `encap` is the port of ESP in UDP, 0 for plain ESP.
 [[nodiscard]] constexpr Protection esp_protection(base::UdpPort encap) {

@@ -1,9 +1,13 @@
 #include "overlay/observe.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <set>
 
 #include "netlink/address.h"
 #include "netlink/segmentation.h"
+#include "overlay/sysctl.h"
 
 namespace warren::overlay {
 
@@ -53,12 +57,34 @@ base::Result<SeenNamespace> observe_container(netlink::Socket& socket) {
     return out;
 }
 
-base::Result<std::vector<netlink::Route>> observe_default_routes(netlink::Socket& socket) {
-    WARREN_TRY_ASSIGN(auto routes, netlink::read_routes(socket, base::Family::kIpv4));
-    std::erase_if(routes, [](const netlink::Route& route) {
-        return route.table != netlink::kMainTable || route.destination.length != 0;
+base::Result<std::vector<netlink::Route>> observe_routes(netlink::Socket& socket,
+                                                         const std::vector<WantedRoute>& wanted) {
+    std::set<base::Family> families;
+    for (const auto& route : wanted) {
+        families.insert(route.destination.address.family);
+    }
+    std::vector<netlink::Route> found;
+    for (const auto family : families) {
+        WARREN_TRY_ASSIGN(auto routes, netlink::read_routes(socket, family));
+        std::copy_if(routes.begin(), routes.end(), std::back_inserter(found), [&](const netlink::Route& route) {
+            return route.table == netlink::kMainTable &&
+                   std::any_of(wanted.begin(), wanted.end(),
+                               [&](const WantedRoute& it) { return it.destination == route.destination; });
+        });
+    }
+    return found;
+}
+
+base::Result<bool> observe_forwarding(const netlink::Namespace& where) {
+    return netlink::run_in(where, []() -> base::Result<bool> {
+        for (const auto* name : kForwarding) {
+            WARREN_TRY_ASSIGN(const auto value, read_sysctl(name));
+            if (value.value_or("1") != "1") {
+                return false;
+            }
+        }
+        return true;
     });
-    return routes;
 }
 
 }  // namespace warren::overlay

@@ -13,6 +13,10 @@ namespace warren::overlay {
 
 // A container's namespace: links and addresses.
 [[nodiscard]] base::Result<SeenNamespace> observe_container(netlink::Socket& socket);
-[[nodiscard]] base::Result<std::vector<netlink::Route>> observe_default_routes(netlink::Socket& socket);
+// Its routes to those destinations.
+[[nodiscard]] base::Result<std::vector<netlink::Route>> observe_routes(netlink::Socket& socket,
+                                                                       const std::vector<WantedRoute>& wanted);
+// Both families go from one device to another, as far as the kernel has them.
+[[nodiscard]] base::Result<bool> observe_forwarding(const netlink::Namespace& where);
 
 }  // namespace warren::overlay

@@ -7,9 +7,9 @@
 // What containers ask for names, and what they are told.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace warren;
-    static const dns::Zone zone("net1", base::parse_prefix("subnet", "10.128.0.0/24").value(),
-                                {{.name = "web", .aliases = {"www"}, .ip = base::IpAddress::v4(0x0a800002)},
-                                 {.name = "db", .aliases = {"www"}, .ip = base::IpAddress::v4(0x0a800003)}});
+    static const dns::Zone zone("net1", {base::parse_prefix("subnet", "10.128.0.0/24").value()},
+                                {{.name = "web", .aliases = {"www"}, .ips = {base::IpAddress::v4(0x0a800002)}},
+                                 {.name = "db", .aliases = {"www"}, .ips = {base::IpAddress::v4(0x0a800003)}}});
     if (const auto query = dns::parse_query({data, size})) {
         const dns::Zone* const zones[] = {&zone};
         const auto answer = dns::answer(*query, zones, size);

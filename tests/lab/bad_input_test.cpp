@@ -249,10 +249,17 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--subnet", "10.2.0.1/24"}), 1,
          "--subnet 10.2.0.1/24: has bits set behind the prefix; the subnet is 10.2.0.0/24"},
         {1, create({"--subnet", "10.2.0.0/31"}), 1, "--subnet 10.2.0.0/31: the prefix length must be 8 to 29"},
-        {1, create({"--subnet", "fd00::/64"}), 1, "--subnet fd00::/64: must be an IPv4 subnet"},
+        {1, create({"--subnet", "fe80::/64"}), 1, "--subnet fe80::/64: must not be in the link-local range fe80::/10"},
+        {1, create({"--subnet", "fd01::/64", "--subnet", "fd02::/64"}), 1,
+         "--subnet fd02::/64: has no IPv4 subnet to go with: the first one of IPv6 goes with the first one of IPv4, "
+         "and "
+         "so on; give as many of each"},
+        {1, create({"--ipv6", "--opt", "mtu=1200"}), 1, "--opt mtu=1200: must be at least 1280 where there is IPv6"},
+        {1, create({"--opt", "vni=0"}), 1,
+         "--opt vni=0: must be a number from 1 to 16777215, or several with commas between them"},
         {1, create({"--subnet", "banana"}), 1, "--subnet 'banana': must be ADDRESS/LENGTH, such as 10.1.0.0/24"},
         {1, create({"--subnet", "10.2.0.0/24", "--gateway", "10.3.0.1"}), 1,
-         "--gateway 10.3.0.1: must be a host address of the subnet 10.2.0.0/24"},
+         "--gateway 10.3.0.1: must be in the network's subnet 10.2.0.0/24"},
         {1, create({"--ip-range", "10.2.0.0/25"}), 1, "--ip-range: needs the --subnet that it belongs to"},
         {1, create({"--subnet", "10.2.0.0/24", "--ip-range", "10.3.0.0/25"}), 1,
          "--ip-range 10.3.0.0/25: must be a part of the subnet 10.2.0.0/24"},
@@ -263,7 +270,7 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--subnet", "192.0.2.0/25"}), 1, "--subnet 192.0.2.0/25: …"},
         {1, create({"--opt", "foo"}), 1,
          "--opt foo: unknown option; known are encrypted, cipher, encap, replay-window, key-rotation, "
-         "rekey-after-packets, rekey-after-bytes, mtu"},
+         "rekey-after-packets, rekey-after-bytes, mtu, vni"},
         {1, create({"--opt", "encrypted=maybe"}), 1, "--opt encrypted=maybe: must be true or false"},
         {1, create({"--opt", "encrypted", "--opt", "encrypted=false"}), 1, "--opt encrypted: given twice"},
         {1, create({"--opt", "encrypted", "--opt", "cipher=des"}), 1,

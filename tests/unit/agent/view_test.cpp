@@ -46,7 +46,7 @@ void add_endpoint(v1::NetworkDelta& delta, std::uint8_t number, const base::Node
     auto& endpoint = *delta.add_endpoints();
     endpoint.set_id(raw(id<base::EndpointId>(number)));
     endpoint.set_name("e" + std::to_string(number));
-    endpoint.set_ip(std::string("\x0a\x01\x00", 3) + static_cast<char>(number));
+    endpoint.add_ips(std::string("\x0a\x01\x00", 3) + static_cast<char>(number));
     endpoint.set_mac(std::string("\x02\x00\x00\x00\x00", 5) + static_cast<char>(number));
     endpoint.set_node_id(raw(node));
 }
@@ -57,10 +57,11 @@ v1::NetworkSnapshot snapshot() {
     auto& spec = *message.mutable_network();
     spec.set_id(raw(kNetwork));
     spec.set_name("net1");
-    spec.set_subnet(std::string("\x0a\x01\x00\x00", 4));
-    spec.set_subnet_length(24);
-    spec.set_gateway(std::string("\x0a\x01\x00\x01", 4));
-    spec.set_vni(0x570000);
+    auto& subnet = *spec.add_subnets();
+    subnet.set_subnet(std::string("\x0a\x01\x00\x00", 4));
+    subnet.set_length(24);
+    subnet.set_gateway(std::string("\x0a\x01\x00\x01", 4));
+    subnet.set_vni(0x570000);
     spec.set_udp_port(10001);
     spec.set_mtu(1416);
     spec.set_encrypted(true);
@@ -108,7 +109,7 @@ TEST(View, SnapshotBecomesKernelObjects) {
     EXPECT_EQ(links.local[0].netns, "/run/netns/a");
     ASSERT_EQ(links.remote.size(), 1U);
     EXPECT_EQ(links.remote[0].vtep.text(), "192.0.2.2");
-    EXPECT_EQ(links.remote[0].ip.text(), "10.1.0.2");
+    EXPECT_EQ(links.remote[0].ips.at(0).text(), "10.1.0.2");
 }
 
 TEST(View, NothingIsSentBeforeThePeerHasAcknowledged) {
@@ -179,7 +180,7 @@ TEST(View, MalformedDeltasChangeNothing) {
                                                broken([](auto& d) { d.mutable_epochs(0)->set_epoch(0); }),
                                                broken([](auto& d) { d.mutable_epochs(0)->clear_secret(); }),
                                                broken([](auto& d) { d.mutable_endpoints(0)->set_mac("12345"); }),
-                                               broken([](auto& d) { d.mutable_endpoints(0)->set_ip(""); }),
+                                               broken([](auto& d) { d.mutable_endpoints(0)->set_ips(0, ""); }),
                                                broken([](auto& d) { d.add_endpoints_gone("x"); })};
     for (const auto& delta : deltas) {
         auto view = take_snapshot(snapshot()).value();

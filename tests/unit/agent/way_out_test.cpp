@@ -37,11 +37,13 @@ NetworkView network(std::uint8_t number, bool internal, const std::vector<Attach
     NetworkView view;
     view.id = id_of<base::NetworkId>(number);
     view.name = fmt::format("net{}", number);
-    view.subnet = base::parse_prefix("", fmt::format("10.{}.0.0/16", number)).value();
+    view.subnets = {{.prefix = base::parse_prefix("", fmt::format("10.{}.0.0/16", number)).value(),
+                     .gateway = {},
+                     .vni = base::Vni(0x570000)}};
     view.internal = internal;
     for (const auto& it : attached) {
         const auto id = id_of<base::EndpointId>(it.endpoint);
-        view.endpoints[id] = {.name = fmt::format("e{}", it.endpoint), .ip = {}, .mac = {}, .node = kSelf};
+        view.endpoints[id] = {.name = fmt::format("e{}", it.endpoint), .ips = {}, .mac = {}, .node = kSelf};
         view.attachments[id] = {.netns = it.netns, .ifname = {}, .published = it.published};
     }
     return view;

@@ -117,6 +117,8 @@ INSTANTIATE_TEST_SUITE_P(
              index_of<NetworkCreate>(),
              R"(name: "net1" driver: "overlay" options: "encrypted" options: "cipher=aes-256-gcm" )"
              R"(subnets: "10.9.0.0/24" gateways: "10.9.0.254" labels: "a=b" labels: "c" internal: true)"},
+        Line{"network create --ipv6 --subnet 10.9.0.0/24 --subnet fd09::/64 net1", index_of<NetworkCreate>(),
+             R"(name: "net1" subnets: "10.9.0.0/24" subnets: "fd09::/64" ipv6: true)"},
         Line{"network create net1 --opt=encrypted=false", index_of<NetworkCreate>(),
              R"(name: "net1" options: "encrypted=false")"},
         Line{"network ls", index_of<NetworkList>(), ""}, Line{"network ls -q", index_of<NetworkList>(), " quiet"},
@@ -124,11 +126,12 @@ INSTANTIATE_TEST_SUITE_P(
         Line{"network verify net1", index_of<NetworkVerify>(), R"(network: "net1")"},
         Line{"network rm net1 net2 net3", index_of<NetworkRemove>(), "<net1><net2><net3>"},
         Line{"network connect net1 --netns web", index_of<NetworkConnect>(), R"(network: "net1" netns: "web")"},
-        Line{"network connect --netns /run/netns/web net1 --name w --alias a --alias b --ip 10.9.0.7 --mac "
-             "02:00:00:00:00:07 --ifname eth7",
-             index_of<NetworkConnect>(),
-             R"(network: "net1" netns: "/run/netns/web" name: "w" aliases: "a" aliases: "b" ip: "10.9.0.7" )"
-             R"(mac: "02:00:00:00:00:07" ifname: "eth7")"},
+        Line{
+            "network connect --netns /run/netns/web net1 --name w --alias a --alias b --ip 10.9.0.7 --ip fd09::7 --mac "
+            "02:00:00:00:00:07 --ifname eth7",
+            index_of<NetworkConnect>(),
+            R"(network: "net1" netns: "/run/netns/web" name: "w" aliases: "a" aliases: "b" )"
+            R"(mac: "02:00:00:00:00:07" ifname: "eth7" ips: "10.9.0.7" ips: "fd09::7")"},
         Line{"network connect net1 --pid 42", index_of<NetworkConnect>(), R"(network: "net1" pid: 42)"},
         Line{"network disconnect net1 web", index_of<NetworkDisconnect>(), R"(network: "net1" endpoint: "web")"},
         Line{"endpoint ls", index_of<EndpointList>(), ""},
@@ -190,8 +193,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"network connect net1 --pid web",
                 "--pid 'web': must be a number from 0 to 4194304; see 'warren network connect --help'"},
         BadLine{"network connect net1 --netns", "--netns: needs a value; see 'warren network connect --help'"},
-        BadLine{"network connect net1 --netns a --ip 10.0.0.1 --ip 10.0.0.2",
-                "--ip: give it once only; see 'warren network connect --help'"},
+        BadLine{"network connect net1 --netns a --mac 02:00:00:00:00:07 --mac 02:00:00:00:00:08",
+                "--mac: give it once only; see 'warren network connect --help'"},
         BadLine{"cluster join 192.0.2.1", "--token is required; see 'warren cluster join --help'"},
         BadLine{"cluster join --token T", "MANAGER is required; see 'warren cluster join --help'"},
         BadLine{"cluster init --plain-port 65536",

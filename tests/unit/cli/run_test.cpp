@@ -78,13 +78,13 @@ TEST_F(DaemonTest, PrunedIsWhatHasNoEndpointAndOnlyWhenTold) {
 TEST_F(DaemonTest, AnEndpointIsShownWithWhomItsContainerMayAsk) {
     control.endpoints.reply = sample<v1::EndpointListReply>(R"(
         endpoints { id: "e1b2" name: "web" network: "net1" ip: "10.128.0.2/24" node: "h1" netns: "/run/netns/web" }
-        endpoints { id: "e1c3" name: "web2" network: "net2" node: "h1" netns: "/run/netns/web" }
+        endpoints { id: "e1c3" name: "web2" network: "net2" ip: "10.9.0.5/24" node: "h1" netns: "/run/netns/web" }
         endpoints { id: "f000" name: "other" network: "net3" node: "h1" netns: "/run/netns/other" })");
-    control.network.reply = sample<v1::Network>(R"(subnets { gateway: "10.128.0.1" })");
+    control.network.reply = sample<v1::Network>(R"(subnets { subnet: "10.9.0.0/24" gateway: "10.9.0.1" }
+                                                   subnets { subnet: "10.128.0.0/24" gateway: "10.128.0.1" })");
     const auto shown = warren({"endpoint", "inspect", "web"});
     EXPECT_EQ(shown.exit, Exit::kDone) << shown.err;
-    EXPECT_NE(shown.out.find("  nameserver 10.128.0.1\n  nameserver 10.128.0.1\n  options ndots:0\n"),
-              std::string::npos)
+    EXPECT_NE(shown.out.find("  nameserver 10.128.0.1\n  nameserver 10.9.0.1\n  options ndots:0\n"), std::string::npos)
         << shown.out;
     ASSERT_EQ(control.network.asked.size(), 2U);
     EXPECT_EQ(control.network.asked[0].network(), "net1") << "its own first";

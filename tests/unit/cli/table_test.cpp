@@ -110,7 +110,7 @@ TEST(Json, HasProtoNamesAndEveryField) {
     v1::Subnet subnet;
     subnet.set_subnet("10.9.0.0/24");
     EXPECT_EQ(to_json(subnet, JsonStyle::kLine),
-              "{\"subnet\":\"10.9.0.0/24\",\"gateway\":\"\",\"ip_range\":\"\",\"aux_addresses\":{}}\n");
+              "{\"subnet\":\"10.9.0.0/24\",\"gateway\":\"\",\"ip_range\":\"\",\"aux_addresses\":{},\"vni\":0}\n");
     v1::KeyMember member;
     const std::string text = to_json(member, JsonStyle::kIndented);
     EXPECT_NE(text.find("\n \"installed_epoch\": 0,\n"), std::string::npos) << text;

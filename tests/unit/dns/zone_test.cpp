@@ -16,15 +16,15 @@ base::IpAddress ip(const char* text) {
     return base::parse_ip("ip", text).value();
 }
 
-const Zone kNet1("net1", base::parse_prefix("subnet", "10.128.0.0/24").value(),
-                 {{.name = "web", .aliases = {"www"}, .ip = ip("10.128.0.2")},
-                  {.name = "Db", .aliases = {"www", "store.v2"}, .ip = ip("10.128.0.3")},
-                  {.name = "strange..name", .aliases = {"."}, .ip = ip("10.128.0.4")}});
-const Zone kNet2("net2", base::parse_prefix("subnet", "10.128.1.0/24").value(),
-                 {{.name = "web", .aliases = {}, .ip = ip("10.128.1.2")},
-                  {.name = "mail", .aliases = {}, .ip = ip("10.128.1.3")}});
-const Zone kSix("six", base::parse_prefix("subnet", "fd00::/64").value(),
-                {{.name = "web6", .aliases = {}, .ip = ip("fd00::2")}});
+const Zone kNet1("net1", {base::parse_prefix("subnet", "10.128.0.0/24").value()},
+                 {{.name = "web", .aliases = {"www"}, .ips = {ip("10.128.0.2")}},
+                  {.name = "Db", .aliases = {"www", "store.v2"}, .ips = {ip("10.128.0.3")}},
+                  {.name = "strange..name", .aliases = {"."}, .ips = {ip("10.128.0.4")}}});
+const Zone kNet2("net2", {base::parse_prefix("subnet", "10.128.1.0/24").value()},
+                 {{.name = "web", .aliases = {}, .ips = {ip("10.128.1.2")}},
+                  {.name = "mail", .aliases = {}, .ips = {ip("10.128.1.3")}}});
+const Zone kSix("six", {base::parse_prefix("subnet", "fd00::/64").value()},
+                {{.name = "web6", .aliases = {}, .ips = {ip("fd00::2")}}});
 
 Query query(const std::string& name, Type type = Type::kA) {
     return {.question = Question{.name = name, .type = type, .internet = true, .wire = {}}};
@@ -51,6 +51,23 @@ TEST(ZoneAnswer, ANameAloneIsOfTheFirstNetworkThatHasIt) {
     EXPECT_THAT(data(answer(query("web"), other_way, 0)), ElementsAre("10.128.1.2"));
 }
 
+TEST(ZoneAnswer, ANameHasTheAddressesOfBothFamilies) {
+    const Zone zone(
+        "both",
+        {base::parse_prefix("subnet", "10.9.0.0/24").value(), base::parse_prefix("subnet", "fd09::/64").value()},
+        {{.name = "web", .aliases = {"www"}, .ips = {ip("10.9.0.2"), ip("fd09::2")}}});
+    const std::array zones{&zone};
+    for (const auto* name : {"web", "www.both"}) {
+        EXPECT_THAT(data(answer(query(name), zones, 1)), ElementsAre("10.9.0.2"));
+        EXPECT_THAT(data(answer(query(name, Type::kAaaa), zones, 1)), ElementsAre("fd09::2"));
+    }
+    EXPECT_THAT(data(answer(query("2.0.9.10.in-addr.arpa", Type::kPtr), zones, 0)), ElementsAre("web.both"));
+    const auto* const reverse = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.9.0.d.f.ip6.arpa";
+    EXPECT_THAT(data(answer(query(reverse, Type::kPtr), zones, 0)), ElementsAre("web.both"));
+    EXPECT_TRUE(zone.covers(ip("fd09::77")));
+    EXPECT_FALSE(zone.covers(ip("fd0a::77")));
+}
+
 TEST(ZoneAnswer, WithItsNetworkItIsOfThatOne) {
     EXPECT_THAT(data(asked("web.net2")), ElementsAre("10.128.1.2"));
     EXPECT_THAT(data(asked("www.net1")), UnorderedElementsAre("10.128.0.2", "10.128.0.3"));
@@ -67,9 +84,9 @@ TEST(ZoneAnswer, OfManyAddressesItHasAHundredThatTurn) {
     std::vector<Host> hosts;
     for (std::uint32_t i = 2; i < 250; ++i) {
         hosts.push_back(
-            {.name = "c" + std::to_string(i), .aliases = {"all"}, .ip = base::IpAddress::v4(0x0a800000U + i)});
+            {.name = "c" + std::to_string(i), .aliases = {"all"}, .ips = {base::IpAddress::v4(0x0a800000U + i)}});
     }
-    const Zone large("large", base::parse_prefix("subnet", "10.128.0.0/24").value(), hosts);
+    const Zone large("large", {base::parse_prefix("subnet", "10.128.0.0/24").value()}, hosts);
     const std::array zones{&large};
     const auto first = answer(query("all"), zones, 0);
     EXPECT_EQ(first.records.size(), 100U);

@@ -140,12 +140,12 @@ class CoreTest : public testing::Test {
         return reply == nullptr ? v1::EndpointReply() : reply->endpoint_reply();
     }
     v1::EndpointReply connect(const Joined& from, const std::string& network, const std::string& netns,
-                              const std::string& address = "") {
+                              const std::vector<std::string>& addresses = {}) {
         v1::EndpointRequest request;
         request.mutable_connect()->set_network(network);
         request.mutable_connect()->set_netns("/run/netns/" + netns);
-        if (!address.empty()) {
-            request.mutable_connect()->set_ip(raw(ip(address)));
+        for (const auto& address : addresses) {
+            request.mutable_connect()->add_ips(raw(ip(address)));
         }
         return ask(from, request);
     }

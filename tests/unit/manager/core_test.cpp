@@ -219,10 +219,10 @@ TEST_F(CoreTest, OnlyMembersHearOfANetworkAndOnlyOwnersOfNamespaces) {
 TEST_F(CoreTest, AddressesAreGivenOnceAndBadOnesRefused) {
     const auto m1 = own_session();
     ASSERT_TRUE(create("net1", {}, "10.1.0.0/29"));
-    ASSERT_EQ(connect(m1, "net1", "a", "10.1.0.3").error(), "");
-    EXPECT_THAT(connect(m1, "net1", "b", "10.1.0.3").error(), HasSubstr("10.1.0.3"));
-    EXPECT_THAT(connect(m1, "net1", "b", "10.9.0.3").error(), HasSubstr("10.9.0.3"));
-    EXPECT_THAT(connect(m1, "net1", "b", "10.1.0.1").error(), HasSubstr("10.1.0.1"));
+    ASSERT_EQ(connect(m1, "net1", "a", {"10.1.0.3"}).error(), "");
+    EXPECT_THAT(connect(m1, "net1", "b", {"10.1.0.3"}).error(), HasSubstr("10.1.0.3"));
+    EXPECT_THAT(connect(m1, "net1", "b", {"10.9.0.3"}).error(), HasSubstr("10.9.0.3"));
+    EXPECT_THAT(connect(m1, "net1", "b", {"10.1.0.1"}).error(), HasSubstr("10.1.0.1"));
     EXPECT_THAT(connect(m1, "net1", "a").error(), HasSubstr("is in network 'net1' already"));
     EXPECT_THAT(connect(m1, "nosuch", "a").error(), HasSubstr("network 'nosuch': not found"));
     for (const auto* netns : {"b", "c", "d", "e"}) {

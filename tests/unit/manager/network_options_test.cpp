@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refused{{"crypt"},
                 "--opt crypt: unknown option; known are encrypted, cipher, encap, replay-window, "
-                "key-rotation, rekey-after-packets, rekey-after-bytes, mtu"},
+                "key-rotation, rekey-after-packets, rekey-after-bytes, mtu, vni"},
         Refused{{"encrypted=yes"}, "--opt encrypted=yes: must be true or false"},
         Refused{{"encrypted", "encrypted=false"}, "--opt encrypted: given twice"},
         Refused{{"encrypted", "replay-window=31"}, "--opt replay-window=31: must be a number from 32 to 4096"},

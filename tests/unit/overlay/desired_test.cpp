@@ -34,7 +34,7 @@ TEST(Desired, ABridgeWithTheGatewayAndAVxlanThatNeverLearns) {
     const Desired want = desired(sample_network());
     ASSERT_EQ(want.bridges.size(), 1U);
     EXPECT_EQ(want.bridges[0].name, "br0");
-    EXPECT_EQ(want.bridges[0].address.text(), "10.1.0.1/16");
+    EXPECT_THAT(want.bridges[0].addresses, ElementsAre(prefix("10.1.0.1/16")));
     EXPECT_EQ(want.bridges[0].mtu, base::Mtu(1450));
     EXPECT_FALSE(want.bridges[0].options.multicast_snooping);
     EXPECT_FALSE(want.bridges[0].options.stp);
@@ -75,7 +75,7 @@ TEST(Desired, OnlyTheVxlanPortGetsUnknownUnicast) {
     EXPECT_FALSE(want.pairs[0].port.multicast_flood);
     EXPECT_TRUE(want.pairs[0].port.broadcast_flood);  // ARP
     EXPECT_FALSE(want.pairs[0].port.learning);
-    EXPECT_EQ(want.pairs[0].address.text(), "10.1.0.7/16");
+    EXPECT_THAT(want.pairs[0].addresses, ElementsAre(prefix("10.1.0.7/16")));
     EXPECT_EQ(want.pairs[0].name, "v00000007000000");
 }
 
@@ -91,16 +91,71 @@ TEST(Desired, SubnetsAreApart) {
     Network network = sample_network();
     network.subnets.push_back({prefix("10.2.0.0/24"), ip("10.2.0.1"), base::Vni(0x570001)});
     network.local = {sample_local(7)};
-    network.local[0].ip = ip("10.2.0.7");
+    network.local[0].ips = {ip("10.2.0.7")};
     network.remote = {sample_remote(9)};
     const Desired want = desired(network);
     ASSERT_EQ(want.vxlans.size(), 2U);
     EXPECT_EQ(want.vxlans[1].bridge, "br1");
     EXPECT_NE(want.bridges[0].mac, want.bridges[1].mac);
     EXPECT_EQ(want.pairs[0].bridge, "br1");
-    EXPECT_EQ(want.pairs[0].address.text(), "10.2.0.7/24");
+    EXPECT_THAT(want.pairs[0].addresses, ElementsAre(prefix("10.2.0.7/24")));
     EXPECT_EQ(want.vxlans[0].forwarding.size(), 1U);
     EXPECT_THAT(want.vxlans[1].forwarding, IsEmpty());
+}
+
+TEST(Desired, OneSubnetLeadsToTheOtherThroughTheOwnGateway) {
+    Network network = sample_network();
+    network.local = {sample_local(7), sample_local(8)};
+    EXPECT_THAT(desired(network).pairs[0].routes, IsEmpty());
+    EXPECT_FALSE(desired(network).forwards);
+    network.subnets.push_back({prefix("10.2.0.0/24"), ip("10.2.0.1"), base::Vni(0x570001)});
+    network.local[1].ips = {ip("10.2.0.7")};
+    const Desired want = desired(network);
+    EXPECT_TRUE(want.forwards);
+    EXPECT_THAT(want.pairs[0].routes, ElementsAre(WantedRoute{prefix("10.2.0.0/24"), ip("10.1.0.1")}));
+    EXPECT_THAT(want.pairs[1].routes, ElementsAre(WantedRoute{prefix("10.1.0.0/16"), ip("10.2.0.1")}));
+}
+
+Network dual_stack() {
+    Network network = sample_network();
+    network.subnets.push_back({prefix("fd00:1::/64"), ip("fd00:1::1"), base::Vni(0x570000)});
+    network.local = {sample_local(7)};
+    network.local[0].ips.push_back(ip("fd00:1::7"));
+    network.remote = {sample_remote(9)};
+    network.remote[0].ips.push_back(ip("fd00:1::9"));
+    return network;
+}
+
+TEST(Desired, BothFamiliesOfOneVniShareABridge) {
+    const Desired want = desired(dual_stack());
+    ASSERT_EQ(want.bridges.size(), 1U);
+    EXPECT_THAT(want.bridges[0].addresses, ElementsAre(prefix("10.1.0.1/16"), prefix("fd00:1::1/64")));
+    ASSERT_EQ(want.pairs.size(), 1U);
+    EXPECT_THAT(want.pairs[0].addresses, ElementsAre(prefix("10.1.0.7/16"), prefix("fd00:1::7/64")));
+    EXPECT_THAT(want.pairs[0].routes, IsEmpty());
+    EXPECT_FALSE(want.forwards);
+    EXPECT_THAT(want.vxlans[0].forwarding, ElementsAre(Pair(mac_of(9), ip("192.0.2.2"))));
+}
+
+// No container gets multicast, so the VXLAN device answers for the local ones, too.
+TEST(Desired, NeighbourSolicitationsAreAnsweredForEverybody) {
+    const Desired want = desired(dual_stack());
+    EXPECT_TRUE(want.vxlans[0].port.multicast_flood);
+    EXPECT_FALSE(want.pairs[0].port.multicast_flood);
+    EXPECT_THAT(want.vxlans[0].neighbours,
+                ElementsAre(Pair(ip("10.1.0.9"), mac_of(9)), Pair(ip("fd00:1::7"), mac_of(7)),
+                            Pair(ip("fd00:1::9"), mac_of(9))));
+    EXPECT_FALSE(desired(sample_network()).vxlans[0].port.multicast_flood) << "nobody asks by multicast";
+}
+
+TEST(Desired, AddressesOfTwoBridgesDoNotGoTogether) {
+    Network network = dual_stack();
+    network.subnets[1].vni = base::Vni(0x570001);
+    const Desired want = desired(network);
+    EXPECT_THAT(want.pairs, IsEmpty());
+    ASSERT_EQ(want.refused.size(), 2U);
+    EXPECT_EQ(want.refused[0].error.message(),
+              "endpoint local7: address fd00:1::7 is in another part of network blue than 10.1.0.7");
 }
 
 // An endpoint that moved here: the news that it left its old node may come later.
@@ -117,11 +172,11 @@ TEST(Desired, WhatIsLocalWinsOverWhatIsRemote) {
 TEST(Desired, RefusesWhatContradictsItself) {
     Network network = sample_network();
     network.local = {sample_local(7), sample_local(8), sample_local(9), sample_local(10), sample_local(1)};
-    network.local[1].ip = network.local[0].ip;
+    network.local[1].ips = network.local[0].ips;
     network.local[2].mac = network.local[0].mac;
-    network.local[3].ip = ip("10.9.0.1");
+    network.local[3].ips = {ip("10.9.0.1")};
     network.remote = {sample_remote(20, "2001:db8::2"), sample_remote(21)};
-    network.remote[1].ip = ip("10.9.0.2");
+    network.remote[1].ips = {ip("10.9.0.2")};
     const Desired want = desired(network);
     ASSERT_EQ(want.pairs.size(), 1U);
     EXPECT_EQ(want.pairs[0].endpoint, network.local[0].id);
@@ -134,9 +189,10 @@ TEST(Desired, RefusesWhatContradictsItself) {
     EXPECT_EQ(want.refused[3].endpoint, network.local[4].id);  // the gateway's address
     EXPECT_EQ(want.refused[4].endpoint, std::nullopt);
     EXPECT_EQ(want.refused[4].error.message(),
-              "remote endpoint 10.1.0.20: its node's VTEP address 2001:db8::2 and this node's 192.0.2.1 are of "
+              "remote endpoint 02:57:00:00:00:14: its node's VTEP address 2001:db8::2 and this node's 192.0.2.1 are of "
               "different families");
-    EXPECT_EQ(want.refused[5].error.message(), "remote endpoint 10.9.0.2: is in no subnet of network blue");
+    EXPECT_EQ(want.refused[5].error.message(),
+              "remote endpoint 02:57:00:00:00:15: address 10.9.0.2 is in no subnet of network blue");
 }
 
 }  // namespace

@@ -202,9 +202,34 @@ TEST(Diff, FinishesWhatACrashLeftHalfMade) {
 
 TEST(Diff, KeepsTheInterfaceOfAnEndpointWhoseRequestIsRefused) {
     Settled s;
-    s.network.local[1].ip = ip("10.9.9.9");
+    s.network.local[1].ips = {ip("10.9.9.9")};
     EXPECT_THAT(s.steps(), IsEmpty());
     EXPECT_EQ(s.plan().refused.size(), 1U);
+}
+
+TEST(Diff, IPv6IsTurnedOnWhereAnAddressOfItIsMissing) {
+    Settled s;
+    s.network.subnets.push_back({prefix("fd00:1::/64"), ip("fd00:1::1"), base::Vni(0x570000)});
+    s.network.local[0].ips.push_back(ip("fd00:1::7"));
+    EXPECT_THAT(s.steps(), ElementsAre("turn on IPv6 on br0", "add address fd00:1::1/64", "set port options of vx0",
+                                       "put neighbour fd00:1::7 with " + s.network.local[0].mac.text(),
+                                       "turn on IPv6 on eth0", "add address fd00:1::7/64"));
+}
+
+TEST(Diff, ARouteOfTheContainersOwnStays) {
+    Settled s;
+    s.network.subnets.push_back({prefix("10.2.0.0/16"), ip("10.2.0.1"), base::Vni(0x570001)});
+    const auto id = s.network.local[0].id;
+    const auto ours = [&] {
+        const auto steps = s.steps();
+        return std::count(steps.begin(), steps.end(), "put the route to 10.2.0.0/16 through 10.1.0.1");
+    };
+    ASSERT_EQ(ours(), 2);
+    auto& routes = s.kernel.state.containers.at(id).routes;
+    routes.push_back({.destination = prefix("10.2.0.0/16"), .link = base::IfIndex(9999)});
+    EXPECT_EQ(ours(), 1);
+    routes[0].link = s.kernel.state.containers.at(id).links.front().index;
+    EXPECT_EQ(ours(), 2) << "through its interface here it leads nowhere";
 }
 
 // --- laws ---
@@ -216,12 +241,28 @@ rc::Gen<Network> any_network() {
         network.segmentation = *rc::gen::arbitrary<bool>();
         network.mtu = base::Mtu(*rc::gen::element(1416U, 1450U));
         network.port = base::UdpPort(*rc::gen::element<std::uint16_t>(4789, 10001));
-        if (*rc::gen::arbitrary<bool>()) {
+        const bool two = *rc::gen::arbitrary<bool>();
+        if (two) {
             network.subnets.push_back({prefix("10.2.0.0/16"), ip("10.2.0.1"), base::Vni(0x570001)});
         }
+        const bool dual = *rc::gen::arbitrary<bool>();
+        if (dual) {
+            network.subnets.push_back({prefix("fd00:1::/64"), ip("fd00:1::1"), base::Vni(0x570000)});
+        }
+        const auto place = [&](std::uint32_t number) -> std::vector<base::IpAddress> {
+            if (two && number % 2 == 0) {
+                return {base::IpAddress::v4(0x0a020000 + number)};
+            }
+            std::vector<base::IpAddress> ips{base::IpAddress::v4(0x0a010000 + number)};
+            if (dual) {
+                ips.push_back(ip(fmt::format("fd00:1::{:x}", number)));
+            }
+            return ips;
+        };
         // Few numbers, so that endpoints collide, move between nodes and come back.
         for (const auto number : *rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange(1U, 12U))) {
             LocalEndpoint endpoint = sample_local(number, fmt::format("/run/netns/{}", number % 3));
+            endpoint.ips = place(number);
             endpoint.mac = mac_of(*rc::gen::inRange(1U, 12U));
             const bool known = std::any_of(network.local.begin(), network.local.end(),
                                            [&](const auto& other) { return other.id == endpoint.id; });
@@ -232,6 +273,7 @@ rc::Gen<Network> any_network() {
         for (const auto number : *rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange(1U, 30U))) {
             RemoteEndpoint endpoint =
                 sample_remote(number, *rc::gen::element<std::string>("192.0.2.1", "192.0.2.2", "192.0.2.3"));
+            endpoint.ips = place(number);
             endpoint.mac = mac_of(*rc::gen::inRange(1U, 30U));
             network.remote.push_back(endpoint);
         }
@@ -273,6 +315,7 @@ RC_GTEST_PROP(DiffLaws, WhateverIsLostComesBack, ()) {
         entries.resize(entries.size() / 2);
     }
     home.addresses.clear();
+    home.forwards = false;
     RC_ASSERT(settle(kernel, network) < 6U);
     RC_ASSERT(diff(desired(network), kernel.state).steps.empty());
     RC_ASSERT(home.links.size() == count);

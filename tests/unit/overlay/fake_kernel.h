@@ -85,6 +85,7 @@ struct FakeKernel {
         ns.forwarding.erase(index);
         ns.neighbours.erase(index);
         ns.segmentation.erase(index);
+        std::erase_if(ns.routes, [&](const auto& route) { return route.link == index; });
     }
     void run(const CreateBridge& a) {
         add(state.network, {.index = next(),
@@ -147,7 +148,14 @@ struct FakeKernel {
             state.network.segmentation[a.link] = a.on;
         }
     }
+    void run(const TurnOnForwarding& /*a*/) { state.network.forwards = true; }
+    void run(const TurnOnIpv6& a) { ipv6_.insert({step_->endpoint, a.name}); }
     void run(const AddAddress& a) {
+        const auto* link = find(where(), a.link);
+        if (a.address.address.family == base::Family::kIpv6 && link != nullptr &&
+            !ipv6_.contains({step_->endpoint, link->name})) {
+            complain("EACCES: IPv6 may be off");
+        }
         if (own(a.link) != nullptr) {
             where().addresses[a.link].push_back(a.address);
         }
@@ -190,7 +198,7 @@ struct FakeKernel {
 
     void run(const PutRoute& a) {
         if (own(a.route.link) != nullptr) {
-            where().default_routes.push_back(a.route);
+            where().routes.push_back(a.route);
         }
     }
 
@@ -198,6 +206,7 @@ struct FakeKernel {
 
     const Step* step_ = nullptr;
     std::set<base::IfIndex> created_;
+    std::set<std::pair<std::optional<base::EndpointId>, std::string>> ipv6_;
     std::uint32_t last_index_ = 100;
 };
 

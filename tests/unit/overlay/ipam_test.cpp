@@ -29,7 +29,13 @@ TEST(CheckSubnet, NamesTheRuleThatIsBroken) {
     EXPECT_EQ(check("224.0.1.0/24"), "--subnet 224.0.1.0/24: must not be in the multicast range 224.0.0.0/4");
     EXPECT_EQ(check("250.0.1.0/24"), "--subnet 250.0.1.0/24: must not be in the reserved range 240.0.0.0/4");
     EXPECT_EQ(check("0.0.0.0/8"), "--subnet 0.0.0.0/8: must not be in the \"this network\" range 0.0.0.0/8");
-    EXPECT_EQ(check("fd00::/64"), "--subnet fd00::/64: must be an IPv4 subnet");
+    EXPECT_EQ(check("fd00::/64"), "");
+    EXPECT_EQ(check("2001:db8::/48"), "");
+    EXPECT_EQ(check("fd00::/47"), "--subnet fd00::/47: the prefix length must be 48 to 124");
+    EXPECT_EQ(check("fd00::/125"), "--subnet fd00::/125: the prefix length must be 48 to 124");
+    EXPECT_EQ(check("fe80:1::/64"), "--subnet fe80:1::/64: must not be in the link-local range fe80::/10");
+    EXPECT_EQ(check("ff05::/64"), "--subnet ff05::/64: must not be in the multicast range ff00::/8");
+    EXPECT_EQ(check("::ffff:0:0/96"), "--subnet ::ffff:0.0.0.0/96: must not be in the reserved range ::/8");
 }
 
 TEST(CheckSubnet, NamesWhomItOverlaps) {
@@ -41,6 +47,40 @@ TEST(CheckSubnet, NamesWhomItOverlaps) {
     EXPECT_EQ(message_of(check_subnet("--subnet", prefix("172.16.0.0/12"), used)),
               "--subnet 172.16.0.0/12: overlaps 172.16.0.0/24 of the host's route via eth0; choose another one");
     EXPECT_TRUE(check_subnet("--subnet", prefix("10.2.0.0/16"), used));
+}
+
+TEST(Ipv6, SubnetsOfAPoolComeOneAfterTheOther) {
+    const Prefix pool = prefix("fd12:3456:789a::/48");
+    EXPECT_EQ(allocate_subnet(pool, 64, {}).value(), prefix("fd12:3456:789a::/64"));
+    std::vector<UsedSubnet> used{{prefix("fd12:3456:789a:1::/64"), "b"},
+                                 {prefix("fd12:3456:789a::/64"), "a"},
+                                 {prefix("fd12:3456:789a:2:8000::/80"), "narrow"},
+                                 {prefix("10.0.0.0/8"), "of the other family"}};
+    EXPECT_EQ(allocate_subnet(pool, 64, used).value(), prefix("fd12:3456:789a:3::/64"));
+    used.push_back({prefix("fd12:3456::/32"), "all of it"});
+    EXPECT_EQ(allocate_subnet(pool, 64, used).error().code(), Code::kExhausted);
+}
+
+TEST(Ipv6, AddressesComeOneAfterTheOther) {
+    const Prefix subnet = prefix("fd00:1::/64");
+    const AddressPool pool{.subnet = subnet, .gateway = default_gateway(subnet)};
+    EXPECT_EQ(pool.gateway, ip("fd00:1::1"));
+    const auto next = [&](const std::optional<base::IpAddress>& last) {
+        return allocate_address(
+                   pool, [](const auto& it) { return it == ip("fd00:1::3"); }, last)
+            .value();
+    };
+    EXPECT_EQ(next(std::nullopt), ip("fd00:1::2"));
+    EXPECT_EQ(next(ip("fd00:1::2")), ip("fd00:1::4"));
+    EXPECT_EQ(next(ip("fd00:1::ffff:ffff")), ip("fd00:1::1:0:0"));
+    const AddressPool narrow{.subnet = prefix("fd00:2::/124"), .gateway = ip("fd00:2::1")};
+    EXPECT_EQ(allocate_address(
+                  narrow, [](const auto&) { return false; }, ip("fd00:2::e"))
+                  .value(),
+              ip("fd00:2::f"))
+        << "there is no broadcast address";
+    EXPECT_EQ(message_of(check_reserved("--ip", narrow, ip("fd00:2::"))),
+              "--ip fd00:2::: is the subnet-router anycast address of the subnet fd00:2::/124");
 }
 
 TEST(CheckPool, MustHoldItsPieces) {

@@ -42,13 +42,13 @@ inline Network sample_network() {
 inline LocalEndpoint sample_local(std::uint32_t number, const std::string& netns = "/nowhere") {
     return {.id = id_of<base::EndpointId>(number),
             .name = fmt::format("local{}", number),
-            .ip = base::IpAddress::v4(0x0a010000 + number),
+            .ips = {base::IpAddress::v4(0x0a010000 + number)},
             .mac = mac_of(number),
             .netns = netns};
 }
 inline RemoteEndpoint sample_remote(std::uint32_t number, const std::string& vtep = "192.0.2.2") {
     return {.id = id_of<base::EndpointId>(number),
-            .ip = base::IpAddress::v4(0x0a010000 + number),
+            .ips = {base::IpAddress::v4(0x0a010000 + number)},
             .mac = mac_of(number),
             .vtep = ip(vtep)};
 }

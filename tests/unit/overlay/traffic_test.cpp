@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "overlay/sysctl.h"
 #include "testbed.h"
 
 namespace warren::overlay {
@@ -15,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 RemoteEndpoint as_remote(const LocalEndpoint& endpoint, const std::string& vtep) {
-    return {.id = endpoint.id, .ip = endpoint.ip, .mac = endpoint.mac, .vtep = ip(vtep)};
+    return {.id = endpoint.id, .ips = endpoint.ips, .mac = endpoint.mac, .vtep = ip(vtep)};
 }
 
 // Two hosts, on the first two containers (7, 8), on the second one (9).
@@ -48,6 +49,27 @@ struct Pair {
         EXPECT_TRUE(complete(b.apply(on_b)));
     }
 };
+
+// 10.1.0.0/16 with fd00:1::/64, and 10.2.0.0/16 with fd00:2::/64, which number 9 is in.
+void in_two_parts(Network& network) {
+    network.subnets.push_back({prefix("fd00:1::/64"), ip("fd00:1::1"), base::Vni(0x570000)});
+    network.subnets.push_back({prefix("10.2.0.0/16"), ip("10.2.0.1"), base::Vni(0x570001)});
+    network.subnets.push_back({prefix("fd00:2::/64"), ip("fd00:2::1"), base::Vni(0x570001)});
+    const auto place = [](const base::EndpointId& id) -> std::vector<base::IpAddress> {
+        for (const auto number : {7U, 8U}) {
+            if (id == id_of<base::EndpointId>(number)) {
+                return {base::IpAddress::v4(0x0a010000 + number), ip(fmt::format("fd00:1::{}", number))};
+            }
+        }
+        return {ip("10.2.0.9"), ip("fd00:2::9")};
+    };
+    for (auto& endpoint : network.local) {
+        endpoint.ips = place(endpoint.id);
+    }
+    for (auto& endpoint : network.remote) {
+        endpoint.ips = place(endpoint.id);
+    }
+}
 
 std::size_t frames_to(Sniffer& sniffer, const base::MacAddress& mac) {
     const auto frames = sniffer.frames();
@@ -112,7 +134,7 @@ TEST(Traffic, UnknownUnicastGoesNowhere) {
     send_frame(t.c7.ns, "eth0", mac_of(0xdead), t.on_a.local[0].mac, "to nobody we know");
     // The remote end of it too: a frame that a peer sends for a container that is not here.
     t.on_a.remote.push_back(
-        {.id = id_of<base::EndpointId>(50), .ip = ip("10.1.0.50"), .mac = mac_of(0xbeef), .vtep = ip("192.0.2.2")});
+        {.id = id_of<base::EndpointId>(50), .ips = {ip("10.1.0.50")}, .mac = mac_of(0xbeef), .vtep = ip("192.0.2.2")});
     t.apply();
     send_frame(t.c7.ns, "eth0", mac_of(0xbeef), t.on_a.local[0].mac, "to one who left");
     ASSERT_TRUE(t.c7.pings("10.1.0.9"));
@@ -215,6 +237,37 @@ TEST(Traffic, NoPacketIsLostToARestart) {
     EXPECT_THAT(out.text, HasSubstr("500 packets transmitted, 500 received, 0% packet loss"));
 }
 
+TEST(Traffic, BothFamiliesGoFromPartToPart) {
+    Pair t("192.0.2.1", "192.0.2.2", in_two_parts);
+    EXPECT_TRUE(t.c7.pings("fd00:1::8")) << "beside it";
+    EXPECT_TRUE(t.c7.pings("fd00:1::1")) << "its gateway";
+    for (const auto* far : {"10.2.0.9", "fd00:2::9"}) {
+        EXPECT_TRUE(t.c7.pings(far)) << far;
+    }
+    for (const auto* far : {"10.1.0.8", "fd00:1::8"}) {
+        EXPECT_TRUE(t.c9.pings(far)) << far;
+    }
+    EXPECT_EQ(t.a.apply(t.on_a).changes, 0U);
+}
+
+TEST(Traffic, ForwardingThatSomebodyTurnsOffComesBack) {
+    Pair t("192.0.2.1", "192.0.2.2", in_two_parts);
+    const auto home = t.a.network_namespace(t.on_a);
+    must(netlink::run_in(home, [] { return set_sysctl("ipv6/conf/all/forwarding", "0"); }));
+    EXPECT_FALSE(t.c7.pings("fd00:2::9", "-w 1"));
+    EXPECT_GT(t.a.apply(t.on_a).changes, 0U);
+    EXPECT_TRUE(t.c7.pings("fd00:2::9"));
+}
+
+TEST(Traffic, AContainerWithoutIpv6GetsItForItsInterface) {
+    Pair t;
+    t.c7.need("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
+    in_two_parts(t.on_a);
+    in_two_parts(t.on_b);
+    EXPECT_TRUE(complete(t.a.apply(t.on_a)));
+    EXPECT_TRUE(t.c8.pings("fd00:1::7"));
+}
+
 TEST(Traffic, TwoNetworksOfTheSameSubnetAreApart) {
     Pair t;
     Container other;
@@ -223,7 +276,7 @@ TEST(Traffic, TwoNetworksOfTheSameSubnetAreApart) {
     second.subnets[0].vni = base::Vni(0x570001);
     second.remote.clear();
     second.local = {sample_local(70, other.path())};
-    second.local[0].ip = ip("10.1.0.7");
+    second.local[0].ips = {ip("10.1.0.7")};
     ASSERT_TRUE(complete(t.b.apply(second)));
     EXPECT_TRUE(t.c9.pings("10.1.0.7"));
     EXPECT_FALSE(other.pings("10.1.0.9"));
