@@ -38,6 +38,8 @@ base::Result<Bridge> decode_bridge(const Attributes& data) {
     std::uint32_t stp = 0;
     std::uint32_t ageing = out.ageing.count();
     WARREN_TRY(data.read_flag(IFLA_BR_MCAST_SNOOPING, out.multicast_snooping));
+    WARREN_TRY(data.read_flag(IFLA_BR_MCAST_QUERIER, out.multicast_querier));
+    WARREN_TRY(data.read_flag(IFLA_BR_MCAST_QUERY_USE_IFADDR, out.multicast_query_use_ifaddr));
     WARREN_TRY(data.read(IFLA_BR_STP_STATE, stp));
     WARREN_TRY(data.read(IFLA_BR_AGEING_TIME, ageing));
     out.stp = stp != 0;
@@ -47,6 +49,7 @@ base::Result<Bridge> decode_bridge(const Attributes& data) {
 
 base::Result<BridgePort> decode_port(const Attributes& data) {
     BridgePort out;
+    auto router = static_cast<std::uint8_t>(out.multicast_router);
     WARREN_TRY(data.read_flag(IFLA_BRPORT_LEARNING, out.learning));
     WARREN_TRY(data.read_flag(IFLA_BRPORT_UNICAST_FLOOD, out.unicast_flood));
     WARREN_TRY(data.read_flag(IFLA_BRPORT_MCAST_FLOOD, out.multicast_flood));
@@ -54,6 +57,9 @@ base::Result<BridgePort> decode_port(const Attributes& data) {
     WARREN_TRY(data.read_flag(IFLA_BRPORT_ISOLATED, out.isolated));
     WARREN_TRY(data.read_flag(IFLA_BRPORT_NEIGH_SUPPRESS, out.neighbour_suppress));
     WARREN_TRY(data.read_flag(IFLA_BRPORT_MODE, out.hairpin));
+    WARREN_TRY(data.read_flag(IFLA_BRPORT_LOCKED, out.locked));
+    WARREN_TRY(data.read(IFLA_BRPORT_MULTICAST_ROUTER, router));
+    out.multicast_router = static_cast<MulticastRouter>(router);
     return out;
 }
 

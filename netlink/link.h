@@ -43,9 +43,19 @@ using UserTicks = std::chrono::duration<std::uint32_t, std::centi>;  // the kern
 
 struct Bridge {
     bool multicast_snooping = true;
+    bool multicast_querier = false;           // asks its ports for their groups
+    bool multicast_query_use_ifaddr = false;  // from its own address instead of 0.0.0.0
     bool stp = false;
     UserTicks ageing{30000};  // 0 = a learned entry is forgotten at once; the kernel rounds to its HZ
     bool operator==(const Bridge&) const = default;
+};
+
+// IFLA_BRPORT_MULTICAST_ROUTER: whether a port gets all groups.
+enum class MulticastRouter : std::uint8_t {
+    kNever = 0,
+    kWhenHeard = 1,  // while queries or a routing protocol come from it
+    kAlways = 2,
+    kForAWhile = 3,
 };
 
 struct BridgePort {
@@ -56,6 +66,8 @@ struct BridgePort {
     bool isolated = false;
     bool neighbour_suppress = false;
     bool hairpin = false;
+    bool locked = false;  // takes frames only from source addresses that the bridge has behind this port (Linux 5.18)
+    MulticastRouter multicast_router = MulticastRouter::kWhenHeard;
     bool operator==(const BridgePort&) const = default;
 };
 

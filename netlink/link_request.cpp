@@ -78,6 +78,8 @@ void put_bridge(Message& message, const Bridge& options) {
     message.put_string(IFLA_INFO_KIND, "bridge");
     const auto data = message.nest(IFLA_INFO_DATA);
     message.put(IFLA_BR_MCAST_SNOOPING, flag(options.multicast_snooping))
+        .put(IFLA_BR_MCAST_QUERY_USE_IFADDR, flag(options.multicast_query_use_ifaddr))
+        .put(IFLA_BR_MCAST_QUERIER, flag(options.multicast_querier))
         .put(IFLA_BR_STP_STATE, std::uint32_t{flag(options.stp)})
         .put(IFLA_BR_AGEING_TIME, options.ageing.count());
 }
@@ -101,7 +103,9 @@ void put_port(Message& message, const BridgePort& options) {
         .put(IFLA_BRPORT_BCAST_FLOOD, flag(options.broadcast_flood))
         .put(IFLA_BRPORT_ISOLATED, flag(options.isolated))
         .put(IFLA_BRPORT_NEIGH_SUPPRESS, flag(options.neighbour_suppress))
-        .put(IFLA_BRPORT_MODE, flag(options.hairpin));
+        .put(IFLA_BRPORT_MODE, flag(options.hairpin))
+        .put(IFLA_BRPORT_LOCKED, flag(options.locked))
+        .put(IFLA_BRPORT_MULTICAST_ROUTER, static_cast<std::uint8_t>(options.multicast_router));
 }
 
 }  // namespace

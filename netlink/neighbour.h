@@ -50,7 +50,8 @@ struct FdbEntry {
 };
 
 [[nodiscard]] Message put_fdb(const FdbEntry& entry);  // makes or replaces (the VTEP of that MAC; EOPNOTSUPP for zero)
-// Adds one more destination to a zero or multicast MAC, which may have many; one it has is no error.
+// Adds one more destination to a zero or multicast MAC, which may have many; one it has is no error. A dump has an
+// entry for each, and delete_fdb() takes away the one it names.
 [[nodiscard]] Message append_fdb(const FdbEntry& entry);
 [[nodiscard]] Message delete_fdb(const FdbEntry& entry);  // ENOENT if it is not there
 // Both tables' entries of one device.

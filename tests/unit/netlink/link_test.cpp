@@ -101,6 +101,10 @@ TEST(CreateBridge, WithAFixedMacThatPortsDoNotChange) {
 
     ASSERT_TRUE(ok(scratch.route.request(set_bridge("br0", {.multicast_snooping = true, .stp = true}))));
     EXPECT_EQ(scratch.link("br0").bridge, (Bridge{.multicast_snooping = true, .stp = true}));
+    for (const auto& snooping : {Bridge{.multicast_querier = true}, Bridge{.multicast_query_use_ifaddr = true}}) {
+        ASSERT_TRUE(ok(scratch.route.request(set_bridge("br0", snooping))));
+        EXPECT_EQ(scratch.link("br0").bridge, snooping);
+    }
     ASSERT_TRUE(ok(scratch.route.request(set_link("v0", {.master = base::IfIndex(0)}))));
     EXPECT_EQ(scratch.link("v0").master, base::IfIndex(0));
 }
@@ -110,7 +114,7 @@ TEST(SetBridgePort, SetsEachFlagByItself) {
     ASSERT_TRUE(ok(scratch.route.request(create_bridge({.name = "br0"}, {}))));
     ASSERT_TRUE(ok(scratch.route.request(create_veth({.name = "v0"}, {.name = "v1"}))));
     ASSERT_TRUE(ok(scratch.route.request(set_link("v0", {.master = scratch.link("br0").index}))));
-    std::vector<BridgePort> variants(8);
+    std::vector<BridgePort> variants(10);
     variants[0].learning = false;
     variants[1].unicast_flood = false;
     variants[2].multicast_flood = false;
@@ -118,6 +122,8 @@ TEST(SetBridgePort, SetsEachFlagByItself) {
     variants[4].isolated = true;
     variants[5].neighbour_suppress = true;
     variants[6].hairpin = true;
+    variants[7].locked = true;
+    variants[8].multicast_router = MulticastRouter::kAlways;
     for (const auto& options : variants) {
         ASSERT_TRUE(ok(scratch.route.request(set_bridge_port("v0", options))));
         EXPECT_EQ(scratch.link("v0").port, options);
