@@ -55,7 +55,9 @@ struct ToMessage {
     std::optional<Message> operator()(const DeleteAddress& a) const {
         return netlink::delete_address({.link = a.link, .prefix = a.address});
     }
-    std::optional<Message> operator()(const PutForwarding& a) const { return netlink::put_fdb(a.entry); }
+    std::optional<Message> operator()(const PutForwarding& a) const {
+        return is_default(a.entry) ? netlink::append_fdb(a.entry) : netlink::put_fdb(a.entry);
+    }
     std::optional<Message> operator()(const DeleteForwarding& a) const { return netlink::delete_fdb(a.entry); }
     std::optional<Message> operator()(const PutNeighbour& a) const { return netlink::put_neighbour(a.neighbour); }
     std::optional<Message> operator()(const DeleteNeighbour& a) const { return netlink::delete_neighbour(a.neighbour); }

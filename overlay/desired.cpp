@@ -29,6 +29,16 @@ netlink::Vxlan vxlan_options(const Network& network, base::Vni vni) {
 
 constexpr netlink::BridgePort kVxlanPort{.learning = false, .unicast_flood = true, .multicast_flood = false};
 constexpr netlink::BridgePort kContainerPort{.learning = false, .unicast_flood = false, .multicast_flood = false};
+// With multicast. What no container has joined is flooded only where it has no membership, as 224.0.0.0/24 and ff02::1.
+constexpr netlink::BridgePort kMulticastVxlanPort{
+    .learning = false, .unicast_flood = false, .locked = true, .multicast_router = netlink::MulticastRouter::kAlways};
+constexpr netlink::BridgePort kMulticastContainerPort{.learning = false, .unicast_flood = false, .locked = true};
+
+netlink::Bridge bridge_options(const Network& network) {
+    return {.multicast_snooping = network.multicast,
+            .multicast_querier = network.multicast,
+            .multicast_query_use_ifaddr = network.multicast};
+}
 
 std::string bridge_name(std::size_t bridge) {
     return fmt::format("br{}", bridge);
@@ -95,7 +105,7 @@ class Collector {
                               .alias = endpoint_mark(network_.cluster, network_.id, endpoint.id),
                               .bridge = bridge_name(place->bridge),
                               .mtu = network_.mtu,
-                              .port = kContainerPort,
+                              .port = network_.multicast ? kMulticastContainerPort : kContainerPort,
                               .netns = endpoint.netns,
                               .ifname = endpoint.ifname,
                               .mac = endpoint.mac,
@@ -126,6 +136,19 @@ class Collector {
         vxlan.forwarding.insert_or_assign(endpoint.mac, endpoint.vtep);
         for (const auto& ip : endpoint.ips) {
             vxlan.neighbours.insert_or_assign(ip, endpoint.mac);
+        }
+    }
+
+    // After the endpoints. One whose address is of the other family has been refused with its endpoints.
+    void add(const Peer& peer) {
+        if (peer.vtep == network_.vtep || peer.vtep.family != network_.vtep.family) {
+            return;
+        }
+        for (auto& vxlan : out_.vxlans) {
+            vxlan.copies.insert(peer.vtep);
+            if (!macs_.contains(peer.mac)) {
+                vxlan.forwarding.emplace(peer.mac, peer.vtep);
+            }
         }
     }
 
@@ -186,22 +209,26 @@ void add_devices(const Network& network, std::size_t number, base::Vni vni, Desi
                         .mac = gateway_mac(network.id, number),
                         .mtu = network.mtu,
                         .addresses = {},
-                        .options = {.multicast_snooping = false}};
+                        .options = bridge_options(network)};
     for (const auto& subnet : network.subnets) {
         if (subnet.vni == vni) {
             bridge.addresses.push_back({subnet.gateway, subnet.prefix.length});
         }
     }
     out.bridges.push_back(std::move(bridge));
-    auto port = kVxlanPort;
-    port.multicast_flood = has_ipv6(network, vni);
+    auto port = network.multicast ? kMulticastVxlanPort : kVxlanPort;
+    port.multicast_flood = network.multicast || has_ipv6(network, vni);
     out.vxlans.push_back({.name = fmt::format("vx{}", number),
                           .alias = out.mark,
                           .bridge = bridge_name(number),
                           .mtu = network.mtu,
                           .options = vxlan_options(network, vni),
                           .port = port,
-                          .segmentation = network.segmentation});
+                          .segmentation = network.segmentation,
+                          .forwarding = {},
+                          .copies = {},
+                          .in_bridge = network.multicast,
+                          .neighbours = {}});
 }
 
 }  // namespace
@@ -223,6 +250,11 @@ Desired desired(const Network& network) {
     }
     for (const auto& endpoint : network.remote) {
         collector.add(endpoint);
+    }
+    if (network.multicast) {
+        for (const auto& peer : network.peers) {
+            collector.add(peer);
+        }
     }
     return out;
 }

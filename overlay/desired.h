@@ -25,6 +25,13 @@
 //
 // From one bridge to another the network's namespace routes: a container's way to the other subnets is its gateway, on
 // its own node, so a packet crosses the underlay once.
+//
+// With multicast the VXLAN device has default destinations, the peers, each of which gets a copy of what has no entry.
+// Unknown unicast must not be among that (kernel drivers/net/vxlan/vxlan_core.c, vxlan_xmit, makes no difference), so
+// it ends in the bridge: remote MAC addresses are static there as well, behind the VXLAN port, and no port gets what
+// is unknown. ARP and neighbour solicitations end in the VXLAN device as before. The bridge snoops and asks: a
+// container gets the groups that it joined, the VXLAN port all of them. All ports are locked to the source addresses
+// behind them, which keeps one node's questions, that come from the gateway's address, from silencing another's.
 namespace warren::overlay {
 
 struct WantedBridge {
@@ -49,6 +56,8 @@ struct WantedVxlan {
     netlink::BridgePort port;
     bool segmentation = true;
     std::map<base::MacAddress, base::IpAddress> forwarding;  // MAC of a remote endpoint → its VTEP
+    std::set<base::IpAddress> copies;  // VTEPs that get what has no entry: broadcast and multicast
+    bool in_bridge = false;            // the bridge has the MAC addresses of `forwarding`, too
     std::map<base::IpAddress, base::MacAddress> neighbours;  // what ARP and neighbour solicitations are answered from
 
     bool operator==(const WantedVxlan&) const = default;

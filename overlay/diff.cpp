@@ -172,35 +172,76 @@ class Planner {
             }
             return;
         }
-        attach(*link, vxlan.bridge, vxlan.port, std::nullopt);
+        enslave(*link, vxlan.bridge, std::nullopt);
+        plan_forwarding(*link, vxlan);
         const auto segmentation = have_.network.segmentation.find(link->index);
         if (segmentation != have_.network.segmentation.end() && segmentation->second != vxlan.segmentation) {
             settings_.push_back(
                 {Place::kNetwork, std::nullopt, SetSegmentation{link->index, link->name, vxlan.segmentation}});
         }
-        plan_forwarding(*link, vxlan);
         plan_neighbours(*link, vxlan.neighbours);
         set_link(Place::kNetwork, std::nullopt, *link, {.alias = vxlan.alias, .mtu = vxlan.mtu, .up = true});
     }
 
+    // On the way from one state to another no known MAC address is without its entry, and nothing unknown gets to where
+    // there are default destinations: entries come before the port's options and those before the default destinations,
+    // and all goes the other way round.
     void plan_forwarding(const Link& link, const WantedVxlan& vxlan) {
-        std::set<base::MacAddress> right;
-        for (const auto& entry : find_or_empty(have_.network.forwarding, link.index)) {
-            if (entry.table == FdbTable::kBridge) {
-                drop_if_learned(entry);
-                continue;
+        const auto wanted = wanted_entries(link, vxlan);
+        const auto seen = seen_entries(link);
+        const auto superfluous = [&](const FdbEntry& entry) {
+            if (is_default(entry)) {
+                return !wanted.contains(entry);
             }
-            const auto wanted = vxlan.forwarding.find(entry.mac);
-            if (wanted == vxlan.forwarding.end()) {
+            // What is there for a MAC address that is wanted otherwise is replaced.
+            const auto other = wanted.lower_bound({.link = entry.link, .mac = entry.mac, .table = entry.table});
+            return other == wanted.end() || other->mac != entry.mac || other->table != entry.table;
+        };
+        put_missing(wanted, seen, false);
+        for (const auto& entry : seen) {
+            if (is_default(entry) && superfluous(entry)) {
                 settings_.push_back({Place::kNetwork, std::nullopt, DeleteForwarding{entry}});
-            } else if (entry.destination == wanted->second && entry.state == FdbState::kPermanent) {
-                right.insert(entry.mac);
             }
         }
+        set_port(link, vxlan.bridge, vxlan.port, std::nullopt);
+        put_missing(wanted, seen, true);
+        for (auto entry = seen.rbegin(); entry != seen.rend(); ++entry) {  // the bridge's before the device's
+            if (!is_default(*entry) && superfluous(*entry)) {
+                settings_.push_back({Place::kNetwork, std::nullopt, DeleteForwarding{*entry}});
+            }
+        }
+    }
+
+    std::set<FdbEntry> wanted_entries(const Link& link, const WantedVxlan& vxlan) const {
+        std::set<FdbEntry> entries;
         for (const auto& [mac, vtep] : vxlan.forwarding) {
-            if (!right.contains(mac)) {
-                settings_.push_back({Place::kNetwork, std::nullopt,
-                                     PutForwarding{{.link = link.index, .mac = mac, .destination = vtep}}});
+            entries.insert({.link = link.index, .mac = mac, .destination = vtep});
+            if (vxlan.in_bridge && find_bridge(vxlan.bridge) != nullptr) {
+                entries.insert(
+                    {.link = link.index, .mac = mac, .table = FdbTable::kBridge, .state = FdbState::kStatic});
+            }
+        }
+        for (const auto& vtep : vxlan.copies) {
+            entries.insert({.link = link.index, .mac = {}, .destination = vtep});
+        }
+        return entries;
+    }
+
+    // Without the kernel's own. With each MAC address the device's entry comes before the bridge's.
+    std::set<FdbEntry> seen_entries(const Link& link) const {
+        std::set<FdbEntry> entries;
+        for (const auto& entry : find_or_empty(have_.network.forwarding, link.index)) {
+            if (entry.table == FdbTable::kDevice || is_not_the_ports(entry)) {
+                entries.insert(entry);
+            }
+        }
+        return entries;
+    }
+
+    void put_missing(const std::set<FdbEntry>& wanted, const std::set<FdbEntry>& seen, bool defaults) {
+        for (const auto& entry : wanted) {
+            if (is_default(entry) == defaults && !seen.contains(entry)) {
+                settings_.push_back({Place::kNetwork, std::nullopt, PutForwarding{entry}});
             }
         }
     }
@@ -278,9 +319,13 @@ class Planner {
         }
     }
 
+    static bool is_not_the_ports(const FdbEntry& entry) {
+        return entry.state != FdbState::kPermanent && entry.vlan == 0;
+    }
+
     // An entry of the bridge that says a MAC address is behind a port, and that we did not make.
     void drop_if_learned(const FdbEntry& entry) {
-        if (entry.state != FdbState::kPermanent && entry.vlan == 0) {
+        if (is_not_the_ports(entry)) {
             settings_.push_back({Place::kNetwork, std::nullopt, DeleteForwarding{entry}});
         }
     }
@@ -331,18 +376,30 @@ class Planner {
         }
     }
 
+    const Link* find_bridge(std::string_view name) const {
+        const Link* bridge = find_name(have_.network, name);
+        return bridge != nullptr && bridge->kind == "bridge" ? bridge : nullptr;
+    }
+
     // Into the bridge, if that is there already, and only then with the port's options: they belong to the membership.
-    void attach(const Link& link, std::string_view bridge_name, const netlink::BridgePort& options,
+    void attach(const Link& link, std::string_view bridge, const netlink::BridgePort& options,
                 std::optional<base::EndpointId> endpoint) {
-        const Link* bridge = find_name(have_.network, bridge_name);
-        if (bridge == nullptr || bridge->kind != "bridge") {
-            return;
-        }
-        if (link.master != bridge->index) {
+        enslave(link, bridge, endpoint);
+        set_port(link, bridge, options, endpoint);
+    }
+
+    void enslave(const Link& link, std::string_view bridge_name, std::optional<base::EndpointId> endpoint) {
+        const Link* bridge = find_bridge(bridge_name);
+        if (bridge != nullptr && link.master != bridge->index) {
             settings_.push_back(
                 {Place::kNetwork, endpoint, SetLink{.link = link.index, .name = link.name, .master = bridge->index}});
         }
-        if (link.master != bridge->index || link.port != options) {
+    }
+
+    void set_port(const Link& link, std::string_view bridge_name, const netlink::BridgePort& options,
+                  std::optional<base::EndpointId> endpoint) {
+        const Link* bridge = find_bridge(bridge_name);
+        if (bridge != nullptr && (link.master != bridge->index || link.port != options)) {
             settings_.push_back({Place::kNetwork, endpoint, SetPort{link.index, link.name, options}});
         }
     }
@@ -383,6 +440,9 @@ class Planner {
 };
 
 std::string text_of(const FdbEntry& entry) {
+    if (is_default(entry)) {
+        return fmt::format("copies of broadcast and multicast to {}", entry.destination.value_or(base::IpAddress{}));
+    }
     return entry.destination ? fmt::format("forwarding entry {} to {}", entry.mac, *entry.destination)
                              : fmt::format("forwarding entry {}", entry.mac);
 }

@@ -145,6 +145,11 @@ struct Step {
 // For errors: "create vxlan vx0 (VNI 5701632, UDP port 10001)".
 [[nodiscard]] std::string describe(const Step& step);
 
+// It says who gets what has no entry; there may be many of these.
+[[nodiscard]] inline bool is_default(const netlink::FdbEntry& entry) {
+    return entry.table == netlink::FdbTable::kDevice && entry.mac == base::MacAddress{};
+}
+
 struct Plan {
     std::vector<Step> steps;       // in this order
     std::vector<Refusal> refused;  // something foreign is in the way

@@ -48,6 +48,14 @@ struct RemoteEndpoint {
     auto operator<=>(const RemoteEndpoint&) const = default;
 };
 
+// Another node that has endpoints of the network.
+struct Peer {
+    base::IpAddress vtep;
+    base::MacAddress mac;  // that frames of the node itself come from, which are no container's: its probes
+
+    auto operator<=>(const Peer&) const = default;
+};
+
 struct Network {
     base::ClusterId cluster;
     base::NetworkId id;
@@ -61,6 +69,8 @@ struct Network {
     base::IpAddress vtep;  // this node's
     std::vector<LocalEndpoint> local;
     std::vector<RemoteEndpoint> remote;
+    bool multicast = false;  // broadcast and multicast go to the peers, too; otherwise they stay on the node
+    std::vector<Peer> peers{};
 
     bool operator==(const Network&) const = default;
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "netlink/address.h"
 #include "netlink/neighbour.h"
@@ -232,6 +233,46 @@ TEST(Builder, HealsWhatSomebodyBroke) {
     break_and_heal("ip link set br0 address 02:00:00:00:00:09");
 }
 
+TEST(Builder, HealsWhatMulticastNeeds) {
+    Lone t;
+    t.network.multicast = true;
+    t.network.peers = {{ip("192.0.2.2"), mac_of(102)}, {ip("192.0.2.3"), mac_of(103)}};
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    const auto home = t.home();
+    const auto copies = [&] {
+        auto socket = must(netlink::Socket::open_in(home, netlink::Protocol::kRoute));
+        std::set<base::IpAddress> to;
+        for (const auto& entry : must(netlink::read_fdb(socket, base::IfIndex(0)))) {
+            if (is_default(entry)) {
+                to.insert(entry.destination.value());
+            }
+        }
+        return to;
+    };
+    for (const std::string command :
+         {"bridge fdb del 00:00:00:00:00:00 dev vx0 dst 192.0.2.3 self",
+          "bridge fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.66 self",
+          "bridge fdb del 02:57:00:00:00:14 dev vx0 master", "bridge link set dev vx0 flood on",
+          "bridge link set dev vx0 mcast_router 1", "bridge link set dev vx0 locked off",
+          "ip link set br0 type bridge mcast_querier 0", "ip link set br0 type bridge mcast_snooping 0"}) {
+        quieten(builder);
+        must(netlink::run_in(home, [&]() -> base::Status {
+            return ::system(command.c_str()) == 0 ? base::Status() : base::fail(base::Code::kInternal, "{}", command);
+        }));
+        EXPECT_THAT(builder.handle_events(), ElementsAre(t.network.id)) << "nobody would look after " << command;
+        EXPECT_GT(builder.apply(t.network).changes, 0U) << command;
+        EXPECT_EQ(builder.apply(t.network).changes, 0U) << command;
+        EXPECT_THAT(copies(), ElementsAre(ip("192.0.2.2"), ip("192.0.2.3"))) << command;
+    }
+    t.network.peers.pop_back();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    EXPECT_THAT(copies(), ElementsAre(ip("192.0.2.2")));
+    t.network.multicast = false;
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    EXPECT_THAT(copies(), IsEmpty());
+}
+
 TEST(Builder, AContainerThatIsGoneIsAnErrorOfItsOwnOnly) {
     Lone t;
     t.network.local.push_back(sample_local(8, "/run/netns/warren-no-such"));
@@ -391,12 +432,17 @@ TEST(Builder, IsSettledAfterOneCallForEveryKindOfNetwork) {
             t.network.encrypted = encrypted;
             t.network.segmentation = !encrypted;
             t.network.port = base::UdpPort(encrypted ? 10001 : 4789);
+            t.network.peers = {{ip("192.0.2.2"), mac_of(102)}, {ip("192.0.2.3"), mac_of(103)}};
             if (v6) {
                 t.network.vtep = ip("2001:db8::1");
                 t.network.remote = {sample_remote(20, "2001:db8::2")};
+                t.network.peers = {{ip("2001:db8::2"), mac_of(102)}, {ip("2001:db8::3"), mac_of(103)}};
             }
-            ASSERT_TRUE(complete(t.host.apply(t.network))) << encrypted << v6;
-            EXPECT_EQ(t.host.apply(t.network).changes, 0U) << encrypted << v6;
+            for (const bool multicast : {false, true}) {
+                t.network.multicast = multicast;
+                ASSERT_TRUE(complete(t.host.apply(t.network))) << encrypted << v6 << multicast;
+                EXPECT_EQ(t.host.apply(t.network).changes, 0U) << encrypted << v6 << multicast;
+            }
             EXPECT_EQ(must(netlink::segmentation(t.home(), "vx0")), !encrypted);
         }
     }

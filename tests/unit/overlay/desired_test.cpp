@@ -79,6 +79,61 @@ TEST(Desired, OnlyTheVxlanPortGetsUnknownUnicast) {
     EXPECT_EQ(want.pairs[0].name, "v00000007000000");
 }
 
+Network multicast_network() {
+    Network network = sample_network();
+    network.multicast = true;
+    network.local = {sample_local(7)};
+    network.remote = {sample_remote(9)};
+    network.peers = {{ip("192.0.2.1"), mac_of(101)}, {ip("192.0.2.2"), mac_of(102)}, {ip("192.0.2.3"), mac_of(103)}};
+    return network;
+}
+
+TEST(Desired, MulticastGoesToAllOtherMembersAndUnknownUnicastNowhere) {
+    const Desired want = desired(multicast_network());
+    const auto& vxlan = want.vxlans.at(0);
+    EXPECT_THAT(vxlan.copies, ElementsAre(ip("192.0.2.2"), ip("192.0.2.3"))) << "not to itself";
+    EXPECT_TRUE(vxlan.port.multicast_flood);
+    EXPECT_TRUE(vxlan.port.broadcast_flood);
+    EXPECT_FALSE(vxlan.port.unicast_flood);
+    EXPECT_TRUE(vxlan.in_bridge) << "who else would know where a remote endpoint is";
+    EXPECT_TRUE(vxlan.options.proxy);
+}
+
+TEST(Desired, WithMulticastEachBridgeAsksItsOwnContainersAndBelievesNoOtherAddress) {
+    const Desired want = desired(multicast_network());
+    EXPECT_TRUE(want.bridges[0].options.multicast_snooping);
+    EXPECT_TRUE(want.bridges[0].options.multicast_querier);
+    EXPECT_EQ(want.vxlans[0].port.multicast_router, netlink::MulticastRouter::kAlways);
+    EXPECT_EQ(want.pairs[0].port.multicast_router, netlink::MulticastRouter::kWhenHeard);
+    EXPECT_TRUE(want.pairs[0].port.multicast_flood) << "224.0.0.0/24, which nobody joins";
+    EXPECT_FALSE(want.pairs[0].port.unicast_flood);
+    EXPECT_TRUE(want.vxlans[0].port.locked);
+    EXPECT_TRUE(want.pairs[0].port.locked);
+    // A peer's probes come from an address of its own.
+    EXPECT_THAT(want.vxlans[0].forwarding,
+                ElementsAre(Pair(mac_of(9), ip("192.0.2.2")), Pair(mac_of(102), ip("192.0.2.2")),
+                            Pair(mac_of(103), ip("192.0.2.3"))));
+}
+
+TEST(Desired, WithoutMulticastPeersAreNobodysBusiness) {
+    Network network = multicast_network();
+    network.multicast = false;
+    Network without = network;
+    without.peers.clear();
+    const Desired want = desired(network);
+    EXPECT_EQ(want.vxlans, desired(without).vxlans);
+    EXPECT_THAT(want.vxlans[0].copies, IsEmpty());
+    EXPECT_FALSE(want.vxlans[0].port.multicast_flood);
+    EXPECT_FALSE(want.vxlans[0].port.locked);
+    EXPECT_FALSE(want.bridges[0].options.multicast_querier);
+}
+
+TEST(Desired, APeerOfTheOtherFamilyGetsNoCopies) {
+    Network network = multicast_network();
+    network.peers.push_back({ip("2001:db8::2"), mac_of(104)});
+    EXPECT_THAT(desired(network).vxlans[0].copies, ElementsAre(ip("192.0.2.2"), ip("192.0.2.3")));
+}
+
 TEST(Desired, ARemoteEndpointIsANeighbourAndAForwardingEntry) {
     Network network = sample_network();
     network.remote = {sample_remote(9)};

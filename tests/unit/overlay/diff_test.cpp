@@ -99,6 +99,83 @@ TEST(Diff, RemovesTheLearnedAndKeepsTheKernelsOwn) {
                                        "delete forwarding entry 02:57:00:00:00:63"));
 }
 
+struct SettledWithMulticast : Settled {
+    SettledWithMulticast() {
+        network.multicast = true;
+        network.peers = {{ip("192.0.2.2"), mac_of(102)}, {ip("192.0.2.3"), mac_of(103)}};
+        settle(kernel, network);
+    }
+    // The VXLAN device's.
+    [[nodiscard]] std::vector<netlink::FdbEntry>& entries() {
+        return kernel.state.network.forwarding[link("vx0").index];
+    }
+};
+
+TEST(DiffMulticast, IsEmptyWhenEqual) {
+    SettledWithMulticast s;
+    EXPECT_THAT(s.steps(), IsEmpty());
+    EXPECT_THAT(s.kernel.complaints, IsEmpty());
+    EXPECT_EQ(std::ranges::count_if(s.entries(), is_default), 2);
+}
+
+TEST(DiffMulticast, FollowsTheMembers) {
+    SettledWithMulticast s;
+    s.network.peers = {{ip("192.0.2.3"), mac_of(103)}, {ip("192.0.2.4"), mac_of(104)}};
+    EXPECT_THAT(
+        s.steps(),
+        ElementsAre("put forwarding entry 02:57:00:00:00:68 to 192.0.2.4", "put forwarding entry 02:57:00:00:00:68",
+                    "delete copies of broadcast and multicast to 192.0.2.2",
+                    "put copies of broadcast and multicast to 192.0.2.4", "delete forwarding entry 02:57:00:00:00:66",
+                    "delete forwarding entry 02:57:00:00:00:66 to 192.0.2.2"));
+}
+
+TEST(DiffMulticast, PutsBackWhatSomebodyDeletedAndTakesAwayWhatSomebodyAdded) {
+    SettledWithMulticast s;
+    const auto vxlan = s.link("vx0").index;
+    std::erase_if(s.entries(),
+                  [](const auto& entry) { return is_default(entry) && entry.destination == ip("192.0.2.3"); });
+    std::erase_if(s.entries(), [](const auto& entry) {
+        return entry.mac == mac_of(20) && entry.table == netlink::FdbTable::kBridge;
+    });
+    s.entries().push_back({.link = vxlan, .destination = ip("192.0.2.66")});
+    s.link("vx0").port->locked = false;
+    EXPECT_THAT(
+        s.steps(),
+        ElementsAre("put forwarding entry 02:57:00:00:00:14", "delete copies of broadcast and multicast to 192.0.2.66",
+                    "set port options of vx0", "put copies of broadcast and multicast to 192.0.2.3"));
+    settle(s.kernel, s.network);
+    EXPECT_THAT(s.steps(), IsEmpty());
+    EXPECT_THAT(s.kernel.complaints, IsEmpty());
+}
+
+// A frame for a remote endpoint always has its way, and one for nobody never has.
+TEST(DiffMulticast, CanBeTurnedOnAndOffInUse) {
+    SettledWithMulticast s;
+    const auto interface = s.link("vx0").index;
+    s.network.remote.resize(1);
+    s.network.peers.resize(1);
+    settle(s.kernel, s.network);
+    s.network.multicast = false;
+    EXPECT_THAT(s.steps(),
+                ElementsAre("set options of bridge br0", "delete copies of broadcast and multicast to 192.0.2.2",
+                            "set port options of vx0", "delete forwarding entry 02:57:00:00:00:66",
+                            "delete forwarding entry 02:57:00:00:00:66 to 192.0.2.2",
+                            "delete forwarding entry 02:57:00:00:00:14", "set port options of v00000007000000",
+                            "set port options of v00000008000000"));
+    settle(s.kernel, s.network);
+    EXPECT_THAT(s.steps(), IsEmpty());
+    s.network.multicast = true;
+    EXPECT_THAT(s.steps(), ElementsAre("set options of bridge br0", "put forwarding entry 02:57:00:00:00:14",
+                                       "put forwarding entry 02:57:00:00:00:66 to 192.0.2.2",
+                                       "put forwarding entry 02:57:00:00:00:66", "set port options of vx0",
+                                       "put copies of broadcast and multicast to 192.0.2.2",
+                                       "set port options of v00000007000000", "set port options of v00000008000000"));
+    settle(s.kernel, s.network);
+    EXPECT_THAT(s.steps(), IsEmpty());
+    EXPECT_EQ(s.link("vx0").index, interface) << "nothing was made anew";
+    EXPECT_THAT(s.kernel.complaints, IsEmpty());
+}
+
 TEST(Diff, ReplacesAVxlanThatCannotBeChanged) {
     Settled s;
     s.network.vtep = ip("192.0.2.77");
@@ -276,6 +353,12 @@ rc::Gen<Network> any_network() {
             endpoint.ips = place(number);
             endpoint.mac = mac_of(*rc::gen::inRange(1U, 30U));
             network.remote.push_back(endpoint);
+        }
+        network.multicast = *rc::gen::arbitrary<bool>();
+        for (std::uint32_t number = 1; number < 6; ++number) {
+            if (*rc::gen::arbitrary<bool>()) {
+                network.peers.push_back({ip(fmt::format("192.0.2.{}", number)), mac_of(100 + number)});
+            }
         }
         return network;
     });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -79,6 +80,7 @@ struct FakeKernel {
             if (link.master == index) {
                 link.master = base::IfIndex(0);
                 link.port.reset();
+                forget_port(ns, link.index);
             }
         }
         ns.addresses.erase(index);
@@ -86,6 +88,10 @@ struct FakeKernel {
         ns.neighbours.erase(index);
         ns.segmentation.erase(index);
         std::erase_if(ns.routes, [&](const auto& route) { return route.link == index; });
+    }
+    // What the bridge knows of a port goes with its membership.
+    static void forget_port(SeenNamespace& ns, base::IfIndex port) {
+        std::erase_if(ns.forwarding[port], [](const auto& entry) { return entry.table == netlink::FdbTable::kBridge; });
     }
     void run(const CreateBridge& a) {
         add(state.network, {.index = next(),
@@ -124,6 +130,7 @@ struct FakeKernel {
         link->up = a.up.value_or(link->up);
         if (a.master) {
             link->master = *a.master;
+            forget_port(where(), link->index);
             link->port = netlink::BridgePort{};
         }
         if (a.up && link->master.value != 0 && link->port && link->port->learning) {
@@ -141,6 +148,10 @@ struct FakeKernel {
             complain("EINVAL: no bridge port");
         } else if (link != nullptr) {
             link->port = a.options;
+            const auto& entries = state.network.forwarding[a.link];
+            if (a.options.unicast_flood && std::any_of(entries.begin(), entries.end(), is_default)) {
+                complain("would copy unknown unicast to everybody");
+            }
         }
     }
     void run(const SetSegmentation& a) {
@@ -173,12 +184,41 @@ struct FakeKernel {
         if (a.entry.table == netlink::FdbTable::kBridge && link->master.value == 0) {
             complain("EINVAL: no bridge port");
         }
+        if (a.entry.table == netlink::FdbTable::kBridge) {
+            forget_mac(a.entry.mac, link->master);
+        }
         auto& entries = state.network.forwarding[a.entry.link];
-        std::erase_if(entries, [&](const auto& e) { return e.mac == a.entry.mac && e.table == a.entry.table; });
+        if (is_default(a.entry)) {  // one of many
+            if (std::find(entries.begin(), entries.end(), a.entry) != entries.end()) {
+                complain("is there already");
+                return;
+            }
+            if (link->port && link->port->unicast_flood) {
+                complain("would copy unknown unicast to everybody");
+            }
+        } else {
+            std::erase_if(entries, [&](const auto& e) { return e.mac == a.entry.mac && e.table == a.entry.table; });
+        }
         entries.push_back(a.entry);
     }
+    // A bridge has a MAC address behind one port.
+    void forget_mac(base::MacAddress mac, base::IfIndex bridge) {
+        for (const auto& link : state.network.links) {
+            if (link.master == bridge) {
+                std::erase_if(state.network.forwarding[link.index], [&](const auto& e) {
+                    const bool moves = e.mac == mac && e.table == netlink::FdbTable::kBridge;
+                    if (moves) {
+                        moved_.insert(e);
+                    }
+                    return moves;
+                });
+            }
+        }
+    }
     void run(const DeleteForwarding& a) {
-        if (own(a.entry.link) != nullptr && std::erase(state.network.forwarding[a.entry.link], a.entry) == 0) {
+        const bool there =
+            own(a.entry.link) == nullptr || std::erase(state.network.forwarding[a.entry.link], a.entry) > 0;
+        if (!there && !moved_.contains(a.entry)) {
             complain("ENOENT");
         }
     }
@@ -207,6 +247,7 @@ struct FakeKernel {
     const Step* step_ = nullptr;
     std::set<base::IfIndex> created_;
     std::set<std::pair<std::optional<base::EndpointId>, std::string>> ipv6_;
+    std::set<netlink::FdbEntry> moved_;  // from another port of the bridge: their deletion fails, and need not work
     std::uint32_t last_index_ = 100;
 };
 

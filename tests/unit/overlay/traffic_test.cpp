@@ -172,6 +172,100 @@ TEST(Traffic, BroadcastStaysOnTheHostAndMulticastInTheContainer) {
     EXPECT_EQ(seen("multicast once"), 0);
 }
 
+// A pair whose hosts are each other's members, in a network with multicast. mac_of(201) and (202) are theirs.
+struct MulticastPair : Pair {
+    MulticastPair() : Pair("192.0.2.1", "192.0.2.2", &with_multicast) {}
+    static void with_multicast(Network& network) {
+        network.multicast = true;
+        network.peers = {{ip("192.0.2.1"), mac_of(201)}, {ip("192.0.2.2"), mac_of(202)}};
+    }
+};
+
+constexpr base::MacAddress kEverybody{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+constexpr base::MacAddress kSomeGroup{{0x01, 0x00, 0x5e, 0x01, 0x02, 0x03}};
+
+TEST(TrafficMulticast, BroadcastReachesEachContainerOnceAndUnknownUnicastNobody) {
+    MulticastPair t;
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    Sniffer underlay(t.b.ns, "eth0");
+    Sniffer local(t.c8.ns, "eth0");
+    Sniffer remote(t.c9.ns, "eth0");
+    const auto own = t.on_a.local[0].mac;
+    send_frame(t.c7.ns, "eth0", kEverybody, own, "to all by broadcast");
+    send_frame(t.c7.ns, "eth0", kSomeGroup, own, "to all by multicast");
+    send_frame(t.c7.ns, "eth0", mac_of(0xdead), own, "to nobody we know");
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    ASSERT_TRUE(t.c7.pings("10.1.0.8"));
+    for (auto* sniffer : {&local, &remote}) {
+        const auto frames = sniffer->frames();
+        for (const std::string text : {"to all by broadcast", "to all by multicast", "to nobody we know"}) {
+            const auto times = std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+                return std::search(frame.begin(), frame.end(), text.begin(), text.end()) != frame.end();
+            });
+            EXPECT_EQ(times, text.starts_with("to all") ? 1 : 0) << text;
+        }
+    }
+    EXPECT_EQ(underlay.count("to nobody we know"), 0U);
+}
+
+TEST(TrafficMulticast, ArpStaysOnTheHost) {
+    MulticastPair t;
+    Sniffer underlay(t.b.ns, "eth0");
+    EXPECT_TRUE(t.c7.pings("10.1.0.9"));
+    EXPECT_TRUE(t.c9.pings("10.1.0.8"));
+    EXPECT_FALSE(t.c7.pings("10.1.0.66")) << "no such endpoint";
+    EXPECT_EQ(underlay.count(std::string("\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01\x02\x57", 12)), 0U);
+}
+
+// Neither with another container's address nor with the gateway's, from this host or the other.
+TEST(TrafficMulticast, NobodySendsUnderAnothersAddress) {
+    MulticastPair t;
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    Sniffer local(t.c7.ns, "eth0");
+    Sniffer remote(t.c9.ns, "eth0");
+    Sniffer underlay(t.b.ns, "eth0");
+    for (const auto& pretended :
+         {t.on_b.local[0].mac, gateway_mac(t.on_a.id, 0), t.on_a.local[0].mac, mac_of(201), mac_of(0xbad)}) {
+        send_frame(t.c8.ns, "eth0", kEverybody, pretended, "I am you");
+    }
+    send_frame(t.c8.ns, "eth0", kEverybody, t.on_a.local[1].mac, "I am eight");
+    // And what a bridge asks its containers stays with it.
+    for (auto* home : {&t.a, &t.b}) {
+        auto socket = must(netlink::Socket::open_in(home->network_namespace(t.on_a), netlink::Protocol::kRoute));
+        EXPECT_TRUE(must(netlink::read_link(socket, "vx0")).port->locked);
+    }
+    ASSERT_TRUE(t.c8.pings("10.1.0.9"));
+    ASSERT_TRUE(t.c8.pings("10.1.0.7"));
+    EXPECT_EQ(underlay.count("I am you"), 0U);
+    const auto times = [](const std::vector<std::vector<std::uint8_t>>& frames, const std::string& text) {
+        return std::count_if(frames.begin(), frames.end(), [&](const auto& frame) {
+            return std::search(frame.begin(), frame.end(), text.begin(), text.end()) != frame.end();
+        });
+    };
+    for (auto* sniffer : {&local, &remote}) {
+        const auto frames = sniffer->frames();
+        EXPECT_EQ(times(frames, "I am you"), 0);
+        EXPECT_EQ(times(frames, "I am eight"), 1);
+    }
+}
+
+TEST(TrafficMulticast, UnicastLosesNothingWhileItIsTurnedOnAndOff) {
+    Pair t;
+    ASSERT_TRUE(t.c7.pings("10.1.0.9"));
+    std::thread turning([&] {
+        for (int i = 0; i < 10; ++i) {
+            for (Network* network : {&t.on_a, &t.on_b}) {
+                MulticastPair::with_multicast(*network);
+                network->multicast = i % 2 == 0;
+            }
+            t.apply();
+        }
+    });
+    const auto pinged = t.c7.run("ping -q -n -i 0.002 -c 500 -W 1 10.1.0.9").text;
+    turning.join();
+    EXPECT_THAT(pinged, HasSubstr(" 0% packet loss"));
+}
+
 TEST(Traffic, ArpIsAnsweredOnceAndOnTheSpot) {
     Pair t;
     Sniffer underlay(t.b.ns, "eth0");
