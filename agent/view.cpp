@@ -221,6 +221,7 @@ base::Result<NetworkView> decode_spec(const v1::NetworkSpec& spec) {
     WARREN_TRY_ASSIGN(view.mtu, decode_mtu(spec.mtu()));
     view.encrypted = spec.encrypted();
     view.internal = spec.internal();
+    view.multicast = spec.multicast();
     if (view.encrypted) {
         WARREN_TRY_ASSIGN(view.index,
                           decode_number<base::NetworkIndex>("network index", spec.network_index(), 1, kMaxIndex));
@@ -258,6 +259,7 @@ base::Status take_delta(NetworkView& view, const v1::NetworkDelta& delta) {
         view.epochs.erase(base::Epoch{epoch});
     }
     view.active = base::Epoch{delta.active_epoch()};
+    view.multicast = delta.has_multicast() ? delta.multicast() : view.multicast;
     if (delta.rekey_after_packets() != 0 && delta.rekey_after_bytes() != 0) {
         view.rekey_after_packets = delta.rekey_after_packets();
         view.rekey_after_bytes = delta.rekey_after_bytes();

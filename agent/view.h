@@ -61,6 +61,7 @@ struct NetworkView {
     base::Mtu mtu;
     bool encrypted = false;
     bool internal = false;  // its containers get no way out by it
+    bool multicast = false;
     base::NetworkIndex index;
 
     base::Revision revision;

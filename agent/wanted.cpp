@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "probe/probe_frame.h"
+
 namespace warren::agent {
 
 namespace {
@@ -76,7 +78,14 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
                              .mtu = view.mtu,
                              .vtep = self.vtep,
                              .local = {},
-                             .remote = {}};
+                             .remote = {},
+                             .multicast = view.multicast,
+                             .peers = {}};
+    for (const auto& [node, member] : view.members) {
+        if (node != self.node) {
+            network.peers.push_back({.vtep = member.vtep, .mac = probe::source_mac(member.index)});
+        }
+    }
     for (const auto& [id, endpoint] : view.endpoints) {
         if (endpoint.node != self.node) {
             const auto member = view.members.find(endpoint.node);

@@ -13,7 +13,8 @@ constexpr std::uint32_t kMaxPid = 1U << 22U;  // PID_MAX_LIMIT, include/linux/th
 void declare_create(Syntax& syntax, NetworkCreate& value) {
     v1::NetworkCreateRequest& request = value.request;
     syntax.text("--driver", "NAME", *request.mutable_driver(), "overlay, the only one");
-    syntax.texts("--opt", "K[=V]", *request.mutable_options(), "encrypted, cipher=aes-256-gcm, ...; repeatable");
+    syntax.texts("--opt", "K[=V]", *request.mutable_options(),
+                 "encrypted, cipher=aes-256-gcm, multicast, ...; repeatable");
     syntax.texts("--subnet", "CIDR", *request.mutable_subnets(),
                  "of the network (the next free one of the pool); repeatable");
     syntax.flag(

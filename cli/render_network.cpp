@@ -82,6 +82,7 @@ std::string facts(const v1::Network& network, const View& view) {
         }
     }
     block.line("Internal", network.internal() ? "yes" : "no");
+    block.line("Multicast", network.multicast() ? "to all members" : "stays on the host");
     block.line("VNI", vnis_text(network));
     block.line("UDP port", network.udp_port());
     block.line("MTU", network.mtu());

@@ -119,6 +119,8 @@ struct Departure {
 // A rotation was asked for: the state and who asked; empty when neither is news.
 [[nodiscard]] base::Result<store::Transaction> save_request(const NetworkState& network, const keymgr::KeyState& keys,
                                                             const v1::KeyHistoryRecord& history);
+// The beginning of a change that members have to hear of.
+[[nodiscard]] store::Transaction next_revision(const NetworkState& network);
 // A decision of the rotation: the key record with the network's next revision.
 [[nodiscard]] base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys);
 

@@ -126,8 +126,8 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     if (network.options.encrypted) {
         WARREN_TRY_ASSIGN(const auto index, next_number(cluster, key::Kind::kNetworkIndex, now));
         record.set_network_index(index);
-        set_encryption(record, network.options);
     }
+    set_options(record, network.options);
     WARREN_TRY(set_port(cluster, record));
     WARREN_TRY(set_labels(record, network.request));
     record.set_internal(network.request.internal());
@@ -201,13 +201,19 @@ base::Result<store::Transaction> remove_network(const Cluster& cluster, const ba
     return change;
 }
 
-base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys) {
+store::Transaction next_revision(const NetworkState& network) {
     const auto id = id_of<base::NetworkId>(network.record().id());
     v1::MembershipRecord members = network.members.record;
     members.set_revision(members.revision() + 1);
     store::Transaction change;
     change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
     change.puts.push_back({.key = key::members(id), .value = members.SerializeAsString()});
+    return change;
+}
+
+base::Result<store::Transaction> save_keys(const NetworkState& network, const v1::KeyStateRecord& keys) {
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    auto change = next_revision(network);
     change.puts.push_back({.key = key::keys(id), .value = keys.SerializeAsString()});
     return change;
 }

@@ -61,12 +61,18 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
                                                 const NetworkOptions& changed, const std::string& by, base::Time now) {
     const bool asked_for = !by.empty();
     const auto id = id_of<base::NetworkId>(network.record().id());
-    const auto before = encryption_of(network.record());
+    const auto before = options_of(network.record());
     if (changed == before) {
         return store::Transaction{};
     }
     auto record = network.record();
-    set_encryption(record, changed);
+    set_options(record, changed);
+    if (!changed.encrypted) {
+        auto change = next_revision(network);
+        change.compares.emplace_back(store::ModifiedAt{key::network(id), network.network.revision});
+        change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
+        return change;
+    }
     auto keys = network.keys.record;
     keymgr::Asked asked{.state = read_keys(keys), .target = {}};
     auto history = network.history;
@@ -127,7 +133,7 @@ base::Result<store::Transaction> update_network(const Cluster& cluster, const ba
         return fail(Code::kNotFound, "network {}: not found", id);
     }
     const auto change = [&]() -> base::Result<store::Transaction> {
-        WARREN_TRY_ASSIGN(const auto changed, update_network_options(encryption_of(network->record()), options));
+        WARREN_TRY_ASSIGN(const auto changed, update_network_options(options_of(network->record()), options));
         WARREN_TRY(check_encap(cluster.settings(), changed));
         return change_options(cluster, *network, with_choice(cluster, changed), by, now);
     };
@@ -143,7 +149,7 @@ base::Result<store::Transaction> adapt_cipher(const Cluster& cluster, const base
     if (network == nullptr) {
         return store::Transaction{};
     }
-    return change_options(cluster, *network, with_choice(cluster, encryption_of(network->record())), {}, now);
+    return change_options(cluster, *network, with_choice(cluster, options_of(network->record())), {}, now);
 }
 
 base::Result<store::Transaction> save_request(const NetworkState& network, const keymgr::KeyState& keys,

@@ -24,6 +24,7 @@ v1::NetworkSpec spec_of(const v1::NetworkRecord& record) {
     spec.set_encrypted(record.encrypted());
     spec.set_network_index(record.network_index());
     spec.set_internal(record.internal());
+    spec.set_multicast(record.multicast());
     return spec;
 }
 
@@ -110,6 +111,7 @@ v1::NetworkDelta empty_delta(const NetworkState& network) {
     delta.set_rekey_after_packets(network.record().rekey_after_packets());
     delta.set_rekey_after_bytes(network.record().rekey_after_bytes());
     delta.set_mtu(network.record().mtu());
+    delta.set_multicast(network.record().multicast());
     return delta;
 }
 

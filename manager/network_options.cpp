@@ -74,6 +74,10 @@ base::Status take_encrypted(NetworkOptions& taken, std::string_view key, Value v
     WARREN_TRY_ASSIGN(taken.encrypted, parse_bool(key, value));
     return {};
 }
+base::Status take_multicast(NetworkOptions& taken, std::string_view key, Value value) {
+    WARREN_TRY_ASSIGN(taken.multicast, parse_bool(key, value));
+    return {};
+}
 base::Status take_cipher(NetworkOptions& taken, std::string_view /*key*/, Value value) {
     taken.cipher_auto = value == "auto";
     if (!taken.cipher_auto) {
@@ -127,7 +131,7 @@ base::Status take_vnis(NetworkOptions& taken, std::string_view key, Value value)
     return {};
 }
 
-constexpr std::array<Option, 9> kOptions{{
+constexpr std::array<Option, 10> kOptions{{
     {.key = "encrypted",
      .take = take_encrypted,
      .fixed = "a network is encrypted or plain from its beginning; make another network"},
@@ -143,6 +147,7 @@ constexpr std::array<Option, 9> kOptions{{
     {.key = "rekey-after-bytes",
      .take = take_number<&NetworkOptions::rekey_after_bytes, kLeastBytes, keymgr::kMostBytes>,
      .needs_encryption = true},
+    {.key = "multicast", .take = take_multicast},
     {.key = "mtu",
      .take = take_mtu,
      .fixed = "the interfaces of its containers have the old one; make another network"},
@@ -240,6 +245,19 @@ void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_key_rotation_ms(options.key_rotation.count());
     record.set_rekey_after_packets(options.rekey_after_packets);
     record.set_rekey_after_bytes(options.rekey_after_bytes);
+}
+
+NetworkOptions options_of(const v1::NetworkRecord& record) {
+    auto options = encryption_of(record);
+    options.multicast = record.multicast();
+    return options;
+}
+
+void set_options(v1::NetworkRecord& record, const NetworkOptions& options) {
+    record.set_multicast(options.multicast);
+    if (options.encrypted) {
+        set_encryption(record, options);
+    }
 }
 
 base::Status check_free_udp_port(std::string_view what, const v1::ClusterSettings& cluster, base::UdpPort port) {

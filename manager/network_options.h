@@ -21,6 +21,7 @@ namespace warren::manager {
 // What `--opt K[=V]` can say of a network.
 struct NetworkOptions {
     bool encrypted = false;
+    bool multicast = false;  // broadcast and multicast go to all members
     keymgr::Cipher cipher = keymgr::Cipher::kAes128Gcm;
     bool cipher_auto = false;                              // `cipher` is chosen by what all nodes can do
     base::UdpPort encap{};                                 // of ESP in UDP; 0 = plain ESP
@@ -48,6 +49,9 @@ inline constexpr base::UdpPort kEncapPort{7443};
 // The options of encryption and their place in an encrypted network's record.
 [[nodiscard]] NetworkOptions encryption_of(const v1::NetworkRecord& record);
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options);
+// The same of all options that can change while a network is in use.
+[[nodiscard]] NetworkOptions options_of(const v1::NetworkRecord& record);
+void set_options(v1::NetworkRecord& record, const NetworkOptions& options);
 
 // No network of the cluster uses the UDP port, or may come to. `what` begins the error.
 [[nodiscard]] base::Status check_free_udp_port(std::string_view what, const v1::ClusterSettings& cluster,

@@ -118,6 +118,7 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
     shown.set_endpoint_count(static_cast<std::uint32_t>(network.endpoints.size()));
     *shown.mutable_labels() = record.labels();
     shown.set_internal(record.internal());
+    shown.set_multicast(record.multicast());
     shown.set_revision(network.revision().value);
     return shown;
 }

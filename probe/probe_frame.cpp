@@ -42,12 +42,11 @@ T read(std::span<const std::uint8_t>& rest) {
     return value;
 }
 
-// Locally administered; never learned, since no port learns.
+}  // namespace
+
 base::MacAddress source_mac(base::NodeIndex node) {
     return {{0x02, 'W', 'R', 'N', static_cast<std::uint8_t>(node.value >> 8U), static_cast<std::uint8_t>(node.value)}};
 }
-
-}  // namespace
 
 std::vector<std::uint8_t> encode_probe(const Probe& probe, base::Vni vni, base::MacAddress bridge, base::Mtu size) {
     Writer out;

@@ -32,6 +32,9 @@ struct Probe {
     bool operator==(const Probe&) const = default;
 };
 
+// That a node's frames come from. Locally administered; never learned, since no port learns.
+[[nodiscard]] base::MacAddress source_mac(base::NodeIndex node);
+
 // The payload of the UDP datagram. `size` is not below kSmallestProbe.
 [[nodiscard]] std::vector<std::uint8_t> encode_probe(const Probe& probe, base::Vni vni, base::MacAddress bridge,
                                                      base::Mtu size);

@@ -270,7 +270,7 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
         {1, create({"--subnet", "192.0.2.0/25"}), 1, "--subnet 192.0.2.0/25: …"},
         {1, create({"--opt", "foo"}), 1,
          "--opt foo: unknown option; known are encrypted, cipher, encap, replay-window, key-rotation, "
-         "rekey-after-packets, rekey-after-bytes, mtu, vni"},
+         "rekey-after-packets, rekey-after-bytes, multicast, mtu, vni"},
         {1, create({"--opt", "encrypted=maybe"}), 1, "--opt encrypted=maybe: must be true or false"},
         {1, create({"--opt", "encrypted", "--opt", "encrypted=false"}), 1, "--opt encrypted: given twice"},
         {1, create({"--opt", "encrypted", "--opt", "cipher=des"}), 1,

@@ -150,6 +150,31 @@ TEST(View, MembersAndEndpointsGo) {
     EXPECT_TRUE(wanted_links(view, kNode).remote.empty());
 }
 
+TEST(View, BroadcastGoesToTheOtherMembersOnceTheNetworkIsSaidToHaveIt) {
+    auto without = snapshot();
+    auto view = take_snapshot(without).value();
+    EXPECT_FALSE(wanted_links(view, kNode).multicast);
+    without.mutable_network()->set_multicast(true);
+    EXPECT_TRUE(wanted_links(take_snapshot(without).value(), kNode).multicast);
+
+    v1::NetworkDelta delta;
+    delta.set_network_id(raw(kNetwork));
+    delta.set_revision(6);
+    delta.set_active_epoch(1);
+    delta.set_multicast(true);
+    ASSERT_TRUE(take_delta(view, delta));
+    const auto links = wanted_links(view, kNode);
+    EXPECT_TRUE(links.multicast);
+    ASSERT_EQ(links.peers.size(), 1U) << "not to itself";
+    EXPECT_EQ(links.peers[0].vtep.text(), "192.0.2.2");
+    delta.set_revision(7);
+    delta.clear_multicast();
+    delta.add_members_gone(raw(kPeer));
+    ASSERT_TRUE(take_delta(view, delta));
+    EXPECT_TRUE(wanted_links(view, kNode).multicast) << "nothing was said of it";
+    EXPECT_TRUE(wanted_links(view, kNode).peers.empty());
+}
+
 TEST(View, OldDeltasAreRefused) {
     auto view = take_snapshot(snapshot()).value();
     v1::NetworkDelta delta;

@@ -19,7 +19,7 @@ constexpr const char* kEncrypted = R"(
 constexpr const char* kPlain = R"(
     id: "f1b2c3d4e5f60000000000000000000f" name: "plain" driver: "overlay" udp_port: 4789 mtu: 1450
     subnets { subnet: "10.128.1.0/24" gateway: "10.128.1.1" } vnis: 5701633 created_unix_ms: 1799999875000
-    internal: true revision: 1)";
+    internal: true multicast: true revision: 1)";
 
 TEST(RenderNetworks, TableTellsEncryptedFromPlain) {
     v1::NetworkListReply reply;
@@ -51,6 +51,7 @@ Rekey after:   4294967296 packets, 1099511627776 bytes
 Subnet:        10.128.0.0/24
 Gateway:       10.128.0.1
 Internal:      no
+Multicast:     stays on the host
 VNI:           5701632 (0x570000)
 UDP port:      10001
 MTU:           1416
@@ -92,6 +93,7 @@ Encrypted:  no
 Subnet:     10.128.1.0/24
 Gateway:    10.128.1.1
 Internal:   yes
+Multicast:  to all members
 VNI:        5701633 (0x570001)
 UDP port:   4789
 MTU:        1450

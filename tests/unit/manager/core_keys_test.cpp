@@ -467,6 +467,35 @@ TEST_F(CoreKeys, LimitsReachTheMembersAndALimitThatIsReachedRotatesOnce) {
     EXPECT_EQ(keys().waiting_size(), 0) << "the new epoch serves both";
 }
 
+TEST_F(CoreKeys, MulticastIsToldToTheMembersWithoutARotation) {
+    const auto m1 = own_session();
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2", 1, {1});
+    for (const bool encrypted : {false, true}) {
+        const std::string name = encrypted ? "secret" : "plain";
+        ASSERT_TRUE(create(name, encrypted ? std::vector<std::string>{"encrypted"} : std::vector<std::string>{}));
+        ASSERT_EQ(connect(w1, name, "a").error(), "");
+        const auto before = inspect(name);
+        EXPECT_FALSE(before.multicast());
+        EXPECT_FALSE(w1.agent->last(v1::FromManager::kSnapshot)->snapshot().network().multicast());
+        ASSERT_TRUE(update({"multicast"}, name)) << name;
+        EXPECT_TRUE(inspect(name).multicast());
+        EXPECT_GT(inspect(name).revision(), before.revision());
+        const auto* delta = w1.agent->last(v1::FromManager::kDelta);
+        ASSERT_NE(delta, nullptr);
+        EXPECT_TRUE(delta->delta().multicast());
+        EXPECT_EQ(delta->delta().revision(), inspect(name).revision());
+        const auto after = inspect(name);
+        ASSERT_TRUE(update({"multicast=true"}, name)) << "as it is already";
+        EXPECT_EQ(inspect(name).revision(), after.revision());
+    }
+    ASSERT_TRUE(create("born", {"multicast"}));
+    EXPECT_TRUE(inspect("born").multicast());
+    ASSERT_EQ(connect(w1, "born", "b").error(), "");
+    EXPECT_TRUE(w1.agent->last(v1::FromManager::kSnapshot)->snapshot().network().multicast());
+    (void)core_->run();
+    EXPECT_EQ(core_->key_status({}).value().networks(0).phase(), "idle");
+}
+
 TEST_F(CoreKeys, CountersShowHowMuchOfALimitIsUsedAndWhatAnEpochCarried) {
     const auto m1 = own_session();
     const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");

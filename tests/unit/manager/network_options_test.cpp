@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refused{{"crypt"},
                 "--opt crypt: unknown option; known are encrypted, cipher, encap, replay-window, "
-                "key-rotation, rekey-after-packets, rekey-after-bytes, mtu, vni"},
+                "key-rotation, rekey-after-packets, rekey-after-bytes, multicast, mtu, vni"},
         Refused{{"encrypted=yes"}, "--opt encrypted=yes: must be true or false"},
         Refused{{"encrypted", "encrypted=false"}, "--opt encrypted: given twice"},
         Refused{{"encrypted", "replay-window=31"}, "--opt replay-window=31: must be a number from 32 to 4096"},
@@ -134,6 +134,24 @@ TEST(NetworkOptions, TheRecordKeepsThoseOfEncryption) {
     EXPECT_EQ(encryption_of(record), options);
 }
 
+TEST(NetworkOptions, MulticastIsForPlainAndEncryptedNetworks) {
+    EXPECT_TRUE(parse_network_options(Options{"multicast"})->multicast);
+    EXPECT_TRUE(parse_network_options(Options{"encrypted", "multicast=true"})->multicast);
+    EXPECT_FALSE(parse_network_options(Options{"multicast=false"})->multicast);
+    EXPECT_FALSE(parse_network_options(Options{})->multicast);
+    EXPECT_EQ(parse_network_options(Options{"multicast=on"}).error().message(),
+              "--opt multicast=on: must be true or false");
+    EXPECT_TRUE(update_network_options({}, Options{"multicast"})->multicast);
+    EXPECT_FALSE(update_network_options({.multicast = true}, Options{"multicast=false"})->multicast);
+    for (const bool encrypted : {false, true}) {
+        const NetworkOptions options{.encrypted = encrypted, .multicast = true};
+        v1::NetworkRecord record;
+        record.set_encrypted(encrypted);
+        set_options(record, options);
+        EXPECT_EQ(options_of(record), options);
+    }
+}
+
 TEST(NetworkUpdate, ChangesWhatIsGivenAndNothingElse) {
     const NetworkOptions before{.encrypted = true, .replay_window = 64, .rekey_after_packets = 7000};
     const auto after = update_network_options(before, Options{"cipher=aes-256-gcm", "key-rotation=0"});
@@ -158,11 +176,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refused{{},
                 "nothing to change: give --opt KEY=VALUE with one of cipher, encap, replay-window, key-rotation, "
-                "rekey-after-packets, rekey-after-bytes"},
+                "rekey-after-packets, rekey-after-bytes, multicast"},
         Refused{
             {"crypt=1"},
             "--opt crypt: unknown option; known are cipher, encap, replay-window, key-rotation, rekey-after-packets, "
-            "rekey-after-bytes"},
+            "rekey-after-bytes, multicast"},
         Refused{{"encrypted=false"},
                 "--opt encrypted: can't be changed: a network is encrypted or plain from its beginning; make another "
                 "network"},
