@@ -12,8 +12,7 @@ option(WARREN_TIDY "Run clang-tidy beside the compiler" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  # Without this ccache takes no file that uses a precompiled header.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_CURRENT_LIST_DIR}/ccached ${CCACHE_PROGRAM})
 endif()
 
 add_library(warren_flags INTERFACE)
