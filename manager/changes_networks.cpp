@@ -115,6 +115,7 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     WARREN_TRY(check_encap(cluster.settings(), network.options));
     v1::NetworkRecord record;
     WARREN_TRY_ASSIGN(const auto parts, choose_parts(cluster, network.request));
+    WARREN_TRY(check_multicast(network.options, parts.size()));
     const bool ipv6 = std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part.ipv6.has_value(); });
     WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options, ipv6));
     WARREN_TRY_ASSIGN(const auto vnis, choose_vnis(cluster, network.options.vnis, parts.size(), now));

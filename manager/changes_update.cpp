@@ -135,6 +135,7 @@ base::Result<store::Transaction> update_network(const Cluster& cluster, const ba
     const auto change = [&]() -> base::Result<store::Transaction> {
         WARREN_TRY_ASSIGN(const auto changed, update_network_options(options_of(network->record()), options));
         WARREN_TRY(check_encap(cluster.settings(), changed));
+        WARREN_TRY(check_multicast(changed, vnis_of(network->record()).size()));
         return change_options(cluster, *network, with_choice(cluster, changed), by, now);
     };
     auto changed = change();

@@ -270,6 +270,13 @@ base::Status check_free_udp_port(std::string_view what, const v1::ClusterSetting
     return {};
 }
 
+base::Status check_multicast(const NetworkOptions& options, std::size_t parts) {
+    if (options.multicast && parts > 1) {
+        return fail(Code::kInvalid, "--opt multicast: is for networks of one IPv4 subnet; this one has {}", parts);
+    }
+    return {};
+}
+
 base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options) {
     return check_free_udp_port(fmt::format("--opt encap=udp:{}", options.encap), cluster, options.encap);
 }

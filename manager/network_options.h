@@ -56,6 +56,9 @@ void set_options(v1::NetworkRecord& record, const NetworkOptions& options);
 // No network of the cluster uses the UDP port, or may come to. `what` begins the error.
 [[nodiscard]] base::Status check_free_udp_port(std::string_view what, const v1::ClusterSettings& cluster,
                                                base::UdpPort port);
+// A network of several parts has none: its nodes take from one another only what comes from an endpoint, and what was
+// routed comes from a gateway.
+[[nodiscard]] base::Status check_multicast(const NetworkOptions& options, std::size_t parts);
 // ESP in UDP has a port that no network uses itself.
 [[nodiscard]] base::Status check_encap(const v1::ClusterSettings& cluster, const NetworkOptions& options);
 

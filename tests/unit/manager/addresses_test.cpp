@@ -88,6 +88,8 @@ TEST_F(AddressesTest, BadChoicesAreRefusedAndChangeNothing) {
         {R"(subnets: "fe80::/64")", "--subnet fe80::/64: must not be in the link-local range"},
         {R"(subnets: "10.1.0.0/24" subnets: "fd01::/64" aux_addresses: "a=fd01::1")", "fd01::1: is the gateway"},
         {R"(ipv6: true options: "mtu=1200")", "--opt mtu=1200: must be at least 1280 where there is IPv6"},
+        {R"(subnets: "10.1.0.0/24" subnets: "10.2.0.0/24" options: "multicast")",
+         "--opt multicast: is for networks of one IPv4 subnet; this one has 2"},
         {R"(options: "vni=0")", "--opt vni=0: must be a number from 1 to 16777215, or several with commas between"},
         {R"(options: "vni=5,x")", "--opt vni=5,x: must be a number"},
         {R"(options: "vni=5,6")", "--opt vni: names 2, and the network needs 1: one for each of its IPv4 subnets"},
