@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "netlink/namespace.h"
 #include "overlay/publication.h"
+#include "overlay/service.h"
 #include "proto/wire.h"
 
 // The local API's side of the agent: requests that go to the manager and come back through the kernel, and what status
@@ -55,6 +56,10 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
     for (const auto& text : request.publish()) {
         WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("--publish", text));
         wire.add_publish(published.text());
+    }
+    for (const auto& text : request.services()) {
+        WARREN_TRY_ASSIGN(const auto service, overlay::parse_service("--service", text));
+        wire.add_services(service.text());
     }
     for (const auto& text : request.ips()) {
         WARREN_TRY_ASSIGN(const auto ip, base::parse_ip("--ip", text));
@@ -234,6 +239,9 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
     result.set_mtu(state.view.mtu.value);
     for (const auto& it : published) {
         result.add_published(it.text());
+    }
+    for (const auto& it : endpoint.services) {
+        result.add_services(it.text());
     }
     respond(std::move(result));
     return true;

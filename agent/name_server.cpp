@@ -30,6 +30,14 @@ std::size_t limit_of(const dns::Query& query, bool tcp) {
     return tcp ? kLargestAnswer : dns::udp_limit(query);
 }
 
+std::vector<dns::Service> services_of(const EndpointView& endpoint) {
+    std::vector<dns::Service> services;
+    for (const auto& it : endpoint.services) {
+        services.push_back({.name = fmt::format("_{}._{}", it.name, name_of(it.transport)), .port = it.port});
+    }
+    return services;
+}
+
 }  // namespace
 
 std::string container_of(const std::string& netns) {
@@ -87,7 +95,8 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
     kept->containers.clear();
     kept->present.clear();
     for (const auto& [id, endpoint] : view.endpoints) {
-        hosts.push_back({.name = endpoint.name, .aliases = endpoint.aliases, .ips = endpoint.ips});
+        hosts.push_back(
+            {.name = endpoint.name, .aliases = endpoint.aliases, .ips = endpoint.ips, .services = services_of(endpoint)});
         const auto attachment = view.attachments.find(id);
         if (endpoint.node == self && attachment != view.attachments.end()) {
             const auto container = container_of(attachment->second.netns);

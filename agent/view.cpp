@@ -68,6 +68,10 @@ base::Result<std::pair<base::EndpointId, EndpointView>> decode_endpoint(const v1
     }
     std::copy(message.mac().begin(), message.mac().end(), endpoint.mac.bytes.begin());
     endpoint.aliases.assign(message.aliases().begin(), message.aliases().end());
+    for (const auto& text : message.services()) {
+        WARREN_TRY_ASSIGN(const auto service, overlay::parse_service("endpoint's service", text));
+        endpoint.services.push_back(service);
+    }
     return std::pair(id, endpoint);
 }
 

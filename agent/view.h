@@ -14,6 +14,7 @@
 #include "keymgr/readiness.h"
 #include "overlay/model.h"
 #include "overlay/publication.h"
+#include "overlay/service.h"
 #include "proto/session.pb.h"
 
 // What a manager has told this node of a network that it is a member of. Values, without I/O; every message is checked
@@ -35,6 +36,7 @@ struct EndpointView {
     base::MacAddress mac;
     base::NodeId node;
     std::vector<std::string> aliases{};
+    std::vector<overlay::Service> services{};
 
     bool operator==(const EndpointView&) const = default;
 };

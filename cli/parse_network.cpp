@@ -51,6 +51,8 @@ void declare_connect(Syntax& syntax, NetworkConnect& value, const Environment& e
     syntax.text("--ifname", "NAME", *request.mutable_ifname(), "interface in the container (the first free ethN)");
     syntax.texts("--publish", "[IP:]PORT:PORT[/udp]", *request.mutable_publish(),
                  "a port of the host for one of the container; repeatable");
+    syntax.texts("--service", "NAME:PORT[/udp]", *request.mutable_services(),
+                 "what it offers, for SRV questions, such as http:80; repeatable");
     syntax.flag(
         "--take-over", [&] { request.set_take_over(true); }, "be the endpoint of this name that is elsewhere");
     syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);

@@ -140,9 +140,10 @@ std::string render_network(const v1::Network& network, const View& view) {
 }
 
 std::string render_connected(const v1::NetworkConnectReply& reply) {
-    return printable(fmt::format("{} is connected to {}: {} {}, MAC {}, MTU {}{}", reply.name(), reply.network(),
+    return printable(fmt::format("{} is connected to {}: {} {}, MAC {}, MTU {}{}{}", reply.name(), reply.network(),
                                  reply.ifname(), addresses_text(reply), reply.mac(), reply.mtu(),
-                                 reply.published().empty() ? "" : ", published " + joined(reply.published()))) +
+                                 reply.published().empty() ? "" : ", published " + joined(reply.published()),
+                                 reply.services().empty() ? "" : ", offers " + joined(reply.services()))) +
            "\n";
 }
 
@@ -162,6 +163,7 @@ std::string render_endpoint(const v1::Endpoint& endpoint, const std::vector<std:
     block.line("Namespace", endpoint.netns());
     block.line("Interface", endpoint.ifname().empty() ? "the first free ethN" : endpoint.ifname());
     block.line("Published", joined(endpoint.published()));
+    block.line("Services", joined(endpoint.services()));
     block.line("Created", fmt::format("{} ago", age(endpoint.created_unix_ms(), view)));
     std::string text = block.text(view) + "\nresolv.conf of its container:\n";
     for (const auto& gateway : gateways) {

@@ -142,22 +142,50 @@ void put_owner(std::vector<std::uint8_t>& out, const Query& query, const std::st
     }
 }
 
+// A record's data as it goes, and what type it is of.
+struct Data {
+    std::vector<std::uint8_t> bytes;
+
+    Type operator()(const base::IpAddress& ip) {
+        const auto raw = ip.raw();
+        bytes.assign(raw.begin(), raw.end());
+        return ip.family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
+    }
+    Type operator()(const std::string& name) {
+        put_name(bytes, name);
+        return Type::kPtr;
+    }
+    Type operator()(const ServiceLocation& service) {
+        put_half(bytes, 0);  // priority
+        put_half(bytes, 0);  // weight
+        put_half(bytes, service.port);
+        put_name(bytes, service.target);  // RFC 2782: whole, no pointer
+        return Type::kSrv;
+    }
+};
+
 void put_record(std::vector<std::uint8_t>& out, const Query& query, const Record& record) {
     put_owner(out, query, record.name);
-    const auto* address = std::get_if<base::IpAddress>(&record.data);
-    const auto type = address == nullptr ? Type::kPtr : address->family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
-    put_half(out, static_cast<std::uint16_t>(type));
+    Data data;
+    put_half(out, static_cast<std::uint16_t>(std::visit(data, record.data)));
     put_half(out, kInternet);
     put_word(out, static_cast<std::uint32_t>(record.ttl.count()));
-    std::vector<std::uint8_t> data;
-    if (address != nullptr) {
-        const auto raw = address->raw();
-        data.assign(raw.begin(), raw.end());
-    } else {
-        put_name(data, std::get<std::string>(record.data));
+    put_half(out, data.bytes.size());
+    out.insert(out.end(), data.bytes.begin(), data.bytes.end());
+}
+
+// As many of them, in their order, as leave the message within `limit`; how many.
+std::size_t put_records(std::vector<std::uint8_t>& out, const Query& query, const std::vector<Record>& records,
+                        std::size_t limit) {
+    std::size_t count = 0;
+    for (auto end = out.size(); count < records.size(); ++count, end = out.size()) {
+        put_record(out, query, records[count]);
+        if (out.size() > limit) {
+            out.resize(end);
+            break;
+        }
     }
-    put_half(out, data.size());
-    out.insert(out.end(), data.begin(), data.end());
+    return count;
 }
 
 void put_opt(std::vector<std::uint8_t>& out, Rcode rcode) {
@@ -216,22 +244,17 @@ std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::
     if (query.question) {
         out.insert(out.end(), query.question->wire.begin(), query.question->wire.end());
     }
-    std::size_t count = 0;
-    for (auto end = out.size(); count < answer.records.size(); ++count, end = out.size()) {
-        put_record(out, query, answer.records[count]);
-        if (out.size() + opt.size() > limit) {
-            out.resize(end);
-            break;
-        }
-    }
+    const auto count = put_records(out, query, answer.records, limit - opt.size());
+    const bool whole = count == answer.records.size();
+    const auto additional = whole ? put_records(out, query, answer.additional, limit - opt.size()) : 0;
     out.insert(out.end(), opt.begin(), opt.end());
     std::vector<std::uint8_t> header;
     put_half(header, query.id);
-    put_half(header, flags_of(query, answer, count < answer.records.size()));
+    put_half(header, flags_of(query, answer, !whole));
     put_half(header, query.question ? 1 : 0);
     put_half(header, count);
     put_half(header, 0);
-    put_half(header, query.edns ? 1 : 0);
+    put_half(header, additional + (query.edns ? 1 : 0));
     std::ranges::copy(header, out.begin());
     return out;
 }

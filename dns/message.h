@@ -14,7 +14,7 @@
 // anybody.
 namespace warren::dns {
 
-enum class Type : std::uint16_t { kA = 1, kPtr = 12, kAaaa = 28, kOpt = 41, kAny = 255 };
+enum class Type : std::uint16_t { kA = 1, kPtr = 12, kAaaa = 28, kSrv = 33, kOpt = 41, kAny = 255 };
 enum class Rcode : std::uint8_t {
     kNoError = 0,
     kFormatError = 1,
@@ -55,10 +55,19 @@ struct Query {
 // nullopt: nothing that anybody could be answered to: no header, or no query.
 [[nodiscard]] std::optional<Query> parse_query(std::span<const std::uint8_t> bytes);
 
+// Where a service is (RFC 2782). All are as good as each other: priority and weight are 0.
+struct ServiceLocation {
+    std::uint16_t port = 0;
+    std::string target;  // a name, as in Question
+
+    bool operator==(const ServiceLocation&) const = default;
+};
+
 struct Record {
     std::string name;  // as in Question
     std::chrono::seconds ttl{};
-    std::variant<base::IpAddress, std::string> data;  // an address (A or AAAA) or a name (PTR)
+    // An address (A or AAAA), a name (PTR) or where a service is (SRV).
+    std::variant<base::IpAddress, std::string, ServiceLocation> data;
 
     bool operator==(const Record&) const = default;
 };
@@ -67,14 +76,16 @@ struct Answer {
     Rcode rcode = Rcode::kNoError;
     bool authoritative = false;
     std::vector<Record> records;
-    bool recursive = false;  // the server asks others, too
-    bool cut = false;        // there is more than `records`
+    std::vector<Record> additional{};  // what the asker is going to ask for next
+    bool recursive = false;            // the server asks others, too
+    bool cut = false;                  // there is more than `records`
 
     bool operator==(const Answer&) const = default;
 };
 
 // The answer with as many of its records as fit `limit` bytes, and if that is not all of them the bit that says so
-// (TC): the asker comes again by TCP. The header, the question and OPT fit always (limit is at least 512).
+// (TC): the asker comes again by TCP. Additional ones that do not fit are left out. The header, the question and OPT
+// fit always (limit is at least 512).
 [[nodiscard]] std::vector<std::uint8_t> encode(const Query& query, const Answer& answer, std::size_t limit);
 
 // A message as it goes by TCP: behind its length in kLength bytes (RFC 1035 section 4.2.2).

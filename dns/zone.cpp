@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
+#include <tuple>
 
 #include "base/text.h"
 
@@ -66,6 +68,16 @@ std::optional<base::IpAddress> reversed(std::string_view name) {
     return name.ends_with(kReverse6) ? reverse6(name.substr(0, name.size() - kReverse6.size())) : std::nullopt;
 }
 
+// What is behind the labels that begin with an underscore, of which no name of ours has one: _http._tcp.web asks about
+// web.
+std::string_view asked_about(std::string_view name) {
+    while (name.starts_with('_')) {
+        const auto dot = name.find('.');
+        name.remove_prefix(dot == std::string_view::npos ? name.size() : dot + 1);
+    }
+    return name;
+}
+
 Answer no_such_name() {
     return {.rcode = Rcode::kNameError, .authoritative = true, .records = {}};
 }
@@ -74,17 +86,50 @@ Answer refused() {
     return {.rcode = Rcode::kRefused, .authoritative = false, .records = {}};
 }
 
+Type type_of(const base::IpAddress& ip) {
+    return ip.family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
+}
+
 // Those of the type that was asked for, beginning with another one each time.
 Answer with_addresses(const Question& question, std::span<const base::IpAddress> addresses, std::uint64_t dice) {
     Answer answer{.authoritative = true};
     for (std::size_t i = 0; i < addresses.size() && answer.records.size() < kMostAddresses; ++i) {
         const auto& ip = addresses[(dice + i) % addresses.size()];
-        const auto type = ip.family == base::Family::kIpv4 ? Type::kA : Type::kAaaa;
-        if (question.type == type || question.type == Type::kAny) {
+        if (question.type == type_of(ip) || question.type == Type::kAny) {
             answer.records.push_back({.name = question.name, .ttl = kTtl, .data = ip});
         }
     }
     return answer;
+}
+
+// Those who offer a service, beginning with another one each time, and the addresses of each.
+Answer with_offers(const Question& question, const std::vector<Zone::Offer>& offers, std::uint64_t dice) {
+    Answer answer{.authoritative = true, .records = {}};
+    if (question.type != Type::kSrv && question.type != Type::kAny) {
+        return answer;
+    }
+    std::set<std::string_view> targets;
+    for (std::size_t i = 0; i < std::min(offers.size(), kMostAddresses); ++i) {
+        const auto& offer = offers[(dice + i) % offers.size()];
+        answer.records.push_back({.name = question.name, .ttl = kTtl, .data = offer.where});
+        if (!targets.insert(offer.where.target).second) {
+            continue;
+        }
+        for (const auto& ip : offer.ips) {
+            answer.additional.push_back({.name = offer.where.target, .ttl = kTtl, .data = ip});
+        }
+    }
+    return answer;
+}
+
+// What this zone has at a name, which is without the network; nullopt: nothing.
+std::optional<Answer> found_in(const Zone& zone, const Question& question, const std::string& name,
+                               std::uint64_t dice) {
+    if (const auto addresses = zone.addresses(name); !addresses.empty()) {
+        return with_addresses(question, addresses, dice);
+    }
+    const auto* offers = zone.offers(name);
+    return offers == nullptr ? std::nullopt : std::optional(with_offers(question, *offers, dice));
 }
 
 Answer name_of(const Question& question, const base::IpAddress& ip, std::span<const Zone* const> zones) {
@@ -107,17 +152,18 @@ Answer answer_question(const Question& question, std::span<const Zone* const> zo
     if (const auto ip = reversed(question.name)) {
         return name_of(question, *ip, zones);
     }
-    bool ours = question.name.find('.') == std::string::npos && !question.name.empty();
+    const std::string about(asked_about(question.name));
+    bool ours = about.find('.') == std::string::npos && !question.name.empty();
     for (const auto* zone : zones) {
         const auto suffix = "." + zone->network();
         const bool whole = question.name.ends_with(suffix);
-        ours = ours || whole;
-        auto addresses = zone->addresses(question.name);
-        if (addresses.empty() && whole) {
-            addresses = zone->addresses(question.name.substr(0, question.name.size() - suffix.size()));
+        ours = ours || whole || !zone->addresses(about).empty();
+        auto found = found_in(*zone, question, question.name, dice);
+        if (!found && whole) {
+            found = found_in(*zone, question, question.name.substr(0, question.name.size() - suffix.size()), dice);
         }
-        if (!addresses.empty()) {
-            return with_addresses(question, addresses, dice);
+        if (found) {
+            return *std::move(found);
         }
     }
     return ours ? no_such_name() : refused();
@@ -137,16 +183,46 @@ Zone::Zone(const std::string& network, std::vector<base::Prefix> subnets, const 
             add(host.name, host.ips);
         }
         const auto whole = lower(host.name) + "." + network_;
-        for (const auto& ip : host.ips) {
-            if (is_domain(whole)) {
+        if (is_domain(whole)) {
+            for (const auto& ip : host.ips) {
                 names_.emplace(ip, whole);
             }
+            add_services(host, whole);
         }
     }
     for (auto& [name, addresses] : addresses_) {
         std::ranges::sort(addresses);
         addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
     }
+    for (auto& [name, offers] : offers_) {
+        const auto key = [](const Offer& offer) { return std::tie(offer.where.target, offer.where.port); };
+        std::ranges::sort(offers, {}, key);
+        offers.erase(std::unique(offers.begin(), offers.end()), offers.end());
+    }
+}
+
+// By the name of the endpoint, by its aliases, and by the network alone. What is behind the first label, as _tcp.web,
+// is a name, too, of which there is nothing (RFC 8020).
+void Zone::add_services(const Host& host, const std::string& target) {
+    std::vector<std::string> owners{""};
+    for (const auto& name : host.aliases) {
+        owners.push_back("." + lower(name));
+    }
+    owners.push_back("." + lower(host.name));
+    for (const auto& service : host.services) {
+        for (const auto& owner : owners) {
+            const auto name = lower(service.name) + owner;
+            if (is_domain(name)) {
+                offers_[name].push_back({.where = {.port = service.port, .target = target}, .ips = host.ips});
+                offers_[name.substr(name.find('.') + 1)];
+            }
+        }
+    }
+}
+
+const std::vector<Zone::Offer>* Zone::offers(const std::string& name) const {
+    const auto found = offers_.find(name);
+    return found == offers_.end() ? nullptr : &found->second;
 }
 
 void Zone::add(const std::string& name, const std::vector<base::IpAddress>& ips) {
@@ -167,7 +243,8 @@ bool Zone::is_about(const Question& question) const {
     if (const auto ip = reversed(question.name)) {
         return covers(*ip);
     }
-    return question.name == network_ || question.name.ends_with("." + network_) || addresses_.contains(question.name);
+    return question.name == network_ || question.name.ends_with("." + network_) ||
+           addresses_.contains(std::string(asked_about(question.name)));
 }
 
 std::optional<std::string> Zone::name(const base::IpAddress& ip) const {

@@ -7,6 +7,7 @@
 #include "manager/changes.h"
 #include "overlay/mtu.h"
 #include "overlay/publication.h"
+#include "overlay/service.h"
 
 namespace warren::manager {
 
@@ -225,6 +226,18 @@ base::Result<std::vector<overlay::Publication>> check_publish(const Place& place
     return wanted;
 }
 
+base::Result<std::vector<overlay::Service>> check_services(const v1::ConnectEndpoint& request) {
+    std::vector<overlay::Service> services;
+    for (const auto& text : request.services()) {
+        WARREN_TRY_ASSIGN(const auto it, overlay::parse_service("--service", text));
+        if (std::find(services.begin(), services.end(), it) != services.end()) {
+            return fail(Code::kInvalid, "--service {}: given twice; once is enough", it.text());
+        }
+        services.push_back(it);
+    }
+    return services;
+}
+
 base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::string& name,
                                                const ChosenAddresses& addresses, base::Time now) {
     const auto& endpoint = place.endpoint;
@@ -247,6 +260,10 @@ base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::st
     WARREN_TRY_ASSIGN(const auto published, check_publish(place));
     for (const auto& it : published) {
         stored.add_publish(it.text());
+    }
+    WARREN_TRY_ASSIGN(const auto services, check_services(endpoint.request));
+    for (const auto& it : services) {
+        stored.add_services(it.text());
     }
     stored.set_created(unix_ms(now));
     return stored;

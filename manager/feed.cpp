@@ -45,6 +45,7 @@ void add_endpoint(v1::NetworkDelta& delta, const v1::StoredEndpoint& stored) {
     endpoint.set_mac(stored.mac());
     endpoint.set_node_id(stored.node_id());
     *endpoint.mutable_aliases() = stored.aliases();
+    *endpoint.mutable_services() = stored.services();
 }
 
 v1::EpochKey write_epoch(const keymgr::HeldEpoch& held) {

@@ -158,6 +158,7 @@ v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& networ
     shown.set_ifname(endpoint.ifname());
     *shown.mutable_aliases() = endpoint.aliases();
     *shown.mutable_published() = endpoint.publish();
+    *shown.mutable_services() = endpoint.services();
     shown.set_created_unix_ms(endpoint.created());
     return shown;
 }

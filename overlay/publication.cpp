@@ -4,18 +4,24 @@
 
 namespace warren::overlay {
 
-namespace {
+std::string_view name_of(Transport transport) {
+    return transport == Transport::kTcp ? "tcp" : "udp";
+}
+
+std::optional<Transport> parse_transport(std::string_view text) {
+    if (text != "tcp" && text != "udp") {
+        return std::nullopt;
+    }
+    return text == "tcp" ? Transport::kTcp : Transport::kUdp;
+}
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
     const auto number = base::parse_unsigned(text, UINT16_MAX);
     return number && *number > 0 ? std::optional(static_cast<std::uint16_t>(*number)) : std::nullopt;
 }
 
-}  // namespace
-
 std::string Publication::text() const {
-    return fmt::format("{}{}:{}/{}", host_ip ? host_ip->text() + ":" : "", host_port, port,
-                       transport == Transport::kTcp ? "tcp" : "udp");
+    return fmt::format("{}{}:{}/{}", host_ip ? host_ip->text() + ":" : "", host_port, port, name_of(transport));
 }
 
 base::Result<Publication> parse_publication(std::string_view what, std::string_view text) {
@@ -26,11 +32,11 @@ base::Result<Publication> parse_publication(std::string_view what, std::string_v
     Publication out;
     const auto slash = text.find('/');
     if (slash != std::string_view::npos) {
-        const auto transport = text.substr(slash + 1);
-        if (transport != "tcp" && transport != "udp") {
+        const auto transport = parse_transport(text.substr(slash + 1));
+        if (!transport) {
             return refuse("the protocol must be tcp or udp");
         }
-        out.transport = transport == "tcp" ? Transport::kTcp : Transport::kUdp;
+        out.transport = *transport;
     }
     auto parts = base::split(text.substr(0, slash), ':');
     if (parts.size() == 3) {

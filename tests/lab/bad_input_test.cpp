@@ -340,6 +340,12 @@ TEST_F(BadInput, OfConnectIsRefused) {
         {1, connect({"--publish", "7443:80/udp"}), 1,
          "--publish 7443:80/udp: UDP port 7443 is that of ESP in UDP; choose another one"},
         {1, connect({"--publish", "80:80", "--publish", "80:81"}), 1, "--publish 80:81/tcp: given twice"},
+        {1, connect({"--service", "80:80"}), 1,
+         "--service '80:80': the name must be 1 to 15 letters, digits and single hyphens between them, with a letter "
+         "among them (RFC 6335); it is NAME:PORT[/tcp|udp], such as http:80/tcp"},
+        {1, connect({"--service", "http:0"}), 1, "--service 'http:0': the port must be a number from 1 to 65535; …"},
+        {1, connect({"--service", "http:80", "--service", "HTTP:80/tcp"}), 1,
+         "--service http:80/tcp: given twice; once is enough"},
         {1, connect({"--name", "x/y"}), 1, "--name 'x/y': " + kNameRule},
         {1, connect({"--mac", "02:00"}), 1, "--mac '02:00': must be a unicast MAC address such as 02:57:00:00:00:01"},
         {1, connect({"--mac", "03:00:00:00:00:01"}), 1,

@@ -129,6 +129,46 @@ TEST(Names, AnAliasOfSeveralLeadsToEach) {
                 testing::UnorderedElementsAre(one.ip() + "\n" + two.ip() + "\n", two.ip() + "\n" + one.ip() + "\n"));
 }
 
+TEST(Names, LeadToServicesOfEndpoints) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const Container asker("asker");
+    const Container one("one");
+    const Container two("two");
+    lab->host(1).connect("net1", asker);
+    lab->host(1).connect("net1", one, {"--alias", "web", "--service", "http:80", "--service", "dns:53/udp"});
+    lab->host(2).connect("net1", two, {"--alias", "web", "--service", "HTTP:8080"});
+    const auto srv = [&](const std::string& name) {
+        std::istringstream lines(short_answer(asker, net1, name + " SRV"));
+        std::set<std::string> found;
+        for (std::string line; std::getline(lines, line);) {
+            found.insert(line);
+        }
+        return found;
+    };
+    using testing::ElementsAre;
+    ASSERT_TRUE(eventually(seconds(5), [&] { return !srv("_http._tcp.two").empty(); }));
+    EXPECT_THAT(srv("_http._tcp.two"), ElementsAre("0 0 8080 two.net1."));
+    EXPECT_THAT(srv("_DNS._udp.one.net1"), ElementsAre("0 0 53 one.net1."));
+    EXPECT_THAT(srv("_http._tcp.web"), ElementsAre("0 0 80 one.net1.", "0 0 8080 two.net1."));
+    EXPECT_THAT(srv("_http._tcp.net1"), ElementsAre("0 0 80 one.net1.", "0 0 8080 two.net1."));
+
+    const auto whole = dig(asker, net1, "_http._tcp.two SRV");
+    EXPECT_THAT(whole, HasSubstr("ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 2")) << "OPT, too";
+    EXPECT_THAT(whole, testing::ContainsRegex("two.net1.\\s+5\\s+IN\\s+A\\s+" + two.ip()));
+    for (const auto* nothing : {"_http._tcp.web A", "_tcp.web SRV", "_udp.net1"}) {
+        const auto none = dig(asker, net1, nothing);
+        EXPECT_THAT(none, HasSubstr("status: NOERROR")) << nothing;
+        EXPECT_THAT(none, HasSubstr("ANSWER: 0")) << nothing;
+    }
+    for (const auto* nobody : {"_dns._udp.two SRV", "_http._udp.web SRV", "_http._tcp.asker SRV"}) {
+        EXPECT_THAT(dig(asker, net1, nobody), HasSubstr("status: NXDOMAIN")) << nobody;
+    }
+    lab->host(2).warren_ok({"network", "disconnect", "net1", "two"});
+    EXPECT_TRUE(eventually(seconds(5), [&] { return srv("_http._tcp.net1").size() == 1; }));
+    EXPECT_THAT(lab->host(1).warren_ok({"endpoint", "inspect", "one"}), HasSubstr("http:80/tcp, dns:53/udp"));
+}
+
 // What programs in a container use: the C library, by the file that `ip netns exec` shows to them.
 TEST(Names, AreWhatProgramsInAContainerFind) {
     const auto lab = cluster_of(2);

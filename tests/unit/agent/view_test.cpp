@@ -206,6 +206,7 @@ TEST(View, MalformedDeltasChangeNothing) {
                                                broken([](auto& d) { d.mutable_epochs(0)->clear_secret(); }),
                                                broken([](auto& d) { d.mutable_endpoints(0)->set_mac("12345"); }),
                                                broken([](auto& d) { d.mutable_endpoints(0)->set_ips(0, ""); }),
+                                               broken([](auto& d) { d.mutable_endpoints(0)->add_services("http"); }),
                                                broken([](auto& d) { d.add_endpoints_gone("x"); })};
     for (const auto& delta : deltas) {
         auto view = take_snapshot(snapshot()).value();

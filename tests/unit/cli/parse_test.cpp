@@ -132,6 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
             index_of<NetworkConnect>(),
             R"(network: "net1" netns: "/run/netns/web" name: "w" aliases: "a" aliases: "b" )"
             R"(mac: "02:00:00:00:00:07" ifname: "eth7" ips: "10.9.0.7" ips: "fd09::7")"},
+        Line{"network connect net1 --netns web --service http:80 --service dns:53/udp", index_of<NetworkConnect>(),
+             R"(network: "net1" netns: "web" services: "http:80" services: "dns:53/udp")"},
         Line{"network connect net1 --pid 42", index_of<NetworkConnect>(), R"(network: "net1" pid: 42)"},
         Line{"network disconnect net1 web", index_of<NetworkDisconnect>(), R"(network: "net1" endpoint: "web")"},
         Line{"endpoint ls", index_of<EndpointList>(), ""},

@@ -120,6 +120,12 @@ TEST(RenderConnected, SaysWhatTheContainerGot) {
         render_connected(sample<v1::NetworkConnectReply>(
             R"(name: "web" network: "net1" ip: "10.128.0.2/24" mac: "02:00:00:00:00:02" ifname: "eth0" mtu: 1416)")),
         "web is connected to net1: eth0 10.128.0.2/24, MAC 02:00:00:00:00:02, MTU 1416\n");
+    EXPECT_EQ(
+        render_connected(sample<v1::NetworkConnectReply>(
+            R"(name: "web" network: "net1" ip: "10.128.0.2/24" mac: "02:00:00:00:00:02" ifname: "eth0" mtu: 1416
+               published: "8080:80/tcp" services: "http:80/tcp" services: "dns:53/udp")")),
+        "web is connected to net1: eth0 10.128.0.2/24, MAC 02:00:00:00:00:02, MTU 1416, published 8080:80/tcp, offers "
+        "http:80/tcp, dns:53/udp\n");
 }
 
 }  // namespace

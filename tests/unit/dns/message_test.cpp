@@ -119,6 +119,39 @@ TEST(Encode, ANameIsWrittenWhole) {
     EXPECT_THAT(std::string(answer.begin(), answer.end()), testing::EndsWith("\x00\x0a\x03web\x04net1\x00"s));
 }
 
+// RFC 2782: no name in it is a pointer.
+TEST(Encode, AServiceIsAtAPortOfAName) {
+    const auto query = parse_query(bytes(kPlain));
+    const Record place{.name = "web.net1",
+                       .ttl = std::chrono::seconds(5),
+                       .data = ServiceLocation{.port = 8080, .target = "web.net1"}};
+    auto address = kAddress;
+    address.name = "db.net1";
+    const auto answer = encode(*query, {.records = {place}, .additional = {address}}, 512);
+    EXPECT_EQ(answer,
+              bytes("\x12\x34\x81\x00\x00\x01\x00\x01\x00\x00\x00\x01\x03Web\x04net1\x00\x00\x01\x00\x01"
+                    "\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x05\x00\x10\x00\x00\x00\x00\x1f\x90\x03web\x04net1\x00"
+                    "\x02"
+                    "db\x04net1\x00\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x0a\x80\x00\x02"sv));
+}
+
+// They are a help, and nobody comes again for them.
+TEST(Encode, AdditionalRecordsThatDoNotFitAreLeftOut) {
+    const auto query = parse_query(bytes(kDig));
+    const Answer many{.records = {kAddress}, .additional = std::vector<Record>(40, kAddress)};
+    const auto cut = encode(*query, many, 512);
+    EXPECT_LE(cut.size(), 512U);
+    EXPECT_EQ(cut[2] & 0x02, 0) << "TC";
+    EXPECT_EQ(cut[7], 1);
+    EXPECT_EQ(cut[11], 28 + 1) << "16 bytes each, behind 42 and before OPT, which counts, too";
+    EXPECT_EQ(encode(*query, many, 4096)[11], 41);
+    const Record large{.name = "web.net1", .ttl = std::chrono::seconds(5), .data = std::string(60, 'x')};
+    const Answer too_many{.records = std::vector<Record>(40, large), .additional = {kAddress}};  // which would fit
+    const auto truncated = encode(*query, too_many, 512);
+    EXPECT_EQ(truncated[2] & 0x02, 0x02);
+    EXPECT_EQ(truncated[11], 1) << "OPT alone";
+}
+
 TEST(Encode, WhatDoesNotFitIsLeftOutAndSaid) {
     const auto query = parse_query(bytes(kPlain));
     const Answer many{.records = std::vector<Record>(40, kAddress)};

@@ -37,7 +37,10 @@ std::vector<std::string> data(const Answer& answer) {
     std::vector<std::string> list;
     for (const auto& record : answer.records) {
         const auto* address = std::get_if<base::IpAddress>(&record.data);
-        list.push_back(address != nullptr ? address->text() : std::get<std::string>(record.data));
+        const auto* service = std::get_if<ServiceLocation>(&record.data);
+        list.push_back(address != nullptr   ? address->text()
+                       : service != nullptr ? service->target + ":" + std::to_string(service->port)
+                                            : std::get<std::string>(record.data));
     }
     return list;
 }
@@ -124,6 +127,106 @@ TEST(ZoneAnswer, AnAddressLeadsBackToItsName) {
                               "0.128.10.in-addr.arpa", "2.ip6.arpa", "in-addr.arpa"}) {
         EXPECT_EQ(asked(other, Type::kPtr).rcode, Rcode::kRefused) << other;
     }
+}
+
+const Zone kShop("shop", base::parse_prefix("subnet", "10.128.2.0/24").value(),
+                 {{.name = "Front1",
+                   .aliases = {"front", "front.all"},
+                   .ip = ip("10.128.2.2"),
+                   .services = {{.name = "_http._tcp", .port = 80}, {.name = "_http._tcp", .port = 8080}}},
+                  {.name = "front2",
+                   .aliases = {"front"},
+                   .ip = ip("10.128.2.3"),
+                   .services = {{.name = "_http._tcp", .port = 80}, {.name = "_quic._udp", .port = 443}}},
+                  {.name = "idle", .aliases = {"front"}, .ip = ip("10.128.2.4")},
+                  {.name = "strange..name",
+                   .aliases = {},
+                   .ip = ip("10.128.2.5"),
+                   .services = {{.name = "_ftp._tcp", .port = 21}}}});
+Answer in_shop(const std::string& name, Type type = Type::kSrv, std::uint64_t dice = 0) {
+    const std::array zones{&kShop};
+    return answer(query(name, type), zones, dice);
+}
+
+TEST(ZoneServices, AreWhereTheEndpointsAreThatOfferThem) {
+    EXPECT_THAT(data(in_shop("_http._tcp.front1")), ElementsAre("front1.shop:80", "front1.shop:8080"));
+    EXPECT_THAT(data(in_shop("_quic._udp.front2.shop")), ElementsAre("front2.shop:443"));
+    EXPECT_THAT(data(in_shop("_http._tcp.front")), ElementsAre("front1.shop:80", "front1.shop:8080", "front2.shop:80"));
+    EXPECT_THAT(data(in_shop("_http._tcp.front.all.shop")), ElementsAre("front1.shop:80", "front1.shop:8080"));
+    EXPECT_THAT(data(in_shop("_http._tcp.shop")), ElementsAre("front1.shop:80", "front1.shop:8080", "front2.shop:80"));
+    EXPECT_THAT(data(in_shop("_quic._udp")), ElementsAre("front2.shop:443"));
+    EXPECT_THAT(data(in_shop("_quic._udp.front2", Type::kAny)), ElementsAre("front2.shop:443"));
+    EXPECT_TRUE(in_shop("_http._tcp.front1").authoritative);
+    EXPECT_EQ(in_shop("_http._tcp.front1").records[0].ttl, std::chrono::seconds(5));
+    EXPECT_THAT(in_shop("_ftp._tcp.shop").records, IsEmpty()) << "its endpoint has no name in DNS";
+}
+
+TEST(ZoneServices, ComeWithTheAddressesOfTheirEndpoints) {
+    const auto found = in_shop("_http._tcp.front");
+    EXPECT_THAT(data({.records = found.additional}), ElementsAre("10.128.2.2", "10.128.2.3")) << "each once";
+    EXPECT_EQ(found.additional[0].name, "front1.shop");
+    EXPECT_THAT(in_shop("_http._tcp.front", Type::kA).additional, IsEmpty());
+}
+
+TEST(ZoneServices, TakeTurnsAndAreAHundredAtMost) {
+    EXPECT_THAT(data(in_shop("_http._tcp.front", Type::kSrv, 2)),
+                ElementsAre("front2.shop:80", "front1.shop:80", "front1.shop:8080"));
+    std::vector<Host> hosts;
+    for (std::uint32_t i = 2; i < 250; ++i) {
+        hosts.push_back({.name = "c" + std::to_string(i),
+                         .aliases = {},
+                         .ip = base::IpAddress::v4(0x0a800000U + i),
+                         .services = {{.name = "_http._tcp", .port = 80}}});
+    }
+    const Zone large("large", base::parse_prefix("subnet", "10.128.0.0/24").value(), hosts);
+    const std::array zones{&large};
+    const auto many = answer(query("_http._tcp.large", Type::kSrv), zones, 0);
+    EXPECT_EQ(many.records.size(), 100U);
+    EXPECT_EQ(many.additional.size(), 100U);
+}
+
+TEST(ZoneServices, OfWhatIsThereNothingElseIsKnownAndWhatIsNotThereDoesNotExist) {
+    for (const auto* name : {"_http._tcp.front1", "_tcp.front1", "_tcp.front.shop", "_tcp.shop", "_udp"}) {
+        EXPECT_EQ(in_shop(name, Type::kA).rcode, Rcode::kNoError) << name;
+        EXPECT_THAT(in_shop(name, Type::kA).records, IsEmpty()) << name;
+    }
+    EXPECT_THAT(in_shop("_tcp.front1").records, IsEmpty());
+    for (const auto* name :
+         {"_http._tcp.idle", "_tcp.idle", "_udp.front1", "_https._tcp.front1", "_http._udp.front1", "_http._tcp.nobody",
+          "_http._tcp.nobody.shop", "_x._http._tcp.front1", "_http.front1", "_ftp._tcp", "_ftp._tcp.front.all"}) {
+        EXPECT_EQ(in_shop(name).rcode, Rcode::kNameError) << name;
+    }
+    EXPECT_EQ(in_shop("_http._tcp.example.org").rcode, Rcode::kRefused) << "whose name is none of ours";
+    EXPECT_EQ(in_shop("http._tcp.front1.com").rcode, Rcode::kRefused);
+}
+
+TEST(ZoneServices, AnEndpointThatIsCalledLikeTheNetworkGoesFirst) {
+    const Service http{.name = "_http._tcp", .port = 80};
+    const Zone zone("one", base::parse_prefix("subnet", "10.128.0.0/24").value(),
+                    {{.name = "one", .aliases = {}, .ip = ip("10.128.0.2"), .services = {http}},
+                     {.name = "two", .aliases = {}, .ip = ip("10.128.0.3"), .services = {http, {"_ftp._tcp", 21}}}});
+    const std::array zones{&zone};
+    EXPECT_THAT(data(answer(query("_http._tcp.one", Type::kSrv), zones, 0)), ElementsAre("one.one:80"));
+    EXPECT_THAT(data(answer(query("_http._tcp", Type::kSrv), zones, 0)), ElementsAre("one.one:80", "two.one:80"));
+    EXPECT_THAT(data(answer(query("_ftp._tcp.one", Type::kSrv), zones, 0)), ElementsAre("two.one:21"));
+}
+
+TEST(ZoneServices, AreOfTheNetworkThatIsAskedFirst) {
+    const Zone other("other", base::parse_prefix("subnet", "10.128.3.0/24").value(),
+                     {{.name = "front",
+                       .aliases = {},
+                       .ip = ip("10.128.3.2"),
+                       .services = {{.name = "_http._tcp", .port = 1}, {.name = "_ssh._tcp", .port = 22}}}});
+    const std::array zones{&kShop, &other};
+    EXPECT_EQ(data(answer(query("_http._tcp.front", Type::kSrv), zones, 0)).size(), 3U);
+    EXPECT_THAT(data(answer(query("_ssh._tcp.front", Type::kSrv), zones, 0)), ElementsAre("front.other:22"));
+    EXPECT_THAT(data(answer(query("_http._tcp.other", Type::kSrv), zones, 0)), ElementsAre("front.other:1"));
+}
+
+TEST(ZoneServices, AreNotHandedOnOfANetworkThatTheAskerIsNotIn) {
+    EXPECT_TRUE(kShop.is_about(*query("_http._tcp.shop").question));
+    EXPECT_TRUE(kShop.is_about(*query("_http._tcp.front.all").question));
+    EXPECT_FALSE(kShop.is_about(*query("_http._tcp.example.org").question));
 }
 
 TEST(ZoneAnswer, NothingElseIsAnswered) {

@@ -232,6 +232,46 @@ TEST_F(AddressesTest, NamesMacsAndContainersAreFoundAmongManyAfterChanges) {
               "--mac 02:57:0a:01:00:03: taken by endpoint 'b'; choose another one");
 }
 
+TEST_F(AddressesTest, WhatAnEndpointOffersIsToldToAllMembersAndShown) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    v1::EndpointRequest request;
+    request.mutable_connect()->set_network("net1");
+    request.mutable_connect()->set_netns("/run/netns/web");
+    for (const auto* service : {"http:80/tcp", "http:8080/tcp", "dns:53/udp"}) {
+        request.mutable_connect()->add_services(service);
+    }
+    ASSERT_EQ(ask(m1, request).error(), "");
+    const auto* told = m1.agent->last(v1::FromManager::kSnapshot);
+    ASSERT_NE(told, nullptr);
+    EXPECT_THAT(told->snapshot().content().endpoints(0).services(),
+                testing::ElementsAre("http:80/tcp", "http:8080/tcp", "dns:53/udp"));
+    EXPECT_THAT(core_->endpoint_list({})->endpoints(0).services(),
+                testing::ElementsAre("http:80/tcp", "http:8080/tcp", "dns:53/udp"));
+    open();
+    EXPECT_EQ(core_->endpoint_list({})->endpoints(0).services_size(), 3) << "forgotten by a restart";
+}
+
+TEST_F(AddressesTest, WhatIsNoServiceIsRefusedAndChangesNothing) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    const struct {
+        std::vector<std::string> services;
+        const char* says;
+    } cases[] = {
+        {{"http"}, "--service 'http': a name and a port are needed; it is NAME:PORT[/tcp|udp]"},
+        {{"dns:53/udp", "http:80", "http:80/tcp"}, "--service http:80/tcp: given twice; once is enough"},
+    };
+    for (const auto& it : cases) {
+        v1::EndpointRequest request;
+        request.mutable_connect()->set_network("net1");
+        request.mutable_connect()->set_netns("/run/netns/web");
+        request.mutable_connect()->mutable_services()->Add(it.services.begin(), it.services.end());
+        EXPECT_THAT(ask(m1, request).error(), HasSubstr(it.says));
+    }
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 0);
+}
+
 class TakeOverTest : public AddressesTest {
   protected:
     // `db` is on w1, and so is its only one; w2 is a member, too.
