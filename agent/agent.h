@@ -267,6 +267,7 @@ class Agent {
     void settle_pending();
     // Why the endpoint can't be had as it was asked for.
     [[nodiscard]] std::optional<base::Error> connect_error(const NetworkState& state, const base::EndpointId& id) const;
+    [[nodiscard]] std::map<base::EndpointId, std::string> local_names() const;
     [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond);
     [[nodiscard]] std::vector<ErrorCounter> error_counters();
     [[nodiscard]] Self self() const;

@@ -247,6 +247,18 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
     return true;
 }
 
+std::map<base::EndpointId, std::string> Agent::local_names() const {
+    std::map<base::EndpointId, std::string> names;
+    for (const auto& [network, state] : networks_) {
+        for (const auto& [id, endpoint] : state.view.endpoints) {
+            if (endpoint.node == self().node) {
+                names.emplace(id, endpoint.name);
+            }
+        }
+    }
+    return names;
+}
+
 void Agent::disconnect(const v1::NetworkDisconnectRequest& given, const Respond<v1::NetworkDisconnectReply>& respond) {
     if (auto ready = check_session(); !ready) {
         respond(base::fail_with(std::move(ready)));
@@ -259,7 +271,7 @@ void Agent::disconnect(const v1::NetworkDisconnectRequest& given, const Respond<
             {.network = std::nullopt,
              .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
              .settle =
-                 [this, respond, name = given.endpoint()](const v1::EndpointReply& reply) {
+                 [this, respond, given = given.endpoint(), names = local_names()](const v1::EndpointReply& reply) {
                      const auto network = proto::id_of<base::NetworkId>(reply.network_id());
                      const auto id = proto::id_of<base::EndpointId>(reply.endpoint_id());
                      const auto found = networks_.find(network);
@@ -270,7 +282,8 @@ void Agent::disconnect(const v1::NetworkDisconnectRequest& given, const Respond<
                      }
                      v1::NetworkDisconnectReply result;
                      result.set_endpoint_id(id.text());
-                     result.set_name(name);
+                     const auto name = names.find(id);
+                     result.set_name(name == names.end() ? given : name->second);
                      respond(std::move(result));
                      return true;
                  }});

@@ -5,6 +5,7 @@
 #include "agent/proof.h"
 #include "agent/run_watch.h"
 #include "base/random.h"
+#include "base/reference.h"
 #include "overlay/mtu.h"
 #include "proto/wire.h"
 
@@ -90,21 +91,22 @@ void Agent::verify(const v1::NetworkVerifyRequest& request, const Respond<v1::Ne
 
 base::Result<std::shared_ptr<Agent::VerifyRun>> Agent::prepare_verify(const std::string& name,
                                                                       const Respond<v1::NetworkVerifyReply>& respond) {
-    const auto found = std::ranges::find_if(networks_, [&](const auto& entry) {
-        return entry.second.view.name == name || (!name.empty() && entry.first.text().starts_with(name));
-    });
-    if (found == networks_.end()) {
+    auto id = base::find_reference("network", name, networks_, [](const auto& state) { return state.view.name; });
+    if (!id && id.error().code() == Code::kNotFound) {
         return fail(Code::kNotFound,
                     "network '{}': this host is no member of such a network; verify it where it has an endpoint, see "
                     "warren status",
                     name);
     }
-    const auto& view = found->second.view;
+    if (!id) {
+        return base::fail_with(std::move(id));
+    }
+    const auto& view = networks_.at(*id).view;
     if (!view.encrypted) {
         return fail(Code::kPrecondition, "network '{}': is not encrypted, so there is nothing to prove", view.name);
     }
     auto run = std::make_shared<VerifyRun>(*loop_, respond);
-    run->network = found->first;
+    run->network = *id;
     run->number = base::random_u64();
     run->size = base::Mtu{std::min(kLeastSize, view.mtu.value - 1)};
     if (view.mtu.value > kLeastSize + 1) {

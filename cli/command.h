@@ -85,6 +85,7 @@ struct NetworkPrune {
 };
 struct NetworkInspect {
     v1::NetworkInspectRequest request;
+    bool verbose = false;  // in tables; JSON has all of it
 };
 struct NetworkUpdate {
     v1::NetworkUpdateRequest request;

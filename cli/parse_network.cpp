@@ -104,6 +104,9 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
     add_command<NetworkInspect>(group, chosen,
                                 {"inspect", "Show a network, its nodes and endpoints", "warren network inspect net1"},
                                 [](Syntax& syntax, NetworkInspect& value) {
+                                    syntax.flag(
+                                        "-v,--verbose", [&] { value.verbose = true; },
+                                        "also MTU and epochs of its nodes, and whom names lead to");
                                     syntax.argument("NETWORK", *value.request.mutable_network(), kNetworkHelp);
                                 });
     add_command<NetworkUpdate>(

@@ -35,7 +35,7 @@ namespace warren::cli {
 [[nodiscard]] std::string purge_line(const v1::KeyPurge& purge);
 
 [[nodiscard]] std::string render_networks(const v1::NetworkListReply& reply, bool quiet, const View& view);
-[[nodiscard]] std::string render_network(const v1::Network& network, const View& view);
+[[nodiscard]] std::string render_network(const v1::Network& network, bool verbose, const View& view);
 [[nodiscard]] std::string render_connected(const v1::NetworkConnectReply& reply);
 [[nodiscard]] std::string render_endpoints(const v1::EndpointListReply& reply, const View& view);
 // `gateways` of the networks that the container is in, its own first: whom it may ask for names.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "cli/render.h"
@@ -102,14 +103,46 @@ Table endpoint_table(const google::protobuf::RepeatedPtrField<v1::Endpoint>& end
     return table;
 }
 
-std::string members_text(const v1::Network& network, const View& view) {
-    Table table({"NODE", "DATA ADDRESS", "STATE", "REVISION"});
+Cell epoch(std::uint32_t number) {
+    return number == 0 ? Cell("none") : Cell(number);
+}
+
+std::string members_text(const v1::Network& network, bool verbose, const View& view) {
+    std::vector<std::string> header{"NODE", "DATA ADDRESS", "STATE", "REVISION"};
+    if (verbose) {
+        header.emplace_back("UNDERLAY MTU");
+        if (network.encrypted()) {
+            header.insert(header.end(), {"INSTALLED", "SENDING"});
+        }
+    }
+    Table table(header);
     for (const v1::NetworkMember& member : network.member_nodes()) {
         const bool behind = member.acked_revision() < network.revision();
-        table.row({member.node(), member.data_address(),
-                   member.reachable() ? Cell("ready", Tone::kGood) : Cell("unreachable", Tone::kBad),
-                   Cell(fmt::format("{}{}", member.acked_revision(), behind ? " (behind)" : ""),
-                        behind ? Tone::kCaution : Tone::kPlain)});
+        std::vector<Cell> row{member.node(), member.data_address(),
+                              member.reachable() ? Cell("ready", Tone::kGood) : Cell("unreachable", Tone::kBad),
+                              Cell(fmt::format("{}{}", member.acked_revision(), behind ? " (behind)" : ""),
+                                   behind ? Tone::kCaution : Tone::kPlain)};
+        if (verbose) {
+            row.emplace_back(member.underlay_mtu());
+            if (network.encrypted()) {
+                row.insert(row.end(), {epoch(member.installed_epoch()), epoch(member.sending_epoch())});
+            }
+        }
+        table.row(std::move(row));
+    }
+    return table.text(view);
+}
+
+// Where each is, and what names lead to it.
+std::string places_text(const v1::Network& network, const View& view) {
+    std::map<std::string, std::string> vteps;
+    for (const v1::NetworkMember& member : network.member_nodes()) {
+        vteps.emplace(member.node(), member.data_address());
+    }
+    Table table({"NAME", "NODE", "VTEP", "ALIASES", "SERVICES", "PUBLISHED"});
+    for (const v1::Endpoint& endpoint : network.endpoints()) {
+        table.row({endpoint.name(), endpoint.node(), vteps[endpoint.node()], joined(endpoint.aliases()),
+                   joined(endpoint.services()), joined(endpoint.published())});
     }
     return table.text(view);
 }
@@ -134,9 +167,10 @@ std::string render_networks(const v1::NetworkListReply& reply, bool quiet, const
     return table.text(view);
 }
 
-std::string render_network(const v1::Network& network, const View& view) {
-    return facts(network, view) + "\nNodes:\n" + members_text(network, view) + "\nEndpoints:\n" +
-           endpoint_table(network.endpoints(), view).text(view);
+std::string render_network(const v1::Network& network, bool verbose, const View& view) {
+    return facts(network, view) + "\nNodes:\n" + members_text(network, verbose, view) + "\nEndpoints:\n" +
+           endpoint_table(network.endpoints(), view).text(view) +
+           (verbose ? "\nWhere they are:\n" + places_text(network, view) : "");
 }
 
 std::string render_connected(const v1::NetworkConnectReply& reply) {

@@ -123,10 +123,13 @@ class Runner {
         return Exit::kDone;
     }
     Exit operator()(const NetworkInspect& command) {
-        return show(&Control::NetworkInspect, command.request, viewed(render_network, terminal_.view));
+        return show(&Control::NetworkInspect, command.request, [&](const v1::Network& network) {
+            return render_network(network, command.verbose, terminal_.view);
+        });
     }
     Exit operator()(const NetworkUpdate& command) {
-        return show(&Control::NetworkUpdate, command.request, viewed(render_network, terminal_.view));
+        return show(&Control::NetworkUpdate, command.request,
+                    [&](const v1::Network& network) { return render_network(network, false, terminal_.view); });
     }
     Exit operator()(const NetworkVerify& command) {
         const auto reply = call(&Local::NetworkVerify, command.request, kLimit);

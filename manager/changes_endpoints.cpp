@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/reference.h"
 #include "base/text.h"
 #include "manager/addressing.h"
 #include "manager/changes.h"
@@ -386,8 +387,8 @@ base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeI
                                        const v1::DisconnectEndpoint& request) {
     WARREN_TRY_ASSIGN(const auto id, cluster.find_network(request.network()));
     const auto& network = *cluster.network(id);
-    WARREN_TRY_ASSIGN(const auto endpoint, find_reference("endpoint", request.endpoint(), network.endpoints,
-                                                          [](const v1::StoredEndpoint& e) { return e.name(); }));
+    WARREN_TRY_ASSIGN(const auto endpoint, base::find_reference("endpoint", request.endpoint(), network.endpoints,
+                                                                [](const v1::StoredEndpoint& e) { return e.name(); }));
     const auto owner = id_of<base::NodeId>(network.endpoints.at(endpoint).node_id());
     if (owner != node) {
         return fail(Code::kDenied, "endpoint '{}' of network '{}' is on node '{}': disconnect it there",

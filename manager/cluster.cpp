@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/reference.h"
 #include "base/text.h"
 
 namespace warren::manager {
@@ -211,7 +212,7 @@ std::string Cluster::node_name(const base::NodeId& id) const {
 }
 
 base::Result<base::NodeId> Cluster::find_node(std::string_view reference) const {
-    return find_reference("node", reference, nodes_, [](const auto& node) { return node.record.name(); });
+    return base::find_reference("node", reference, nodes_, [](const auto& node) { return node.record.name(); });
 }
 
 base::Result<base::NodeId> Cluster::find_removed(std::string_view reference) const {
@@ -222,12 +223,14 @@ base::Result<base::NodeId> Cluster::find_removed(std::string_view reference) con
             latest = id;
         }
     }
-    return latest ? base::Result<base::NodeId>(*latest)
-                  : find_reference("node", reference, removed_, [](const auto& node) { return node.record.name(); });
+    return latest
+               ? base::Result<base::NodeId>(*latest)
+               : base::find_reference("node", reference, removed_, [](const auto& node) { return node.record.name(); });
 }
 
 base::Result<base::NetworkId> Cluster::find_network(std::string_view reference) const {
-    return find_reference("network", reference, networks_, [](const auto& network) { return network.record().name(); });
+    return base::find_reference("network", reference, networks_,
+                                [](const auto& network) { return network.record().name(); });
 }
 
 }  // namespace warren::manager

@@ -111,30 +111,4 @@ class Cluster {
     [[nodiscard]] std::map<std::uint32_t, Allocation>* allocations_of(std::string_view& key);
 };
 
-// The first whose name is `reference`, else the only one whose id begins with it. `what` is "network", "node",
-// "endpoint".
-template <typename Map, typename NameOf>
-[[nodiscard]] base::Result<typename Map::key_type> find_reference(std::string_view what, std::string_view reference,
-                                                                  const Map& map, NameOf name_of) {
-    for (const auto& [id, object] : map) {
-        if (name_of(object) == reference) {
-            return id;
-        }
-    }
-    std::optional<typename Map::key_type> found;
-    for (const auto& [id, object] : map) {
-        if (!reference.empty() && id.text().starts_with(reference)) {
-            if (found) {
-                return base::fail(base::Code::kInvalid, "{} '{}': several ids begin with it; give more digits", what,
-                                  reference);
-            }
-            found = id;
-        }
-    }
-    if (!found) {
-        return base::fail(base::Code::kNotFound, "{} '{}': not found; see: warren {} ls", what, reference, what);
-    }
-    return *found;
-}
-
 }  // namespace warren::manager

@@ -117,7 +117,7 @@ base::Result<v1::NetworkListReply> Core::network_list(const v1::NetworkListReque
 
 base::Result<v1::Network> Core::network_inspect(const v1::NetworkInspectRequest& request) {
     WARREN_TRY_ASSIGN(const auto id, cluster().find_network(request.network()));
-    return present_network_whole(cluster(), hub_, *cluster().network(id));
+    return present_network_whole(cluster(), hub_, *cluster().network(id), options_.now());
 }
 
 base::Result<v1::NetworkRemoveReply> Core::network_remove(const v1::NetworkRemoveRequest& request) {

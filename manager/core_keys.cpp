@@ -82,7 +82,7 @@ base::Result<v1::Network> Core::network_update(const v1::NetworkUpdateRequest& r
     const auto now = options_.now();
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return update_network(state, id, options, caller_, now); }));
     rotations_.mark(id);
-    return present_network_whole(cluster(), hub_, *cluster().network(id));
+    return present_network_whole(cluster(), hub_, *cluster().network(id), now);
 }
 
 }  // namespace warren::manager

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/reference.h"
 #include "base/text.h"
 #include "manager/core.h"
 #include "manager/events.h"
@@ -71,8 +72,8 @@ base::Result<std::vector<base::NodeId>> find_operators(const Cluster& state, con
     if (!named.empty()) {
         return named;
     }
-    auto found = find_reference("certificate", reference, state.operators(),
-                                [](const auto& stored) { return stored.record.name(); });
+    auto found = base::find_reference("certificate", reference, state.operators(),
+                                      [](const auto& stored) { return stored.record.name(); });
     if (!found && found.error().code() == Code::kNotFound) {
         return fail(Code::kNotFound, "operator's certificate '{}': not found; see: warren cert ls", reference);
     }

@@ -123,20 +123,27 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
     return shown;
 }
 
-v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub, const NetworkState& network) {
+v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub, const NetworkState& network,
+                                  base::Time now) {
     auto shown = present_network(cluster, network);
     for (const auto& [id, endpoint] : network.endpoints) {
         *shown.add_endpoints() = present_endpoint(cluster, network, endpoint);
     }
-    const auto id = id_of<base::NetworkId>(network.record().id());
-    for (const auto& record : network.members.record.members()) {
-        const auto node = id_of<base::NodeId>(record.node_id());
+    const bool encrypted = network.record().encrypted();
+    const auto keys = encrypted ? read_keys(network.keys.record) : keymgr::KeyState{};
+    for (const auto& it : hub.members(network, now)) {
+        const auto* node = cluster.node(it.node);
         auto& member = *shown.add_member_nodes();
-        member.set_node(cluster.node_name(node));
-        member.set_node_id(node.text());
-        member.set_data_address(ip_text(record.vtep()));
-        member.set_reachable(hub.reachable(node));
-        member.set_acked_revision(hub.acked(id, record).value);
+        member.set_node(cluster.node_name(it.node));
+        member.set_node_id(it.node.text());
+        member.set_data_address(ip_text(network.member(it.node)->vtep()));
+        member.set_reachable(it.connected);
+        member.set_acked_revision(it.acked.value);
+        member.set_underlay_mtu(node == nullptr ? 0 : node->record.underlay_mtu());
+        if (encrypted) {
+            member.set_installed_epoch(keymgr::installed_epoch(keys, it).value);
+            member.set_sending_epoch(sending_epoch(keys, it).value);
+        }
     }
     return shown;
 }

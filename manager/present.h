@@ -13,7 +13,7 @@ namespace warren::manager {
 [[nodiscard]] v1::Network present_network(const Cluster& cluster, const NetworkState& network);
 // With all of it.
 [[nodiscard]] v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub,
-                                                const NetworkState& network);
+                                                const NetworkState& network, base::Time now);
 [[nodiscard]] v1::Endpoint present_endpoint(const Cluster& cluster, const NetworkState& network,
                                             const v1::StoredEndpoint& endpoint);
 // Where the state of a network's keys is found.

@@ -43,6 +43,9 @@ std::string show(const Command& command) {
             if constexpr (requires { value.quiet; }) {
                 text += value.quiet ? " quiet" : "";
             }
+            if constexpr (requires { value.verbose; }) {
+                text += value.verbose ? " verbose" : "";
+            }
             if constexpr (requires { value.abort; }) {
                 text += value.abort ? " abort" : "";
                 text += value.all ? fmt::format(" all {}", value.at_once) : "";
@@ -123,6 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
              R"(name: "net1" options: "encrypted=false")"},
         Line{"network ls", index_of<NetworkList>(), ""}, Line{"network ls -q", index_of<NetworkList>(), " quiet"},
         Line{"network inspect net1", index_of<NetworkInspect>(), R"(network: "net1")"},
+        Line{"network inspect -v net1", index_of<NetworkInspect>(), R"(network: "net1" verbose)"},
         Line{"network verify net1", index_of<NetworkVerify>(), R"(network: "net1")"},
         Line{"network rm net1 net2 net3", index_of<NetworkRemove>(), "<net1><net2><net3>"},
         Line{"network connect net1 --netns web", index_of<NetworkConnect>(), R"(network: "net1" netns: "web")"},

@@ -40,7 +40,7 @@ TEST(RenderNetworks, NoneIsTheHeader) {
 }
 
 TEST(RenderNetwork, ShowsFactsNodesAndEndpoints) {
-    EXPECT_EQ(render_network(sample<v1::Network>(kEncrypted), kSampleView),
+    EXPECT_EQ(render_network(sample<v1::Network>(kEncrypted), false, kSampleView),
               R"(ID:            d1b2c3d4e5f60000000000000000000d
 Name:          net1
 Driver:        overlay
@@ -70,22 +70,52 @@ e1b2c3d4e5f6   web    net1      10.128.0.2/24   02:00:00:00:00:02   host1   /run
 )");
 }
 
+TEST(RenderNetwork, OfNodesAndEndpointsThereIsMoreWhenAsked) {
+    auto network = sample<v1::Network>(kEncrypted);
+    network.mutable_member_nodes(0)->set_underlay_mtu(1500);
+    network.mutable_member_nodes(0)->set_installed_epoch(4);
+    network.mutable_member_nodes(0)->set_sending_epoch(3);
+    network.mutable_member_nodes(1)->set_underlay_mtu(9000);
+    auto& endpoint = *network.mutable_endpoints(0);
+    endpoint.add_aliases("www");
+    endpoint.add_services("http:80/tcp");
+    endpoint.add_services("dns:53/udp");
+    const auto brief = render_network(network, false, kSampleView);
+    const auto text = render_network(network, true, kSampleView);
+    const auto nodes = R"(
+Nodes:
+NODE    DATA ADDRESS   STATE         REVISION     UNDERLAY MTU   INSTALLED   SENDING
+host1   192.0.2.1      ready         7            1500           4           3
+host2   192.0.2.2      unreachable   5 (behind)   9000           none        none
+)";
+    EXPECT_NE(text.find(nodes), std::string::npos) << text;
+    EXPECT_EQ(text.substr(text.find("\nWhere")), R"(
+Where they are:
+NAME   NODE    VTEP        ALIASES   SERVICES                  PUBLISHED
+web    host1   192.0.2.1   www       http:80/tcp, dns:53/udp   -
+)");
+    EXPECT_EQ(text.substr(0, text.find("\nNodes")), brief.substr(0, brief.find("\nNodes")));
+    EXPECT_EQ(brief.find("9000"), std::string::npos);
+    network.set_encrypted(false);
+    EXPECT_EQ(render_network(network, true, kSampleView).find("INSTALLED"), std::string::npos);
+}
+
 TEST(RenderNetwork, SaysWhatItIsWrappedInAndWhoChoseTheCipher) {
     auto network = sample<v1::Network>(kEncrypted);
     network.set_encap("udp:7443");
     network.set_cipher("chacha20-poly1305");
     network.set_cipher_choice("node 'pi' has no AES instructions");
-    const auto text = render_network(network, kSampleView);
+    const auto text = render_network(network, false, kSampleView);
     EXPECT_NE(text.find("Encrypted:     yes, chacha20-poly1305, replay window 1024, ESP in udp:7443\n"
                         "Cipher:        auto: node 'pi' has no AES instructions\n"),
               std::string::npos)
         << text;
     network.set_encap("none");
-    EXPECT_EQ(render_network(network, kSampleView).find("ESP in"), std::string::npos);
+    EXPECT_EQ(render_network(network, false, kSampleView).find("ESP in"), std::string::npos);
 }
 
 TEST(RenderNetwork, APlainOneHasNoKeys) {
-    EXPECT_EQ(render_network(sample<v1::Network>(kPlain), kSampleView),
+    EXPECT_EQ(render_network(sample<v1::Network>(kPlain), false, kSampleView),
               R"(ID:         f1b2c3d4e5f60000000000000000000f
 Name:       plain
 Driver:     overlay
@@ -112,7 +142,7 @@ ENDPOINT ID   NAME   NETWORK   IP   MAC   NODE   NETNS   IFNAME   AGE
 TEST(RenderNetwork, AnEncryptedOneWithoutMembersHasNoEpochYet) {
     auto network = sample<v1::Network>(kEncrypted);
     network.set_active_epoch(0);
-    EXPECT_NE(render_network(network, kSampleView).find("Active epoch:  none yet\n"), std::string::npos);
+    EXPECT_NE(render_network(network, false, kSampleView).find("Active epoch:  none yet\n"), std::string::npos);
 }
 
 TEST(RenderConnected, SaysWhatTheContainerGot) {

@@ -276,6 +276,28 @@ TEST_F(CoreKeys, AnUpdateAnswersWithTheNetworkAsInspectShowsIt) {
     EXPECT_EQ(updated->endpoints_size(), 2);
 }
 
+TEST_F(CoreKeys, InspectShowsHowFarEachMemberIs) {
+    const auto pair = two_members();
+    v1::NetworkInspectRequest request;
+    request.set_network("net1");
+    acknowledge(pair.w1);
+    ASSERT_TRUE(update({"cipher=aes-256-gcm"}));
+    acknowledge(pair.m1);
+    auto shown = core_->network_inspect(request).value();
+    ASSERT_EQ(shown.member_nodes_size(), 2);
+    EXPECT_EQ(shown.member_nodes(0).underlay_mtu(), 1500U);
+    EXPECT_EQ(shown.member_nodes(0).installed_epoch(), 2U);
+    EXPECT_EQ(shown.member_nodes(0).sending_epoch(), 1U);
+    EXPECT_EQ(shown.member_nodes(0).acked_revision(), shown.revision());
+    EXPECT_EQ(shown.member_nodes(1).installed_epoch(), 1U) << "it has not acknowledged the new one";
+    core_->session_closed(pair.w1.session);
+    (void)core_->run();
+    shown = core_->network_inspect(request).value();
+    EXPECT_TRUE(shown.member_nodes(0).reachable());
+    EXPECT_FALSE(shown.member_nodes(1).reachable());
+    EXPECT_EQ(shown.member_nodes(1).data_address(), "192.0.2.2");
+}
+
 TEST_F(CoreKeys, AnotherIntervalDrawsAnotherDeadline) {
     (void)own_session();
     ASSERT_TRUE(create("net1", {"encrypted", "key-rotation=1h"}));
