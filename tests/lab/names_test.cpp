@@ -111,6 +111,35 @@ TEST(Names, WhoHangsUpEndsNothing) {
     EXPECT_TRUE(lab->host(1).daemon_running());
 }
 
+// One container of a network asks as fast as it can and hears nothing of what it is told.
+TEST(Names, AFloodInOneNetworkKeepsNobodyOfAnotherWaiting) {
+    const auto lab = cluster_of(1);
+    const auto net1 = make_network(*lab, "net1");
+    const auto net2 = make_network(*lab, "net2", false);
+    const Container flooder("flooder");
+    const Container asker("asker");
+    lab->host(1).connect("net1", flooder);
+    lab->host(1).connect("net2", asker);
+    ASSERT_EQ(short_answer(asker, net2, "asker"), asker.ip() + "\n");
+    constexpr const char* kFlood =
+        R"(exec 3<>/dev/udp/$0/53; while :; do printf '\0\1\1\0\0\1\0\0\0\0\0\0\7flooder\0\0\1\0\1' >&3; done 2>/dev/null)";
+    const Process first({"bash", "-c", kFlood, net1.gateway}, flooder.where());
+    const Process second({"bash", "-c", kFlood, net1.gateway}, flooder.where());
+    const auto queued = [&] {  // at the port of the flooded network: more than anybody can answer
+        const auto space = (lab->host(1).run_dir() / "netns" / inspect(lab->host(1), "net1").id()).string();
+        std::istringstream words(run({"nsenter", "--net=" + space, "ss", "-Hlun", "sport", "53"}).out);
+        std::string state;
+        std::size_t bytes = 0;
+        words >> state >> bytes;
+        return bytes;
+    };
+    ASSERT_TRUE(eventually(seconds(10), [&] { return queued() > 10000; }));
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(short_answer(asker, net2, "+time=1 asker"), asker.ip() + "\n") << i;
+    }
+    EXPECT_GT(queued(), 10000U) << "the flood went on";
+}
+
 TEST(Names, AnAliasOfSeveralLeadsToEach) {
     const auto lab = cluster_of(2);
     const auto net1 = make_network(*lab, "net1");
