@@ -103,6 +103,37 @@ base::Status decode_attributes(const Attributes& attributes, Route& out) {
     return decode_multipath(attributes, out);
 }
 
+Message lookup(const base::IpAddress& to, std::optional<base::IpAddress> from, std::uint32_t flags) {
+    Message message(RTM_GETROUTE);
+    message.header(rtmsg{.rtm_family = wire_family(to.family),
+                         .rtm_dst_len = static_cast<std::uint8_t>(to.bits()),
+                         .rtm_src_len = static_cast<std::uint8_t>(from ? from->bits() : 0),
+                         .rtm_flags = flags});
+    message.put_ip(RTA_DST, to);
+    if (from) {
+        message.put_ip(RTA_SRC, *from);
+    }
+    return message;
+}
+
+// `query` asks for the way to `to`.
+base::Result<Route> read_answer(Socket& socket, const base::IpAddress& to, Message query) {
+    std::optional<Route> found;
+    auto done = socket.query(std::move(query), [&found](const Received& received) -> base::Status {
+        WARREN_TRY_ASSIGN(found, decode_route(received));
+        return {};
+    });
+    if (!done) {
+        return base::fail_in(fmt::format("no route to {}", to), std::move(done));
+    }
+    // IPv6 answers with the unreachable route itself where IPv4 answers with an error.
+    if (!found || found->type == RouteType::kUnreachable || found->type == RouteType::kBlackhole ||
+        found->type == RouteType::kProhibit) {
+        return base::fail(base::Code::kUnavailable, "no route to {}", to);
+    }
+    return *found;
+}
+
 }  // namespace
 
 Message add_route(const Route& route) {
@@ -118,15 +149,11 @@ Message delete_route(const Route& route) {
 }
 
 Message get_route(const base::IpAddress& to, std::optional<base::IpAddress> from) {
-    Message message(RTM_GETROUTE);
-    message.header(rtmsg{.rtm_family = wire_family(to.family),
-                         .rtm_dst_len = static_cast<std::uint8_t>(to.bits()),
-                         .rtm_src_len = static_cast<std::uint8_t>(from ? from->bits() : 0)});
-    message.put_ip(RTA_DST, to);
-    if (from) {
-        message.put_ip(RTA_SRC, *from);
-    }
-    return message;
+    return lookup(to, from, 0);
+}
+
+Message get_route_entry(const base::IpAddress& to, std::optional<base::IpAddress> from) {
+    return lookup(to, from, RTM_F_FIB_MATCH);
 }
 
 Message dump_routes(base::Family family) {
@@ -153,20 +180,11 @@ base::Result<std::optional<Route>> decode_route(const Received& received) {
 }
 
 base::Result<Route> read_route(Socket& socket, const base::IpAddress& to, std::optional<base::IpAddress> from) {
-    std::optional<Route> found;
-    auto done = socket.query(get_route(to, from), [&found](const Received& received) -> base::Status {
-        WARREN_TRY_ASSIGN(found, decode_route(received));
-        return {};
-    });
-    if (!done) {
-        return base::fail_in(fmt::format("no route to {}", to), std::move(done));
-    }
-    // IPv6 answers with the unreachable route itself where IPv4 answers with an error.
-    if (!found || found->type == RouteType::kUnreachable || found->type == RouteType::kBlackhole ||
-        found->type == RouteType::kProhibit) {
-        return base::fail(base::Code::kUnavailable, "no route to {}", to);
-    }
-    return *found;
+    return read_answer(socket, to, get_route(to, from));
+}
+
+base::Result<Route> read_route_entry(Socket& socket, const base::IpAddress& to, std::optional<base::IpAddress> from) {
+    return read_answer(socket, to, get_route_entry(to, from));
 }
 
 base::Result<std::vector<Route>> read_routes(Socket& socket, base::Family family) {

@@ -47,6 +47,9 @@ struct Route {
 
 // The route a packet to `to` would take now; the answer's destination has full length.
 [[nodiscard]] Message get_route(const base::IpAddress& to, std::optional<base::IpAddress> from = std::nullopt);
+// The entry of the tables that such a route comes from, as somebody has made it: without what was learned on the way,
+// such as a path MTU. The answer's destination is the entry's.
+[[nodiscard]] Message get_route_entry(const base::IpAddress& to, std::optional<base::IpAddress> from = std::nullopt);
 [[nodiscard]] Message dump_routes(base::Family family);  // all tables
 // From RTM_NEWROUTE or RTM_DELROUTE; nullopt for a family that is not IP.
 [[nodiscard]] base::Result<std::optional<Route>> decode_route(const Received& received);
@@ -54,6 +57,8 @@ struct Route {
 // kUnavailable when there is no route ("no route to 10.0.0.1").
 [[nodiscard]] base::Result<Route> read_route(Socket& socket, const base::IpAddress& to,
                                              std::optional<base::IpAddress> from = std::nullopt);
+[[nodiscard]] base::Result<Route> read_route_entry(Socket& socket, const base::IpAddress& to,
+                                                   std::optional<base::IpAddress> from = std::nullopt);
 [[nodiscard]] base::Result<std::vector<Route>> read_routes(Socket& socket, base::Family family);
 
 }  // namespace warren::netlink

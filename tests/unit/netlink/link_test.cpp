@@ -352,6 +352,9 @@ TEST(Routes, AreAddedListedLookedUpAndDeleted) {
     EXPECT_EQ(found.link, index);
     EXPECT_EQ(found.mtu, base::Mtu(1280));
     EXPECT_EQ(found.source, ip("192.0.2.1"));
+    EXPECT_EQ(found.destination, prefix("198.51.100.9/32"));
+    EXPECT_EQ(must(read_route_entry(scratch.route, ip("198.51.100.9"), ip("192.0.2.1"))), on_link);
+    EXPECT_EQ(must(read_route_entry(scratch.route, ip("2001:db8:7::1"))), six);
     EXPECT_EQ(must(read_route(scratch.route, ip("8.8.8.8"), ip("192.0.2.1"))).gateway, ip("192.0.2.254"));
     EXPECT_EQ(must(read_route(scratch.route, ip("2001:db8:7::1"))).gateway, ip("2001:db8::9"));
     EXPECT_THAT(scratch.run("ip route show table 4000"), HasSubstr("203.0.113.0/24 via inet6 2001:db8::9 dev v0"));
@@ -367,6 +370,7 @@ TEST(Routes, SayWhenThereIsNone) {
         const auto found = read_route(scratch.route, ip(to));
         ASSERT_FALSE(found);
         EXPECT_EQ(found.error().code(), base::Code::kUnavailable);
+        EXPECT_EQ(read_route_entry(scratch.route, ip(to)).error().code(), base::Code::kUnavailable);
         EXPECT_THAT(found.error().message(), HasSubstr(std::string("no route to ") + to));
     }
 }
