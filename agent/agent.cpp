@@ -6,7 +6,6 @@
 
 #include "agent/backoff.h"
 #include "base/log.h"
-#include "overlay/underlay.h"
 #include "proto/wire.h"
 
 namespace warren::agent {
@@ -30,6 +29,7 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       facts_(std::move(facts)),
       started_(options_.now()),
       fabric_(std::move(fabric)),
+      underlay_watch_(overlay::UnderlayWatch::open()),
       keeper_({.loop = &loop,
                .directory = options_.certificates,
                .now = options_.now,
@@ -47,13 +47,15 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       names_(loop, options_.resolv_conf),
       resolv_conf_(options_.run_dir),
       way_out_(overlay::GatewayBridge::open()),
-      gateway_events_{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop)} {
+      gateway_events_{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop)},
+      underlay_events_(loop) {
     watch(key_events_, fabric_->key_events(), &Agent::on_key_events);
     watch(firewall_events_, fabric_->firewall_events(), &Agent::on_firewall_events);
     watch(link_events_, fabric_->link_events(), &Agent::on_link_events);
     for (std::size_t i = 0; i < gateway_events_.size(); ++i) {
         watch(gateway_events_[i], way_out_.event_fds()[i], &Agent::on_gateway_events);
     }
+    watch(underlay_events_, underlay_watch_ ? underlay_watch_->fd() : -1, &Agent::on_underlay_events);
     tick();
 }
 
@@ -71,8 +73,8 @@ void Agent::stop() {
     asked_peers_.clear();
     probes_.stop();
     names_.forget_all();
-    for (auto* descriptor :
-         {&key_events_, &firewall_events_, &link_events_, &gateway_events_[0], &gateway_events_[1]}) {
+    for (auto* descriptor : {&key_events_, &firewall_events_, &link_events_, &gateway_events_[0], &gateway_events_[1],
+                             &underlay_events_}) {
         if (descriptor->is_open()) {
             descriptor->release();  // whose it is closes it
         }
@@ -81,10 +83,10 @@ void Agent::stop() {
 
 base::Status Agent::enter(Membership&& membership) {
     WARREN_TRY_ASSIGN(const auto address, base::parse_ip("data address", membership.config.data_address()));
-    WARREN_TRY_ASSIGN(const auto underlay, overlay::find_underlay("data address", address));
+    WARREN_TRY_ASSIGN(auto underlay, overlay::read_underlay_mtu(address, {}));
     WARREN_TRY_ASSIGN(channel_, make_channel(membership.identity, membership.config.managers(0)));
-    underlay_device_ = underlay.ifname;
-    underlay_mtu_ = underlay.mtu;
+    underlay_ = std::move(underlay);
+    underlay_peers_.clear();
     membership_ = std::move(membership);
     keeper_.enter(membership_->identity, membership_->config.managers(0));
     channel_generation_ = keeper_.generation();
@@ -133,6 +135,9 @@ void Agent::reconcile() {
     tell_containers();
     keep_way_out();
     settle_pending();
+    if (underlay_peers() != underlay_peers_) {
+        underlay_changed();
+    }
 }
 
 // By container, the gateways of its networks: each answers about all of them.
@@ -369,6 +374,10 @@ void Agent::tick() {
             look(id);
         }
         way_out_.look();
+        underlay_due_ = true;
+    }
+    if (underlay_due_) {
+        look_at_underlay();
     }
     if (way_out_.due(now)) {
         keep_way_out();

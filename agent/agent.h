@@ -26,6 +26,8 @@
 #include "base/time.h"
 #include "certs/node_identity.h"
 #include "doctor/finding.h"
+#include "doctor/mtu_check.h"
+#include "overlay/underlay_mtu.h"
 #include "proto/local.pb.h"
 #include "proto/state.pb.h"
 
@@ -132,9 +134,13 @@ class Agent {
         v1::ClusterInfoReply cluster;
         std::string problem;
     };
-    std::optional<Entry> awaited_entry_;  // only while there is no membership_
-    std::string underlay_device_;
-    base::Mtu underlay_mtu_;
+    std::optional<Entry> awaited_entry_;                   // only while there is no membership_
+    overlay::UnderlayMtu underlay_;                        // as it was seen last
+    std::optional<overlay::UnderlayMtu> told_underlay_;    // to the manager, in this session
+    std::set<base::IpAddress> underlay_peers_;             // that it was looked at for
+    base::Result<overlay::UnderlayWatch> underlay_watch_;  // without it there are only the sweeps
+    base::Moment underlay_looked_;
+    bool underlay_due_ = false;
 
     IdentityKeeper keeper_;
     std::shared_ptr<grpc::Channel> channel_;
@@ -181,6 +187,7 @@ class Agent {
     Repairs gateway_repairs_;
     base::Moment gateway_looked_;
     std::array<asio::posix::stream_descriptor, 2> gateway_events_;
+    asio::posix::stream_descriptor underlay_events_;
     struct DoctorRun;
     struct VerifyRun;
     std::set<std::shared_ptr<VerifyRun>> verify_runs_;
@@ -227,6 +234,16 @@ class Agent {
     void tell_containers();
     void keep_way_out();
     void on_gateway_events();
+    void on_underlay_events();
+    // It may carry other than before; looks at it, but not too often.
+    void underlay_changed();
+    void look_at_underlay();
+    void tell_underlay();
+    [[nodiscard]] std::set<base::IpAddress> underlay_peers() const;
+    [[nodiscard]] std::vector<std::string> underlay_problems() const;
+    [[nodiscard]] v1::UnderlayMtu underlay_message() const;
+    [[nodiscard]] doctor::MtuSight mtu_sight(const NetworkView& view) const;
+    [[nodiscard]] std::vector<doctor::Finding> examine_mtus() const;
     void tick();
     void watch(asio::posix::stream_descriptor& descriptor, int fd, void (Agent::*handler)());
     void on_key_events();

@@ -377,6 +377,9 @@ std::vector<std::string> Agent::problems() const {
             problems.push_back(fmt::format("network {}: {}", state.view.name, peer));
         }
     }
+    for (auto& problem : underlay_problems()) {
+        problems.push_back(std::move(problem));
+    }
     const auto fight = [&](std::string_view whose, const Repairs& repairs) {
         if (const auto times = repairs.fought(base::steady_now()); times > 0) {
             problems.push_back(fmt::format(

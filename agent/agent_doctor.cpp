@@ -120,14 +120,12 @@ std::vector<Finding> Agent::examine_host(bool answered) {
                             .remedy = awaited_entry_ ? "" : "warren cluster init, or warren cluster join"});
         return findings;
     }
-    findings.push_back(of_status("policies on " + underlay_device_, xfrm::check_device(underlay_device_),
+    findings.push_back(of_status("policies on " + underlay_.device.ifname, xfrm::check_device(underlay_.device.ifname),
                                  "no sysctl switches them off"));
     const auto found = overlay::find_underlay("data address", underlay);
-    std::vector<doctor::NetworkMtu> networks;
     std::vector<doctor::NeededPort> needed;
     doctor::NeededPorts encrypted;
     for (const auto& [id, state] : networks_) {
-        networks.push_back({.name = state.view.name, .mtu = state.view.mtu, .protection = protection(state.view)});
         needed.push_back({.port = state.view.port.value, .owner = "network " + state.view.name});
         if (state.view.encrypted) {
             encrypted.decrypted.push_back(state.view.port);
@@ -139,15 +137,14 @@ std::vector<Finding> Agent::examine_host(bool answered) {
             }
         }
     }
-    append(findings, doctor::check_underlay({.device = underlay_device_,
-                                             .at_entry = underlay_mtu_,
-                                             .now = found ? std::optional(found->mtu) : std::nullopt,
-                                             .address = underlay},
-                                            networks));
+    findings.push_back(doctor::check_underlay({.device = underlay_.device.ifname,
+                                               .mtu = found ? std::optional(found->mtu) : std::nullopt,
+                                               .address = underlay}));
+    append(findings, examine_mtus());
     findings.push_back(doctor::check_local_ports(doctor::read_local_ports(), needed));
     if (!encrypted.decrypted.empty()) {
-        append(findings, doctor::check_firewall(fabric_->firewall_rules(), underlay_device_, underlay.family, encrypted,
-                                                answered));
+        append(findings, doctor::check_firewall(fabric_->firewall_rules(), underlay_.device.ifname, underlay.family,
+                                                encrypted, answered));
     }
     if (const auto uplink = overlay::default_underlay(); uplink && way_out_.in_use()) {
         append(findings, doctor::check_forwarding(fabric_->firewall_rules(), uplink->ifname, way_out_.publishes_any()));

@@ -123,7 +123,10 @@ void Agent::send_hello() {
     auto& hello = *message.mutable_hello();
     hello.set_boot_id(raw(facts_.boot));
     hello.set_data_address(raw(self().vtep));
-    hello.set_underlay_mtu(underlay_mtu_.value);
+    const auto underlay = underlay_message();
+    hello.set_underlay_mtu(underlay.mtu());
+    *hello.mutable_narrow_routes() = underlay.narrow_routes();
+    told_underlay_ = underlay_;
     hello.set_version(options_.version);
     for (const auto cipher : facts_.ciphers) {
         hello.add_ciphers(static_cast<std::uint32_t>(cipher));
@@ -233,6 +236,7 @@ void Agent::welcome(const v1::Welcome& welcome) {
         snapshots_complete();
     }
     keeper_.session_began();
+    tell_underlay();
 }
 
 void Agent::snapshot(const v1::NetworkSnapshot& message) {

@@ -78,8 +78,8 @@ void Agent::status(const v1::StatusRequest& request, v1::StatusReply& reply) {
     reply.set_manager(membership_->config.managers(0));
     reply.set_manager_connected(welcomed_);
     reply.set_manager_since_unix_ms(unix_ms(session_since_));
-    reply.set_underlay_device(underlay_device_);
-    reply.set_underlay_mtu(underlay_mtu_.value);
+    reply.set_underlay_device(underlay_.device.ifname);
+    reply.set_underlay_mtu(underlay_.device.mtu.value);
     const auto traffic = fabric_->traffic();
     for (const auto& [id, state] : networks_) {
         const auto& view = state.view;

@@ -122,7 +122,7 @@ base::Result<std::shared_ptr<Agent::VerifyRun>> Agent::prepare_verify(const std:
             vteps.insert(member.vtep);
         }
     }
-    WARREN_TRY_ASSIGN(run->watch, RunWatch::open(*loop_, underlay_device_,
+    WARREN_TRY_ASSIGN(run->watch, RunWatch::open(*loop_, underlay_.device.ifname,
                                                  {.number = run->number,
                                                   .size = run->size,
                                                   .self = self().vtep,
@@ -263,7 +263,7 @@ base::Status Agent::begin_watch(const v1::PeerQuestion& question, const NetworkV
     if (watches_.size() >= kWatches) {
         return fail(Code::kExhausted, "it watches for others already; try again in some seconds");
     }
-    WARREN_TRY_ASSIGN(auto watch, RunWatch::open(*loop_, underlay_device_,
+    WARREN_TRY_ASSIGN(auto watch, RunWatch::open(*loop_, underlay_.device.ifname,
                                                  {.number = question.run(),
                                                   .size = size,
                                                   .self = self().vtep,

@@ -107,6 +107,16 @@ base::Result<EpochView> decode_epoch(const v1::EpochKey& message, const EpochVie
     return epoch;
 }
 
+base::Result<NarrowestView> decode_narrowest(const v1::Narrowest& message) {
+    NarrowestView narrowest{
+        .id = {}, .node = message.node(), .underlay = base::Mtu{message.underlay_mtu()}, .peer = {}};
+    WARREN_TRY_ASSIGN(narrowest.id, decode_id<base::NodeId>("narrowest member", message.node_id()));
+    if (!message.peer().empty()) {
+        WARREN_TRY_ASSIGN(narrowest.peer, decode_ip("narrowest member's peer", message.peer()));
+    }
+    return narrowest;
+}
+
 // A delta with every field checked, ready to be merged.
 struct Checked {
     std::vector<std::pair<base::NodeId, MemberView>> members;
@@ -116,6 +126,7 @@ struct Checked {
     std::vector<std::pair<base::EndpointId, AttachmentView>> attachments;
     std::vector<EpochView> epochs;
     std::optional<base::Mtu> mtu;
+    std::optional<NarrowestView> narrowest;
 };
 
 template <typename Messages, typename Decode, typename Out>
@@ -157,6 +168,9 @@ base::Result<Checked> check(const NetworkView& view, const v1::NetworkDelta& del
     if (delta.mtu() != 0) {
         WARREN_TRY_ASSIGN(checked.mtu, decode_mtu(delta.mtu()));
     }
+    if (delta.has_narrowest()) {
+        WARREN_TRY_ASSIGN(checked.narrowest, decode_narrowest(delta.narrowest()));
+    }
     return checked;
 }
 
@@ -182,6 +196,7 @@ void merge(NetworkView& view, Checked&& checked) {
         view.epochs.insert_or_assign(number, std::move(epoch));
     }
     view.mtu = checked.mtu.value_or(view.mtu);
+    view.narrowest = std::move(checked.narrowest);
 }
 
 keymgr::AckUpdate decode_acks(const v1::PeerAcks& message) {

@@ -50,6 +50,16 @@ struct AttachmentView {
     bool operator==(const AttachmentView&) const = default;
 };
 
+// The member whose underlay makes the MTU so small.
+struct NarrowestView {
+    base::NodeId id;
+    std::string node;  // name
+    base::Mtu underlay;
+    std::optional<base::IpAddress> peer;  // that its route to is so narrow; nullopt: its device is
+
+    bool operator==(const NarrowestView&) const = default;
+};
+
 struct EpochView {
     keymgr::HeldEpoch held;
     keymgr::EpochSecret secret;
@@ -75,6 +85,7 @@ struct NetworkView {
     std::uint64_t rekey_after_packets = keymgr::kMostPackets;
     std::uint64_t rekey_after_bytes = keymgr::kMostBytes;
     keymgr::AckView acks;
+    std::optional<NarrowestView> narrowest;  // nullopt: nobody narrows it
 };
 
 // The subnet that an address of the network is in; null: none.

@@ -115,7 +115,7 @@ void add_network_commands(CLI::App& root, Command& chosen, const Environment& en
         [](Syntax& syntax, NetworkUpdate& value) {
             v1::NetworkUpdateRequest& request = value.request;
             syntax.texts("--opt", "K=V", *request.mutable_options(),
-                         "cipher, encap, replay-window, key-rotation, ...; repeatable");
+                         "cipher, encap, mtu, replay-window, key-rotation, ...; repeatable");
             syntax.argument("NETWORK", *request.mutable_network(), kNetworkHelp);
         });
     add_command<NetworkVerify>(

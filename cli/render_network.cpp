@@ -86,7 +86,8 @@ std::string facts(const v1::Network& network, const View& view) {
     block.line("Multicast", network.multicast() ? "to all members" : "stays on the host");
     block.line("VNI", vnis_text(network));
     block.line("UDP port", network.udp_port());
-    block.line("MTU", network.mtu());
+    block.line("MTU", network.mtu_choice().empty() ? fmt::format("{}", network.mtu())
+                                                   : fmt::format("{} ({})", network.mtu(), network.mtu_choice()));
     block.line("Labels", pairs_text(network.labels()));
     block.line("Created", moment(network.created_unix_ms(), view));
     block.line("Revision", network.revision());

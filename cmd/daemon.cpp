@@ -53,6 +53,7 @@ base::Result<v1::ClusterSettings> settings_of(const v1::ClusterInitRequest& requ
 Daemon::Daemon(const DaemonOptions& options)
     : files_(options.state_dir),
       shortest_leaf_(options.shortest_leaf),
+      mtu_patience_(options.mtu_patience),
       unlock_key_file_(options.unlock_key_file),
       keyring_({.manager = files_.manager_directory(), .certificates = files_.certificates(), .run = options.run_dir}) {
 }
@@ -164,7 +165,10 @@ base::Status Daemon::start_manager(const agent::Membership& membership) {
         vault.change_to(keyring_.next_kek()->clone());
     }
     WARREN_TRY(manager_.start(std::move(store), std::move(vault), membership.identity,
-                              {.listen = listen, .certificates = keyring_.watched(), .shortest_leaf = shortest_leaf_}));
+                              {.listen = listen,
+                               .certificates = keyring_.watched(),
+                               .shortest_leaf = shortest_leaf_,
+                               .mtu_patience = mtu_patience_}));
     manager_.set_absence({});
     if (keyring_.next_kek()) {
         kLog.info("a change of the key-encryption key was interrupted: going on");

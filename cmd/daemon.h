@@ -27,6 +27,7 @@ struct DaemonOptions {
     std::filesystem::path run_dir = "/run/warren";
     std::filesystem::path resolv_conf = "/etc/resolv.conf";
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
+    base::Duration mtu_patience = manager::MtuPace::kPatience;    // the same
     std::filesystem::path unlock_key_file;                        // empty: a manager that is locked waits for its key
 };
 
@@ -48,6 +49,7 @@ class Daemon {
     asio::io_context loop_{1};
     agent::MembershipFiles files_;
     base::Duration shortest_leaf_;
+    base::Duration mtu_patience_;
     std::filesystem::path unlock_key_file_;
     manager::Keyring keyring_;
     manager::Server manager_;

@@ -50,12 +50,17 @@ void declare(CLI::App& app, Arguments& arguments) {
 
 // Tests live through many renewals; no cluster should have certificates of a few seconds.
 constexpr const char* kShortestLeafVariable = "WARREN_TEST_SHORTEST_LEAF";
+// Nor wait a minute for an MTU to grow.
+constexpr const char* kMtuPatienceVariable = "WARREN_TEST_MTU_PATIENCE";
 
 warren::base::Status read_environment(Arguments& arguments) {
     WARREN_TRY(warren::base::arm_fault(std::getenv(warren::base::kFaultVariable)));
     if (const char* shortest = std::getenv(kShortestLeafVariable)) {
         WARREN_TRY_ASSIGN(arguments.daemon.shortest_leaf,
                           warren::base::parse_duration(kShortestLeafVariable, shortest));
+    }
+    if (const char* patience = std::getenv(kMtuPatienceVariable)) {
+        WARREN_TRY_ASSIGN(arguments.daemon.mtu_patience, warren::base::parse_duration(kMtuPatienceVariable, patience));
     }
     return {};
 }

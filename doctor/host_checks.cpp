@@ -7,7 +7,6 @@
 
 #include "base/files.h"
 #include "base/text.h"
-#include "overlay/mtu.h"
 
 namespace warren::doctor {
 
@@ -135,45 +134,19 @@ Finding check_local_ports(const std::optional<LocalPorts>& ports, const std::vec
     return finding;
 }
 
-std::vector<Finding> check_underlay(const UnderlaySight& underlay, const std::vector<NetworkMtu>& networks) {
+Finding check_underlay(const UnderlaySight& underlay) {
     const std::string check = "underlay";
-    if (!underlay.now) {
-        return {{.check = check,
-                 .verdict = Verdict::kWrong,
-                 .detail = fmt::format("no interface has the data address {}", underlay.address),
-                 .remedy = fmt::format("give it back to {}: ip address add {}/LENGTH dev {}", underlay.device,
-                                       underlay.address, underlay.device)}};
+    if (!underlay.mtu) {
+        return {.check = check,
+                .verdict = Verdict::kWrong,
+                .detail = fmt::format("no interface has the data address {}", underlay.address),
+                .remedy = fmt::format("give it back to {}: ip address add {}/LENGTH dev {}", underlay.device,
+                                      underlay.address, underlay.device)};
     }
-    std::vector<Finding> findings;
-    for (const auto& network : networks) {
-        const auto needs = overlay::outer_size(network.mtu, underlay.address.family, network.protection);
-        if (needs > *underlay.now) {
-            findings.push_back(
-                {.check = check,
-                 .verdict = Verdict::kWarning,
-                 .detail = fmt::format("MTU {} of {} is too small for network {}, whose packets of {} become {}: they "
-                                       "are sent in pieces",
-                                       *underlay.now, underlay.device, network.name, network.mtu, needs),
-                 .remedy = fmt::format("ip link set {} mtu {}, or make another network with a smaller --opt mtu=",
-                                       underlay.device, needs)});
-        }
-    }
-    if (findings.empty()) {
-        findings.push_back(
-            {.check = check,
-             .verdict = Verdict::kOk,
-             .detail = fmt::format("{} with {}, MTU {}", underlay.device, underlay.address, *underlay.now),
-             .remedy = {}});
-    }
-    if (*underlay.now != underlay.at_entry) {
-        findings.push_back({.check = check,
-                            .verdict = Verdict::kWarning,
-                            .detail = fmt::format("the MTU of {} is {}, and was {} when warrend entered the cluster: "
-                                                  "the manager gives new networks an MTU by that",
-                                                  underlay.device, *underlay.now, underlay.at_entry),
-                            .remedy = "restart warrend; networks go on meanwhile"});
-    }
-    return findings;
+    return {.check = check,
+            .verdict = Verdict::kOk,
+            .detail = fmt::format("{} with {}, MTU {}", underlay.device, underlay.address, *underlay.mtu),
+            .remedy = {}};
 }
 
 }  // namespace warren::doctor

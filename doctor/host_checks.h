@@ -11,7 +11,6 @@
 #include "base/ip.h"
 #include "base/time.h"
 #include "doctor/finding.h"
-#include "overlay/mtu.h"
 
 // What a host must be like for encrypted networks to work on it. Pure, but for the functions that read.
 namespace warren::doctor {
@@ -42,16 +41,9 @@ struct NeededPort {
 
 struct UnderlaySight {
     std::string device;
-    base::Mtu at_entry;            // when the daemon entered its cluster
-    std::optional<base::Mtu> now;  // nullopt: no device has the data address any more
+    std::optional<base::Mtu> mtu;  // nullopt: no device has the data address any more
     base::IpAddress address;
 };
-struct NetworkMtu {
-    std::string name;
-    base::Mtu mtu;
-    overlay::Protection protection = overlay::Protection::kPlain;
-};
-[[nodiscard]] std::vector<Finding> check_underlay(const UnderlaySight& underlay,
-                                                  const std::vector<NetworkMtu>& networks);
+[[nodiscard]] Finding check_underlay(const UnderlaySight& underlay);
 
 }  // namespace warren::doctor

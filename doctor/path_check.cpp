@@ -95,8 +95,9 @@ std::vector<Finding> check_path(const PathSight& sight) {
                  .detail = fmt::format("{}: small frames get through, full ones ({} on the underlay) do not; the "
                                        "largest that does is {}",
                                        direction, needs, outer(uncut, sight)),
-                 .remedy = fmt::format("raise the MTU of the way to {}, or make another network with --opt mtu={}",
-                                       needs, uncut)});
+                 .remedy = fmt::format("raise the MTU of the way to {}, or: warren network update {} --opt "
+                                       "mtu={}, on a manager",
+                                       needs, sight.network, uncut)});
         } else if (uncut < sight.mtu) {
             findings.push_back(
                 {.check = check,
@@ -104,7 +105,8 @@ std::vector<Finding> check_path(const PathSight& sight) {
                  .detail = fmt::format("{}: full frames ({} on the underlay) get through in pieces only: the way's MTU "
                                        "is {}",
                                        direction, needs, outer(uncut, sight)),
-                 .remedy = fmt::format("raise it to {}, or make another network with --opt mtu={}", needs, uncut)});
+                 .remedy = fmt::format("raise it to {}, or: warren network update {} --opt mtu={}, on a manager", needs,
+                                       sight.network, uncut)});
         }
     };
     way(found.large_there, found.uncut_there, "to it");

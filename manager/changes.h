@@ -42,7 +42,7 @@ struct NewNode {
 // The node's kernel has the cipher; the error says why not.
 [[nodiscard]] base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node);
 
-// What a hello says of the node itself; empty when the record says so already.
+// What a hello says of the node itself, but for its underlay (network_mtu.h); empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
                                                            const v1::Hello& hello);
 // A new membership id in one network for a node that booted or changed its address since it got the one it has; empty

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "manager/addressing.h"
 #include "manager/changes.h"
+#include "manager/network_mtu.h"
 #include "overlay/mtu.h"
 #include "overlay/publication.h"
 #include "overlay/service.h"
@@ -48,14 +49,25 @@ base::Status check_node(const NetworkState& network, const v1::NodeRecord& node)
     }
     const auto vtep = ip_of(node.data_address());
     WARREN_TRY(check_family(network, node, *vtep));
-    const auto carried =
-        overlay::inner_mtu(base::Mtu{node.underlay_mtu()}, vtep->family, protection(encryption_of(record)));
-    if (!carried || *carried < base::Mtu{record.mtu()}) {
+    const base::Mtu underlay{node.underlay_mtu()};
+    const auto carried = overlay::inner_mtu(underlay, vtep->family, live_protection(network));
+    if (!carried) {
+        return fail(Code::kPrecondition, "network '{}': node '{}': {}", record.name(), node.name(),
+                    carried.error().message());
+    }
+    if (const auto smallest = smallest_mtu(record); *carried < smallest) {
         return fail(Code::kPrecondition,
-                    "network '{}' has MTU {}, but the underlay of node '{}' (MTU {}) carries at most {}: make the "
-                    "network with --opt mtu={}, or raise the underlay's MTU",
-                    record.name(), record.mtu(), node.name(), node.underlay_mtu(), carried ? carried->value : 0,
-                    carried ? carried->value : 0);
+                    "network '{}' has IPv6, which needs packets of {}, but the underlay of node '{}' (MTU {}) carries at "
+                    "most {}: raise the underlay's MTU",
+                    record.name(), smallest, node.name(), underlay, *carried);
+    }
+    const bool joins = network.member(id_of<base::NodeId>(node.id())) == nullptr;
+    if (joins && record.mtu_fixed() && *carried < base::Mtu{record.chosen_mtu()}) {
+        return fail(Code::kPrecondition,
+                    "network '{}' was given MTU {} (--opt mtu=), but the underlay of node '{}' (MTU {}) carries at "
+                    "most {}: raise the underlay's MTU, or give the network less: warren network update {} --opt "
+                    "mtu={}",
+                    record.name(), record.chosen_mtu(), node.name(), underlay, *carried, record.name(), *carried);
     }
     return {};
 }
@@ -305,6 +317,25 @@ void remember_last(v1::MembershipRecord& members, const ChosenAddresses& address
     }
 }
 
+// A new member whose underlay carries less takes the network's MTU down with it.
+void fit_to_joiner(const Cluster& cluster, const NetworkState& network, const v1::NodeRecord& node,
+                   store::Transaction& change, base::Time now) {
+    const base::Mtu underlay{node.underlay_mtu()};
+    const base::Mtu before{network.record().mtu()};
+    const auto carried =
+        overlay::inner_mtu(underlay, ip_of(node.data_address())->family, live_protection(network)).value_or(before);
+    if (carried >= before) {
+        return;
+    }
+    const auto id = id_of<base::NetworkId>(network.record().id());
+    auto record = network.record();
+    record.set_mtu(carried.value);
+    change.compares.emplace_back(store::ModifiedAt{key::network(id), network.network.revision});
+    change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
+    const Narrow narrow{.node = id_of<base::NodeId>(node.id()), .name = node.name(), .underlay = underlay};
+    tell_mtu(cluster, change, id, before, carried, narrow, {}, now);
+}
+
 void add_member(v1::MembershipRecord& members, const NewEndpoint& endpoint, const v1::NodeRecord& node) {
     auto& member = *members.add_members();
     member.set_node_id(raw(endpoint.node));
@@ -373,6 +404,7 @@ base::Result<Connection> connect_endpoint(const Cluster& cluster, const NewEndpo
               .node = endpoint.node,
               .text = fmt::format("is a member, with its first endpoint, {}", stored.name())},
              now);
+        fit_to_joiner(cluster, network, node->record, change, now);
     }
     change.compares.emplace_back(store::ModifiedAt{key::members(id), network.members.revision});
     change.compares.emplace_back(store::ModifiedAt{key::node(endpoint.node), node->revision});

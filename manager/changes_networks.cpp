@@ -6,6 +6,7 @@
 #include "manager/changes.h"
 #include "manager/key_history.h"
 #include "manager/key_record.h"
+#include "manager/network_mtu.h"
 #include "manager/numbers.h"
 #include "overlay/mtu.h"
 
@@ -32,48 +33,23 @@ base::Status check_request(const Cluster& cluster, const v1::NetworkCreateReques
     return {};
 }
 
-struct Carried {
-    base::Mtu mtu;
-    std::string narrowest;  // the node that carries no more
-};
-// The most that the underlay of every node carries. Nodes that have not said hello yet do not count.
-base::Result<Carried> most_carried(const Cluster& cluster, overlay::Protection protection) {
-    Carried most{.mtu = base::Mtu{UINT16_MAX}, .narrowest = {}};
-    for (const auto& [id, node] : cluster.nodes()) {
-        const auto vtep = ip_of(node.record.data_address());
-        if (node.record.underlay_mtu() == 0 || !vtep) {
-            continue;
-        }
-        const auto carried = overlay::inner_mtu(base::Mtu{node.record.underlay_mtu()}, vtep->family, protection);
-        if (!carried) {
-            return fail(Code::kPrecondition, "the underlay of node '{}' (MTU {}) is too small for an overlay network",
-                        node.record.name(), node.record.underlay_mtu());
-        }
-        if (*carried < most.mtu) {
-            most = {.mtu = *carried, .narrowest = node.record.name()};
-        }
+// Without --opt mtu= the most that the underlay of every node carries. Nodes that have not said hello yet do not count.
+base::Status set_mtu(const Cluster& cluster, v1::NetworkRecord& record, const NetworkOptions& options) {
+    WARREN_TRY(check_asked_mtu(record, options));
+    const auto carry = nodes_carry(cluster, protection(options), smallest_mtu(record));
+    if (!carry.least) {
+        return carry.unfit
+                   ? fail(Code::kPrecondition, "{}: too little for an overlay network", carry.unfit->text())
+                   : fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
     }
-    if (most.narrowest.empty()) {
-        return fail(Code::kPrecondition, "no node has told its underlay's MTU yet; try again in a moment");
-    }
-    return most;
-}
-
-base::Result<base::Mtu> choose_mtu(const Cluster& cluster, const NetworkOptions& options, bool ipv6) {
-    WARREN_TRY_ASSIGN(const auto most, most_carried(cluster, protection(options)));
-    if (ipv6 && most.mtu < overlay::kSmallestMtu6) {
-        return fail(Code::kPrecondition, "--ipv6: needs an MTU of {}, but the underlay of node '{}' carries at most {}",
-                    overlay::kSmallestMtu6, most.narrowest, most.mtu);
-    }
-    if (ipv6 && options.mtu && *options.mtu < overlay::kSmallestMtu6) {
-        return fail(Code::kInvalid, "--opt mtu={}: must be at least {} where there is IPv6", *options.mtu,
-                    overlay::kSmallestMtu6);
-    }
-    if (options.mtu && *options.mtu > most.mtu) {
+    if (options.mtu && *options.mtu > *carry.least) {
         return fail(Code::kInvalid, "--opt mtu={}: the underlay of node '{}' carries at most {}", *options.mtu,
-                    most.narrowest, most.mtu);
+                    carry.narrowest->name, *carry.least);
     }
-    return options.mtu.value_or(most.mtu);
+    record.set_mtu(options.mtu.value_or(*carry.least).value);
+    record.set_chosen_mtu(record.mtu());
+    record.set_mtu_fixed(options.mtu.has_value());
+    return {};
 }
 
 base::Status set_labels(v1::NetworkRecord& record, const v1::NetworkCreateRequest& request) {
@@ -116,13 +92,11 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     v1::NetworkRecord record;
     WARREN_TRY_ASSIGN(const auto parts, choose_parts(cluster, network.request));
     WARREN_TRY(check_multicast(network.options, parts.size()));
-    const bool ipv6 = std::any_of(parts.begin(), parts.end(), [](const auto& part) { return part.ipv6.has_value(); });
-    WARREN_TRY_ASSIGN(const auto mtu, choose_mtu(cluster, network.options, ipv6));
     WARREN_TRY_ASSIGN(const auto vnis, choose_vnis(cluster, network.options.vnis, parts.size(), now));
     record.set_id(raw(network.id));
     record.set_name(network.request.name());
     set_subnets(record, parts, vnis);
-    record.set_mtu(mtu.value);
+    WARREN_TRY(set_mtu(cluster, record, network.options));
     record.set_encrypted(network.options.encrypted);
     if (network.options.encrypted) {
         WARREN_TRY_ASSIGN(const auto index, next_number(cluster, key::Kind::kNetworkIndex, now));

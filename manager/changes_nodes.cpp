@@ -90,7 +90,6 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
     v1::NodeRecord record = node->record;
     record.set_boot_id(hello.boot_id());
     record.set_data_address(hello.data_address());
-    record.set_underlay_mtu(hello.underlay_mtu());
     *record.mutable_ciphers() = hello.ciphers();
     record.set_esp_problem(hello.esp_problem());
     record.set_version(hello.version());

@@ -5,6 +5,7 @@
 #include "manager/cipher_choice.h"
 #include "manager/key_history.h"
 #include "manager/key_record.h"
+#include "manager/network_mtu.h"
 #include "manager/rotation_events.h"
 
 // Changes of a network in use and of what its rotation goes by.
@@ -25,24 +26,35 @@ base::Status check_members(const Cluster& cluster, const NetworkState& network, 
     return {};
 }
 
-// As far as a member's underlay carries less in the new encapsulation. It is never raised in use: containers'
-// interfaces get the new one one after the other, and who has the smaller one takes no larger packets.
-base::Status shrink_mtu(const Cluster& cluster, const NetworkState& network, v1::NetworkRecord& record,
+// The MTU of a network whose option or encapsulation changed. What is asked for is there at once; otherwise it does not
+// grow before MtuFollower says so.
+base::Status change_mtu(const Cluster& cluster, const NetworkState& network, v1::NetworkRecord& record,
                         const NetworkOptions& changed) {
-    for (const auto& member : network.members.record.members()) {
-        const auto* node = cluster.node(id_of<base::NodeId>(member.node_id()));
-        const auto vtep = ip_of(member.vtep());
-        if (node == nullptr || !vtep) {
-            continue;
-        }
-        const auto carried =
-            overlay::inner_mtu(base::Mtu{node->record.underlay_mtu()}, vtep->family, protection(changed));
-        if (!carried) {
-            return fail(Code::kPrecondition, "--opt encap={}: node '{}': {}", keymgr::encap_text(changed.encap),
-                        node->record.name(), carried.error().message());
-        }
-        record.set_mtu(std::min(record.mtu(), carried->value));
+    const auto before = options_of(record);
+    const bool asked = changed.mtu != before.mtu;
+    const auto wrapped = std::max(protection(changed), live_protection(network));
+    auto carry = members_carry(cluster, network, wrapped);
+    if (carry.unfit && changed.encap != before.encap) {
+        return fail(Code::kPrecondition, "--opt encap={}: {}: too little for an overlay network",
+                    keymgr::encap_text(changed.encap), carry.unfit->text());
     }
+    if (!carry.least) {
+        carry = nodes_carry(cluster, wrapped, smallest_mtu(record));
+    }
+    if (asked) {
+        WARREN_TRY(check_asked_mtu(record, changed));
+    }
+    if (asked && changed.mtu && carry.least && *changed.mtu > *carry.least) {
+        return fail(Code::kInvalid, "--opt mtu={}: the underlay of node '{}' carries at most {}", *changed.mtu,
+                    carry.narrowest->name, *carry.least);
+    }
+    const auto least = carry.least.value_or(base::Mtu{record.mtu()});
+    if (asked) {
+        record.set_mtu_fixed(changed.mtu.has_value());
+        record.set_chosen_mtu(changed.mtu.value_or(least).value);
+        record.set_mtu(record.chosen_mtu());
+    }
+    record.set_mtu(std::min(record.mtu(), least.value));
     return {};
 }
 
@@ -57,6 +69,25 @@ keymgr::Decision take_back_installing(const NetworkState& network, const keymgr:
         .value_or(keymgr::Decision{});
 }
 
+void tell_changed_mtu(const Cluster& cluster, store::Transaction& change, const NetworkState& network,
+                      const v1::NetworkRecord& record, const std::string& by, base::Time now) {
+    if (record.mtu() != network.record().mtu()) {
+        tell_mtu(cluster, change, id_of<base::NetworkId>(record.id()), base::Mtu{network.record().mtu()},
+                 base::Mtu{record.mtu()}, {}, by, now);
+    }
+}
+
+// Without keys there is nothing but the record; members hear of it by a new revision.
+store::Transaction change_plain(const Cluster& cluster, const NetworkState& network, const v1::NetworkRecord& record,
+                                const std::string& by, base::Time now) {
+    const auto id = id_of<base::NetworkId>(record.id());
+    auto change = next_revision(network);
+    change.compares.emplace_back(store::ModifiedAt{key::network(id), network.network.revision});
+    change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
+    tell_changed_mtu(cluster, change, network, record, by, now);
+    return change;
+}
+
 base::Result<store::Transaction> change_options(const Cluster& cluster, const NetworkState& network,
                                                 const NetworkOptions& changed, const std::string& by, base::Time now) {
     const bool asked_for = !by.empty();
@@ -66,12 +97,12 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
         return store::Transaction{};
     }
     auto record = network.record();
+    if (changed.encap != before.encap || changed.mtu != before.mtu) {
+        WARREN_TRY(change_mtu(cluster, network, record, changed));
+    }
     set_options(record, changed);
     if (!changed.encrypted) {
-        auto change = next_revision(network);
-        change.compares.emplace_back(store::ModifiedAt{key::network(id), network.network.revision});
-        change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
-        return change;
+        return change_plain(cluster, network, record, by, now);
     }
     auto keys = network.keys.record;
     keymgr::Asked asked{.state = read_keys(keys), .target = {}};
@@ -94,9 +125,6 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
         asked = keymgr::request(std::move(asked.state), keymgr::Reason::kParameters, settings, now);
         note_request(history, asked.target, keymgr::Reason::kParameters, by, now);
     }
-    if (changed.encap != before.encap) {
-        WARREN_TRY(shrink_mtu(cluster, network, record, changed));
-    }
     if (changed.key_rotation != before.key_rotation) {
         asked.state.due.reset();  // drawn anew by the next step
     }
@@ -106,6 +134,7 @@ base::Result<store::Transaction> change_options(const Cluster& cluster, const Ne
     change.compares.emplace_back(store::ModifiedAt{key::keys(id), network.keys.revision});
     change.puts.push_back({.key = key::network(id), .value = record.SerializeAsString()});
     change.puts.push_back({.key = key::history(id), .value = history.SerializeAsString()});
+    tell_changed_mtu(cluster, change, network, record, by, now);
     if (taken_back.state) {
         tell_step(cluster, change, network, taken_back, now);
     }

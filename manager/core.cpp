@@ -40,12 +40,16 @@ Core::Core(std::unique_ptr<Ledger> ledger, store::Store& store, Vault vault, Cor
           ledger_->cluster(), [this](const auto& network, auto epoch) { return secret_of(network, epoch); },
           options_.now()),
       rotations_(*ledger_, hub_, vault_),
+      mtus_(*ledger_, options_.mtu_patience),
       removals_(*ledger_, hub_, rotations_),
       events_(ledger_->cluster()),
       relay_(ledger_->cluster(), hub_),
       certificates_(*ledger_, vault_, options_.self, options_.shortest_leaf),
       authority_(*ledger_, hub_, vault_, options_.self) {
-    ledger_->observe([this](const NetworkEvent& event) { hub_.tell(event, options_.now()); });
+    ledger_->observe([this](const NetworkEvent& event) {
+        hub_.tell(event, options_.now());
+        mtus_.mark(event.id);
+    });
     rotations_.resume(options_.now());
 }
 
@@ -58,6 +62,7 @@ base::Time Core::look_at_clock() {
         hub_.clock_set(by);
         removals_.clock_set(by);
         rotations_.clock_set(by);
+        mtus_.clock_set(by);
     }
     return options_.now();
 }
@@ -90,14 +95,15 @@ base::Duration Core::run() {
     hub_.close_silent(options_.heartbeat * kMissedHeartbeats, now);
     authority_.run(now);
     removals_.go_on(now);
-    const auto next = rotations_.run(now);
+    const auto fits = mtus_.run(now).value_or(base::Time::max());
+    const auto next = std::min(rotations_.run(now).value_or(base::Time::max()), fits);
     removals_.report(now);
     hub_.tell_acks();
     if (const auto refusals = refusals_.due(now)) {
         tell_alone(*refusals);
     }
     events_.run();
-    return std::clamp(next.value_or(base::Time::max()) - now, base::Duration::zero(), options_.heartbeat);
+    return std::clamp(next - now, base::Duration::zero(), options_.heartbeat);
 }
 
 base::Result<SessionId> Core::session_opened(const certs::Identity& peer, std::shared_ptr<SessionSink> sink) {
@@ -157,6 +163,11 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
         case v1::FromAgent::kKeyCounters:
             rotations_.take_counters(*node, message.key_counters());
             break;
+        case v1::FromAgent::kUnderlayMtu:
+            if (const auto taken = take_underlay(*node, message.underlay_mtu()); !taken) {
+                kLog.warn("the underlay of node {}: {}", cluster().node_name(*node), taken.error().message());
+            }
+            break;
         case v1::FromAgent::kRepaired:
             note_repair(*node, message.repaired(), now);
             break;
@@ -192,6 +203,10 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
                           hello.node_name());
     }
     WARREN_TRY(ledger_->commit([&](const Cluster& state) { return update_node(state, node, hello); }));
+    v1::UnderlayMtu underlay;
+    underlay.set_mtu(hello.underlay_mtu());
+    *underlay.mutable_narrow_routes() = hello.narrow_routes();
+    WARREN_TRY(take_underlay(node, underlay));
     std::vector<base::NetworkId> memberships;
     for (const auto& [id, network] : cluster().networks()) {
         if (network.member(node) != nullptr) {
@@ -213,6 +228,11 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
                   ip_of(hello.data_address())->text());
     }
     return {};
+}
+
+base::Status Core::take_underlay(const base::NodeId& node, const v1::UnderlayMtu& underlay) {
+    return ledger_->commit(
+        [&](const Cluster& state) { return update_underlay(state, node, underlay, options_.now()); });
 }
 
 void Core::ask_rotation(const base::NetworkId& network, const RotationRequest& request) {

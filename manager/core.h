@@ -16,6 +16,7 @@
 #include "manager/event_feed.h"
 #include "manager/lasting_calls.h"
 #include "manager/ledger.h"
+#include "manager/mtu_follower.h"
 #include "manager/peer_relay.h"
 #include "manager/refusals.h"
 #include "manager/removals.h"
@@ -35,6 +36,7 @@ struct CoreOptions {
     base::Duration heartbeat = std::chrono::seconds(5);  // what agents are asked for; three missed end a session
     base::NodeId self;                                   // the node this manager runs on
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
+    base::Duration mtu_patience = MtuPace::kPatience;             // the same
 };
 
 // The control plane without its transport: what the bootstrap, control and session services do.
@@ -139,6 +141,7 @@ class Core {
     std::unique_ptr<Ledger> ledger_;
     SessionHub hub_;
     Rotations rotations_;
+    MtuFollower mtus_;
     Removals removals_;
     Refusals counts_;
     EventFeed events_;
@@ -162,6 +165,7 @@ class Core {
     [[nodiscard]] base::Result<base::NetworkId> find_encrypted(const std::string& reference) const;
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
+    [[nodiscard]] base::Status take_underlay(const base::NodeId& node, const v1::UnderlayMtu& underlay);
     void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);
     void note_repair(const base::NodeId& node, const v1::Repaired& repaired, base::Time now);
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);

@@ -20,7 +20,7 @@ constexpr bool listed_in_order() {
             return false;
         }
     }
-    return static_cast<std::size_t>(EventKind::kRepaired) + 1 == kEventKinds.size();
+    return static_cast<std::size_t>(EventKind::kUnderlayTooSmall) + 1 == kEventKinds.size();
 }
 static_assert(listed_in_order());
 

@@ -48,6 +48,8 @@ enum class EventKind : std::uint8_t {
     kCaRotated,
     kRefused,
     kRepaired,
+    kMtuChanged,
+    kUnderlayTooSmall,
 };
 
 struct EventKindName {
@@ -80,6 +82,8 @@ inline constexpr std::array kEventKinds{
     EventKindName{EventKind::kCaRotated, "ca-rotated"},
     EventKindName{EventKind::kRefused, "refused"},
     EventKindName{EventKind::kRepaired, "repaired"},
+    EventKindName{EventKind::kMtuChanged, "mtu-changed"},
+    EventKindName{EventKind::kUnderlayTooSmall, "underlay-too-small"},
 };
 [[nodiscard]] std::string_view name(EventKind kind);
 

@@ -113,8 +113,15 @@ base::Status take_rotation(NetworkOptions& taken, std::string_view key, Value va
     return {};
 }
 base::Status take_mtu(NetworkOptions& taken, std::string_view key, Value value) {
-    WARREN_TRY_ASSIGN(const auto mtu, parse_number(key, value, kMinMtu, kMaxMtu));
-    taken.mtu = base::Mtu{static_cast<std::uint32_t>(mtu)};
+    if (value == "auto") {
+        taken.mtu.reset();
+        return {};
+    }
+    const auto mtu = parse_number(key, value, kMinMtu, kMaxMtu);
+    if (!mtu) {
+        return fail(Code::kInvalid, "{}, or auto", mtu.error().message());
+    }
+    taken.mtu = base::Mtu{static_cast<std::uint32_t>(*mtu)};
     return {};
 }
 
@@ -148,9 +155,7 @@ constexpr std::array<Option, 10> kOptions{{
      .take = take_number<&NetworkOptions::rekey_after_bytes, kLeastBytes, keymgr::kMostBytes>,
      .needs_encryption = true},
     {.key = "multicast", .take = take_multicast},
-    {.key = "mtu",
-     .take = take_mtu,
-     .fixed = "the interfaces of its containers have the old one; make another network"},
+    {.key = "mtu", .take = take_mtu},
     {.key = "vni", .take = take_vnis, .fixed = "its VXLAN devices have the old one; make another network"},
 }};
 
@@ -237,6 +242,15 @@ NetworkOptions encryption_of(const v1::NetworkRecord& record) {
             .rekey_after_bytes = record.rekey_after_bytes()};
 }
 
+NetworkOptions options_of(const v1::NetworkRecord& record) {
+    auto options = encryption_of(record);
+    options.multicast = record.multicast();
+    if (record.mtu_fixed()) {
+        options.mtu = base::Mtu{record.chosen_mtu()};
+    }
+    return options;
+}
+
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_cipher(static_cast<std::uint32_t>(options.cipher));
     record.set_cipher_auto(options.cipher_auto);
@@ -245,12 +259,6 @@ void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options) {
     record.set_key_rotation_ms(options.key_rotation.count());
     record.set_rekey_after_packets(options.rekey_after_packets);
     record.set_rekey_after_bytes(options.rekey_after_bytes);
-}
-
-NetworkOptions options_of(const v1::NetworkRecord& record) {
-    auto options = encryption_of(record);
-    options.multicast = record.multicast();
-    return options;
 }
 
 void set_options(v1::NetworkRecord& record, const NetworkOptions& options) {

@@ -49,7 +49,8 @@ inline constexpr base::UdpPort kEncapPort{7443};
 // The options of encryption and their place in an encrypted network's record.
 [[nodiscard]] NetworkOptions encryption_of(const v1::NetworkRecord& record);
 void set_encryption(v1::NetworkRecord& record, const NetworkOptions& options);
-// The same of all options that can change while a network is in use.
+// The same of all options that can change while a network is in use. What follows from the MTU that was asked for is
+// set apart.
 [[nodiscard]] NetworkOptions options_of(const v1::NetworkRecord& record);
 void set_options(v1::NetworkRecord& record, const NetworkOptions& options);
 

@@ -6,6 +6,7 @@
 #include "keymgr/shown.h"
 #include "manager/cipher_choice.h"
 #include "manager/key_record.h"
+#include "manager/network_mtu.h"
 
 namespace warren::manager {
 
@@ -126,6 +127,10 @@ v1::Network present_network(const Cluster& cluster, const NetworkState& network)
 v1::Network present_network_whole(const Cluster& cluster, const SessionHub& hub, const NetworkState& network,
                                   base::Time now) {
     auto shown = present_network(cluster, network);
+    if (const auto narrow = narrowed_by(cluster, network)) {
+        shown.set_narrowest_node(narrow->name);
+    }
+    shown.set_mtu_choice(mtu_choice(cluster, network));
     for (const auto& [id, endpoint] : network.endpoints) {
         *shown.add_endpoints() = present_endpoint(cluster, network, endpoint);
     }

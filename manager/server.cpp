@@ -125,7 +125,8 @@ base::Status Server::start(std::unique_ptr<store::Store> store, Vault vault, con
                                                    },
                                                .heartbeat = options.heartbeat,
                                                .self = identity.identity().node,
-                                               .shortest_leaf = options.shortest_leaf}));
+                                               .shortest_leaf = options.shortest_leaf,
+                                               .mtu_patience = options.mtu_patience}));
     if (const auto id = impl_->core->cluster_id(); id != identity.identity().cluster) {
         impl_->core.reset();
         impl_->store.reset();

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "certs/authority.h"
 #include "certs/node_identity.h"
+#include "manager/network_mtu.h"
 #include "manager/vault.h"
 #include "proto/bootstrap.pb.h"
 #include "proto/local.pb.h"
@@ -23,6 +24,7 @@ struct ServerOptions {
     base::SocketAddress listen;
     std::filesystem::path certificates;  // the directory of this node's identity, whose files may change meanwhile
     base::Duration shortest_leaf = certs::kShortestLeafLifetime;  // only tests have another
+    base::Duration mtu_patience = MtuPace::kPatience;             // the same
     base::Duration heartbeat = std::chrono::seconds(5);
     base::Duration handshake = std::chrono::seconds(10);  // what a connection may take until its handshake is done
 };

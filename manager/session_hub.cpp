@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/fault_point.h"
+#include "manager/network_mtu.h"
 
 namespace warren::manager {
 
@@ -217,7 +218,8 @@ void SessionHub::tell(const NetworkEvent& event, base::Time now) {
     if (event.before && before.members.revision() == event.after->revision().value) {
         return;  // the rotation's own bookkeeping: nothing that a member would see
     }
-    const auto change = describe_change(before, *event.after, event.endpoints);
+    auto change = describe_change(before, *event.after, event.endpoints);
+    write_narrowest(*cluster_, *event.after, change.delta);
     for (const auto& node : change.left) {
         acks_[event.id].erase(node);
         reply(node, gone);
@@ -246,6 +248,7 @@ void SessionHub::send_snapshot(const NetworkState& network, const base::NodeId& 
     const auto id = id_of<base::NetworkId>(network.record().id());
     *message.mutable_snapshot() =
         make_snapshot(network, member(id, *network.member(node), now), members(network, now), secret_of_);
+    write_narrowest(*cluster_, network, *message.mutable_snapshot()->mutable_content());
     session.sink->send(std::move(message));
 }
 

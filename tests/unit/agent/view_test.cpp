@@ -101,6 +101,32 @@ TEST(View, OnlyEncryptedNetworksGoWithoutSegmentation) {
     EXPECT_TRUE(wanted_links(view, self).segmentation);
 }
 
+TEST(TakeDelta, KnowsWhoMakesTheMtuSmallAndThatNobodyDoesAnyMore) {
+    auto view = take_snapshot(snapshot()).value();
+    EXPECT_EQ(view.narrowest, std::nullopt);
+    v1::NetworkDelta delta;
+    delta.set_network_id(raw(kNetwork));
+    delta.set_revision(100);
+    delta.set_mtu(1316);
+    auto& narrowest = *delta.mutable_narrowest();
+    narrowest.set_node_id(raw(kPeer));
+    narrowest.set_node("h2");
+    narrowest.set_underlay_mtu(1400);
+    narrowest.set_peer("?");
+    EXPECT_FALSE(take_delta(view, delta));
+    EXPECT_NE(view.mtu, base::Mtu{1316}) << "half of it was taken";
+    narrowest.set_peer(std::string("\xc0\x00\x02\x01", 4));
+    ASSERT_TRUE(take_delta(view, delta));
+    EXPECT_EQ(view.mtu, base::Mtu{1316});
+    EXPECT_EQ(view.narrowest,
+              (NarrowestView{
+                  .id = kPeer, .node = "h2", .underlay = base::Mtu{1400}, .peer = base::IpAddress::v4(0xc0000201)}));
+    delta.clear_narrowest();
+    delta.set_revision(101);
+    ASSERT_TRUE(take_delta(view, delta));
+    EXPECT_EQ(view.narrowest, std::nullopt);
+}
+
 TEST(View, SnapshotBecomesKernelObjects) {
     auto view = take_snapshot(snapshot());
     ASSERT_TRUE(view) << view.error().message();

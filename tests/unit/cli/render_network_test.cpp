@@ -114,6 +114,14 @@ TEST(RenderNetwork, SaysWhatItIsWrappedInAndWhoChoseTheCipher) {
     EXPECT_EQ(render_network(network, false, kSampleView).find("ESP in"), std::string::npos);
 }
 
+TEST(RenderNetwork, SaysWhyTheMtuIsWhatItIs) {
+    auto network = sample<v1::Network>(kEncrypted);
+    network.set_mtu_choice("the underlay of node 'pi' carries packets of 1400");
+    const auto text = render_network(network, kSampleView);
+    EXPECT_NE(text.find("MTU:           1416 (the underlay of node 'pi' carries packets of 1400)\n"), std::string::npos)
+        << text;
+}
+
 TEST(RenderNetwork, APlainOneHasNoKeys) {
     EXPECT_EQ(render_network(sample<v1::Network>(kPlain), false, kSampleView),
               R"(ID:         f1b2c3d4e5f60000000000000000000f

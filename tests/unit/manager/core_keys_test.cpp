@@ -356,7 +356,7 @@ TEST_F(CoreKeys, EspInUdpIsARotationAndTakesOfTheMtu) {
     acknowledge(m1);
     const auto back = update({"encap=none"});
     EXPECT_EQ(back->encap(), "none");
-    EXPECT_EQ(back->mtu(), 1408U) << "it does not grow in use";
+    EXPECT_EQ(back->mtu(), 1408U) << "it grows later";
 }
 
 TEST_F(CoreKeys, ANodeThatIsNoMemberDoesNotShrinkTheMtu) {

@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"encrypted", "encap=udp4500"},
                 "--opt encap=udp4500: must be none, udp, or udp:PORT with a port from 1 to 65535"},
         Refused{{"encap=udp"}, "--opt encap: only for encrypted networks; add --opt encrypted"},
-        Refused{{"mtu=100000"}, "--opt mtu=100000: must be a number from 576 to 65535"},
+        Refused{{"mtu=100000"}, "--opt mtu=100000: must be a number from 576 to 65535, or auto"},
         Refused{{"cipher=aes-128-gcm"}, "--opt cipher: only for encrypted networks; add --opt encrypted"}));
 
 TEST(NetworkOptions, NeverIsAnInterval) {
@@ -176,16 +176,14 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refused{{},
                 "nothing to change: give --opt KEY=VALUE with one of cipher, encap, replay-window, key-rotation, "
-                "rekey-after-packets, rekey-after-bytes, multicast"},
+                "rekey-after-packets, rekey-after-bytes, multicast, mtu"},
         Refused{
             {"crypt=1"},
             "--opt crypt: unknown option; known are cipher, encap, replay-window, key-rotation, rekey-after-packets, "
-            "rekey-after-bytes, multicast"},
+            "rekey-after-bytes, multicast, mtu"},
         Refused{{"encrypted=false"},
                 "--opt encrypted: can't be changed: a network is encrypted or plain from its beginning; make another "
                 "network"},
-        Refused{{"mtu=1400"},
-                "--opt mtu: can't be changed: the interfaces of its containers have the old one; make another network"},
         Refused{{"replay-window=4097"}, "--opt replay-window=4097: must be a number from 32 to 4096"},
         Refused{{"key-rotation=1h", "key-rotation=2h"}, "--opt key-rotation: given twice"},
         Refused{{"key-rotation=5x"}, "--opt key-rotation '5x': must be a duration such as 90s, 30m, 12h or 7d"}));
