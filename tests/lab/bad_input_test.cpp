@@ -284,7 +284,7 @@ TEST_F(BadInput, OfNetworkCommandsIsRefused) {
          "--opt cipher: only for encrypted networks; add --opt encrypted"},
         {1, create({"--opt", "encrypted", "--opt", "replay-window=7"}), 1,
          "--opt replay-window=7: must be a number from 32 to 4096"},
-        {1, create({"--opt", "mtu=abc"}), 1, "--opt mtu=abc: must be a number from 576 to 65535"},
+        {1, create({"--opt", "mtu=abc"}), 1, "--opt mtu=abc: must be a number from 576 to 65535, or auto"},
         {1, create({"--opt", "mtu=9000"}), 1, "--opt mtu=9000: …1450…"},
         {1, {"network", "inspect", "nope"}, 1, "network 'nope': not found; see: warren network ls"},
         {1, {"network", "rm", "nope"}, 1, "network 'nope': not found; see: warren network ls"},

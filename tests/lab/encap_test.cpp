@@ -169,7 +169,7 @@ TEST(Encap, LosesNothingToAChangeToAnotherPortAndBackToPlainEsp) {
     EXPECT_EQ(losses(floods), "");
     capture.stop();
     EXPECT_EQ(capture.count(not_in_udp() + " and not udp port 4501"), 0U);
-    EXPECT_EQ(inspect(lab->host(1), "net1").mtu(), 1408U) << "it does not grow in use";
+    EXPECT_EQ(inspect(lab->host(1), "net1").mtu(), 1408U) << "it grows when that has lasted";
     for (const auto& host : lab->hosts()) {
         EXPECT_TRUE(eventually(seconds(10), [&] { return holders(*host).empty(); })) << holders(*host);
     }
