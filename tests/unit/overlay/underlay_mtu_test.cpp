@@ -73,7 +73,9 @@ TEST(UnderlayMtu, OfAnAddressThatNobodyHasIsNone) {
 // A router says that its next link is narrow: that is known, and does not count.
 TEST(LearnedMtus, AreApartFromWhatIsSet) {
     const Machine m;
-    m.router.need("ip link add d0 type dummy && ip link set d0 mtu 1300 up && ip addr add 203.0.113.1/24 dev d0");
+    m.router.need(
+        "ip link add d0 type veth peer name d1 && ip link set d1 up && ip link set d0 mtu 1300 up && ip addr add "
+        "203.0.113.1/24 dev d0");
     const std::set<base::IpAddress> peers{ip("203.0.113.9"), ip("192.0.2.1")};
     const auto learned = [&] {
         return must(inside(
