@@ -95,8 +95,10 @@ void NameServer::keep(const NetworkView& view, const base::NodeId& self, const n
     kept->containers.clear();
     kept->present.clear();
     for (const auto& [id, endpoint] : view.endpoints) {
-        hosts.push_back(
-            {.name = endpoint.name, .aliases = endpoint.aliases, .ips = endpoint.ips, .services = services_of(endpoint)});
+        hosts.push_back({.name = endpoint.name,
+                         .aliases = endpoint.aliases,
+                         .ips = endpoint.ips,
+                         .services = services_of(endpoint)});
         const auto attachment = view.attachments.find(id);
         if (endpoint.node == self && attachment != view.attachments.end()) {
             const auto container = container_of(attachment->second.netns);

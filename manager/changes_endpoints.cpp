@@ -56,10 +56,11 @@ base::Status check_node(const NetworkState& network, const v1::NodeRecord& node)
                     carried.error().message());
     }
     if (const auto smallest = smallest_mtu(record); *carried < smallest) {
-        return fail(Code::kPrecondition,
-                    "network '{}' has IPv6, which needs packets of {}, but the underlay of node '{}' (MTU {}) carries at "
-                    "most {}: raise the underlay's MTU",
-                    record.name(), smallest, node.name(), underlay, *carried);
+        return fail(
+            Code::kPrecondition,
+            "network '{}' has IPv6, which needs packets of {}, but the underlay of node '{}' (MTU {}) carries at "
+            "most {}: raise the underlay's MTU",
+            record.name(), smallest, node.name(), underlay, *carried);
     }
     const bool joins = network.member(id_of<base::NodeId>(node.id())) == nullptr;
     if (joins && record.mtu_fixed() && *carried < base::Mtu{record.chosen_mtu()}) {

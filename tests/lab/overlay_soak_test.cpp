@@ -32,11 +32,12 @@ struct NetworkKind {
 };
 const std::vector<NetworkKind> kNetworks{{.name = "plain", .options = {}},
                                          {.name = "secret", .options = {"--opt", "encrypted"}},
-                                         {.name = "inner", .options = {"--internal"}, .internal = true}};
+                                         {.name = "inner", .options = {"--internal", "--ipv6"}, .internal = true}};
 constexpr unsigned kHosts = 5;
 constexpr unsigned kContainers = 30;
 constexpr std::size_t kNetworksOfOne = 2;  // of a container, at most
 constexpr int kIpAndIcmp = 28;             // bytes of a ping before its data
+constexpr int kIpv6AndIcmp = 48;
 
 // $WARREN_LAB_SEED repeats what another run has drawn.
 unsigned long seed() {
@@ -371,18 +372,24 @@ class Churn : public testing::Test {
         for (const auto& it : residents_) {
             for (std::size_t i = 0; i < kNetworks.size(); ++i) {
                 if (it.networks.contains(i)) {
-                    EXPECT_EQ(unreached_by_name(it, networks[i]), "") << it.name << " in " << networks[i].name();
+                    EXPECT_EQ(unreached_by_name(it, networks[i], "-4", kIpAndIcmp), "")
+                        << it.name << " in " << networks[i].name();
+                }
+                if (it.networks.contains(i) && networks[i].subnets_size() > 1) {
+                    EXPECT_EQ(unreached_by_name(it, networks[i], "-6", kIpv6AndIcmp), "")
+                        << it.name << " in " << networks[i].name();
                 }
             }
             EXPECT_EQ(reached_though(it, networks), "") << it.name;
         }
     }
     // Whom of a network its own names do not lead to with packets of full size.
-    static std::string unreached_by_name(const Resident& it, const v1::Network& network) {
+    static std::string unreached_by_name(const Resident& it, const v1::Network& network, const char* family,
+                                         int headers) {
         Argv argv{"ip",    "netns", "exec", it.space->name(),
-                  "fping", "-4",    "-M",   "-u",
+                  "fping", family,  "-M",   "-u",
                   "-r",    "3",     "-t",   "500",
-                  "-i",    "1",     "-b",   std::to_string(static_cast<int>(network.mtu()) - kIpAndIcmp)};
+                  "-i",    "1",     "-b",   std::to_string(static_cast<int>(network.mtu()) - headers)};
         for (const auto& endpoint : network.endpoints()) {
             if (endpoint.name() != it.name) {
                 argv.push_back(fmt::format("{}.{}", endpoint.name(), network.name()));

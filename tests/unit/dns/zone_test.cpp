@@ -129,19 +129,19 @@ TEST(ZoneAnswer, AnAddressLeadsBackToItsName) {
     }
 }
 
-const Zone kShop("shop", base::parse_prefix("subnet", "10.128.2.0/24").value(),
+const Zone kShop("shop", {base::parse_prefix("subnet", "10.128.2.0/24").value()},
                  {{.name = "Front1",
                    .aliases = {"front", "front.all"},
-                   .ip = ip("10.128.2.2"),
+                   .ips = {ip("10.128.2.2")},
                    .services = {{.name = "_http._tcp", .port = 80}, {.name = "_http._tcp", .port = 8080}}},
                   {.name = "front2",
                    .aliases = {"front"},
-                   .ip = ip("10.128.2.3"),
+                   .ips = {ip("10.128.2.3")},
                    .services = {{.name = "_http._tcp", .port = 80}, {.name = "_quic._udp", .port = 443}}},
-                  {.name = "idle", .aliases = {"front"}, .ip = ip("10.128.2.4")},
+                  {.name = "idle", .aliases = {"front"}, .ips = {ip("10.128.2.4")}},
                   {.name = "strange..name",
                    .aliases = {},
-                   .ip = ip("10.128.2.5"),
+                   .ips = {ip("10.128.2.5")},
                    .services = {{.name = "_ftp._tcp", .port = 21}}}});
 Answer in_shop(const std::string& name, Type type = Type::kSrv, std::uint64_t dice = 0) {
     const std::array zones{&kShop};
@@ -175,10 +175,10 @@ TEST(ZoneServices, TakeTurnsAndAreAHundredAtMost) {
     for (std::uint32_t i = 2; i < 250; ++i) {
         hosts.push_back({.name = "c" + std::to_string(i),
                          .aliases = {},
-                         .ip = base::IpAddress::v4(0x0a800000U + i),
+                         .ips = {base::IpAddress::v4(0x0a800000U + i)},
                          .services = {{.name = "_http._tcp", .port = 80}}});
     }
-    const Zone large("large", base::parse_prefix("subnet", "10.128.0.0/24").value(), hosts);
+    const Zone large("large", {base::parse_prefix("subnet", "10.128.0.0/24").value()}, hosts);
     const std::array zones{&large};
     const auto many = answer(query("_http._tcp.large", Type::kSrv), zones, 0);
     EXPECT_EQ(many.records.size(), 100U);
@@ -202,9 +202,9 @@ TEST(ZoneServices, OfWhatIsThereNothingElseIsKnownAndWhatIsNotThereDoesNotExist)
 
 TEST(ZoneServices, AnEndpointThatIsCalledLikeTheNetworkGoesFirst) {
     const Service http{.name = "_http._tcp", .port = 80};
-    const Zone zone("one", base::parse_prefix("subnet", "10.128.0.0/24").value(),
-                    {{.name = "one", .aliases = {}, .ip = ip("10.128.0.2"), .services = {http}},
-                     {.name = "two", .aliases = {}, .ip = ip("10.128.0.3"), .services = {http, {"_ftp._tcp", 21}}}});
+    const Zone zone("one", {base::parse_prefix("subnet", "10.128.0.0/24").value()},
+                    {{.name = "one", .aliases = {}, .ips = {ip("10.128.0.2")}, .services = {http}},
+                     {.name = "two", .aliases = {}, .ips = {ip("10.128.0.3")}, .services = {http, {"_ftp._tcp", 21}}}});
     const std::array zones{&zone};
     EXPECT_THAT(data(answer(query("_http._tcp.one", Type::kSrv), zones, 0)), ElementsAre("one.one:80"));
     EXPECT_THAT(data(answer(query("_http._tcp", Type::kSrv), zones, 0)), ElementsAre("one.one:80", "two.one:80"));
@@ -212,10 +212,10 @@ TEST(ZoneServices, AnEndpointThatIsCalledLikeTheNetworkGoesFirst) {
 }
 
 TEST(ZoneServices, AreOfTheNetworkThatIsAskedFirst) {
-    const Zone other("other", base::parse_prefix("subnet", "10.128.3.0/24").value(),
+    const Zone other("other", {base::parse_prefix("subnet", "10.128.3.0/24").value()},
                      {{.name = "front",
                        .aliases = {},
-                       .ip = ip("10.128.3.2"),
+                       .ips = {ip("10.128.3.2")},
                        .services = {{.name = "_http._tcp", .port = 1}, {.name = "_ssh._tcp", .port = 22}}}});
     const std::array zones{&kShop, &other};
     EXPECT_EQ(data(answer(query("_http._tcp.front", Type::kSrv), zones, 0)).size(), 3U);
