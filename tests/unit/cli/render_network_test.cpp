@@ -117,7 +117,7 @@ TEST(RenderNetwork, SaysWhatItIsWrappedInAndWhoChoseTheCipher) {
 TEST(RenderNetwork, SaysWhyTheMtuIsWhatItIs) {
     auto network = sample<v1::Network>(kEncrypted);
     network.set_mtu_choice("the underlay of node 'pi' carries packets of 1400");
-    const auto text = render_network(network, kSampleView);
+    const auto text = render_network(network, false, kSampleView);
     EXPECT_NE(text.find("MTU:           1416 (the underlay of node 'pi' carries packets of 1400)\n"), std::string::npos)
         << text;
 }

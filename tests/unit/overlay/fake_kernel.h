@@ -74,7 +74,7 @@ struct FakeKernel {
             erase(container, lower);
         }
     }
-    static void erase(SeenNamespace& ns, base::IfIndex index) {
+    void erase(SeenNamespace& ns, base::IfIndex index) {
         std::erase_if(ns.links, [&](const auto& link) { return link.index == index; });
         for (auto& link : ns.links) {
             if (link.master == index) {
@@ -90,8 +90,14 @@ struct FakeKernel {
         std::erase_if(ns.routes, [&](const auto& route) { return route.link == index; });
     }
     // What the bridge knows of a port goes with its membership.
-    static void forget_port(SeenNamespace& ns, base::IfIndex port) {
-        std::erase_if(ns.forwarding[port], [](const auto& entry) { return entry.table == netlink::FdbTable::kBridge; });
+    void forget_port(SeenNamespace& ns, base::IfIndex port) {
+        std::erase_if(ns.forwarding[port], [this](const auto& entry) {
+            const bool goes = entry.table == netlink::FdbTable::kBridge;
+            if (goes) {
+                moved_.insert(entry);
+            }
+            return goes;
+        });
     }
     void run(const CreateBridge& a) {
         add(state.network, {.index = next(),
@@ -247,7 +253,7 @@ struct FakeKernel {
     const Step* step_ = nullptr;
     std::set<base::IfIndex> created_;
     std::set<std::pair<std::optional<base::EndpointId>, std::string>> ipv6_;
-    std::set<netlink::FdbEntry> moved_;  // from another port of the bridge: their deletion fails, and need not work
+    std::set<netlink::FdbEntry> moved_;  // or gone with a membership: their deletion fails, and need not work
     std::uint32_t last_index_ = 100;
 };
 
