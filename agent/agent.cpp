@@ -6,6 +6,7 @@
 
 #include "agent/backoff.h"
 #include "base/log.h"
+#include "overlay/neighbour_limits.h"
 #include "proto/wire.h"
 
 namespace warren::agent {
@@ -137,6 +138,23 @@ void Agent::reconcile() {
     settle_pending();
     if (underlay_peers() != underlay_peers_) {
         underlay_changed();
+    }
+    raise_limits();
+}
+
+void Agent::raise_limits() {
+    std::size_t endpoints = 0;
+    for (const auto& [id, state] : networks_) {
+        endpoints += state.view.attachments.size();
+    }
+    if (endpoints <= most_endpoints_) {
+        return;
+    }
+    most_endpoints_ = endpoints;
+    if (const auto raised = overlay::raise_neighbour_limits(endpoints); !raised) {
+        kLog.warn("{} endpoints are here: {}", endpoints, raised.error().message());
+    } else if (!raised->empty()) {
+        kLog.warn("{}: {} endpoints are here", *raised, endpoints);
     }
 }
 

@@ -186,6 +186,7 @@ class Agent {
     base::UdpPort plain_port_{4789};  // of the cluster's plain networks, once a manager has said it
     Repairs gateway_repairs_;
     base::Moment gateway_looked_;
+    std::size_t most_endpoints_ = 0;  // that this host had so far
     std::array<asio::posix::stream_descriptor, 2> gateway_events_;
     asio::posix::stream_descriptor underlay_events_;
     struct DoctorRun;
@@ -233,6 +234,7 @@ class Agent {
     [[nodiscard]] ResolvConf::Servers name_servers() const;
     void tell_containers();
     void keep_way_out();
+    void raise_limits();
     void on_gateway_events();
     void on_underlay_events();
     // It may carry other than before; looks at it, but not too often.

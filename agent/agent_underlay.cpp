@@ -135,7 +135,7 @@ std::vector<doctor::Finding> Agent::examine_mtus() const {
         auto sight = mtu_sight(state.view);
         for (const auto& [node, member] : state.view.members) {
             std::ranges::copy_if(learned, std::back_inserter(sight.learned),
-                                 [&](const auto& it) { return it.to == member.vtep; });
+                                 [&vtep = member.vtep](const auto& it) { return it.to == vtep; });
         }
         std::ranges::move(doctor::check_mtu(sight), std::back_inserter(findings));
     }
