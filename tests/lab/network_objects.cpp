@@ -47,7 +47,7 @@ std::map<std::string, std::string> vteps_of(const v1::Network& network) {
 }
 
 void add_wanted(const Host& host, const v1::Network& network, Objects& wanted) {
-    const auto name = network.name();
+    const auto& name = network.name();
     const auto vteps = vteps_of(network);
     wanted.insert(fmt::format("{}: namespace", name));
     wanted.insert(fmt::format("{}: bridge br0 mtu {}", name, network.mtu()));

@@ -323,6 +323,7 @@ class Churn : public testing::Test {
 
     std::vector<v1::Network> shown() {
         std::vector<v1::Network> networks;
+        networks.reserve(kNetworks.size());
         for (const auto& kind : kNetworks) {
             networks.push_back(inspect(manager(), kind.name));
         }
