@@ -250,9 +250,10 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
 std::map<base::EndpointId, std::string> Agent::local_names() const {
     std::map<base::EndpointId, std::string> names;
     for (const auto& [network, state] : networks_) {
-        for (const auto& [id, endpoint] : state.view.endpoints) {
-            if (endpoint.node == self().node) {
-                names.emplace(id, endpoint.name);
+        for (const auto& [id, attachment] :
+             state.view.attachments) {  // of which a network has few beside its endpoints
+            if (const auto endpoint = state.view.endpoints.find(id); endpoint != state.view.endpoints.end()) {
+                names.emplace(id, endpoint->second.name);
             }
         }
     }

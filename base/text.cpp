@@ -92,6 +92,13 @@ std::optional<std::vector<std::uint8_t>> from_base32(std::string_view text) {
     return bytes;
 }
 
+std::string to_lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+    return out;
+}
+
 std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max) {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -18,6 +18,9 @@ namespace warren::base {
 [[nodiscard]] std::string to_base32(std::span<const std::uint8_t> bytes);
 [[nodiscard]] std::optional<std::vector<std::uint8_t>> from_base32(std::string_view text);
 
+// The letters A to Z in lower case, all else as it is.
+[[nodiscard]] std::string to_lower(std::string_view text);
+
 // A whole text as an unsigned decimal number not above `max`.
 [[nodiscard]] std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max = UINT64_MAX);
 

@@ -20,13 +20,6 @@ constexpr std::size_t kLongestName = 253;
 constexpr std::string_view kReverse4 = ".in-addr.arpa";
 constexpr std::string_view kReverse6 = ".ip6.arpa";
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return out;
-}
-
 bool is_domain(std::string_view name) {
     return name.size() <= kLongestName && std::ranges::all_of(base::split(name, '.'), [](std::string_view label) {
                return !label.empty() && label.size() <= kLongestLabel;
@@ -172,7 +165,7 @@ Answer answer_question(const Question& question, std::span<const Zone* const> zo
 }  // namespace
 
 Zone::Zone(const std::string& network, std::vector<base::Prefix> subnets, const std::vector<Host>& hosts)
-    : network_(lower(network)), subnets_(std::move(subnets)) {
+    : network_(base::to_lower(network)), subnets_(std::move(subnets)) {
     for (const auto& host : hosts) {
         for (const auto& known : host.aliases) {
             if (is_domain(known)) {
@@ -182,7 +175,7 @@ Zone::Zone(const std::string& network, std::vector<base::Prefix> subnets, const 
         if (is_domain(host.name)) {
             add(host.name, host.ips);
         }
-        const auto whole = lower(host.name) + "." + network_;
+        const auto whole = base::to_lower(host.name) + "." + network_;
         if (is_domain(whole)) {
             for (const auto& ip : host.ips) {
                 names_.emplace(ip, whole);
@@ -206,12 +199,12 @@ Zone::Zone(const std::string& network, std::vector<base::Prefix> subnets, const 
 void Zone::add_services(const Host& host, const std::string& target) {
     std::vector<std::string> owners{""};
     for (const auto& name : host.aliases) {
-        owners.push_back("." + lower(name));
+        owners.push_back("." + base::to_lower(name));
     }
-    owners.push_back("." + lower(host.name));
+    owners.push_back("." + base::to_lower(host.name));
     for (const auto& service : host.services) {
         for (const auto& owner : owners) {
-            const auto name = lower(service.name) + owner;
+            const auto name = base::to_lower(service.name) + owner;
             if (is_domain(name)) {
                 offers_[name].push_back({.where = {.port = service.port, .target = target}, .ips = host.ips});
                 offers_[name.substr(name.find('.') + 1)];
@@ -226,7 +219,7 @@ const std::vector<Zone::Offer>* Zone::offers(const std::string& name) const {
 }
 
 void Zone::add(const std::string& name, const std::vector<base::IpAddress>& ips) {
-    auto& addresses = addresses_[lower(name)];
+    auto& addresses = addresses_[base::to_lower(name)];
     addresses.insert(addresses.end(), ips.begin(), ips.end());
 }
 

@@ -1,8 +1,5 @@
 #include "manager/mtu_follower.h"
 
-#include <algorithm>
-#include <vector>
-
 #include "base/log.h"
 
 namespace warren::manager {
@@ -55,21 +52,10 @@ void MtuFollower::mark_changed_nodes() {
 
 std::optional<base::Time> MtuFollower::run(base::Time now) {
     mark_changed_nodes();
-    std::vector<base::NetworkId> ready;
-    for (const auto& [network, at] : due_) {
-        if (at <= now) {
-            ready.push_back(network);
-        }
-    }
-    for (const auto& network : ready) {
-        due_.erase(network);
+    for (const auto& network : take_due(due_, now)) {
         follow(network, now);
     }
-    std::optional<base::Time> next;
-    for (const auto& [network, at] : due_) {
-        next = std::min(next.value_or(at), at);
-    }
-    return next;
+    return next_due(due_);
 }
 
 void MtuFollower::follow(const base::NetworkId& id, base::Time now) {

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "manager/due.h"
 #include "manager/ledger.h"
 #include "manager/network_mtu.h"
 
@@ -28,7 +29,7 @@ class MtuFollower {
   private:
     Ledger* ledger_;
     base::Duration patience_;
-    std::map<base::NetworkId, base::Time> due_;
+    Due due_;
     std::map<base::NetworkId, MtuPace> paces_;
     std::optional<std::uint64_t> seen_;              // Cluster::node_changes()
     std::map<base::NodeId, std::string> underlays_;  // as of then

@@ -216,14 +216,7 @@ std::optional<base::Time> Rotations::run(base::Time now) {
     bool stepped = false;
     for (bool worked = true; worked;) {
         worked = false;
-        std::vector<base::NetworkId> ready;
-        for (const auto& [network, at] : due_) {
-            if (at <= now) {
-                ready.push_back(network);
-            }
-        }
-        for (const auto& network : ready) {
-            due_.erase(network);
+        for (const auto& network : take_due(due_, now)) {
             step(network, now);
             worked = true;
         }
@@ -234,9 +227,7 @@ std::optional<base::Time> Rotations::run(base::Time now) {
         reported_ = now;
         watches_.report(now);
     }
-    const auto next =
-        std::min_element(due_.begin(), due_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    return next == due_.end() ? std::nullopt : std::optional(next->second);
+    return next_due(due_);
 }
 
 void Rotations::step(const base::NetworkId& id, base::Time now) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "keymgr/rotation.h"
+#include "manager/due.h"
 #include "manager/key_traffic.h"
 #include "manager/ledger.h"
 #include "manager/network_options.h"
@@ -80,7 +81,7 @@ class Rotations {
     Ledger* ledger_;
     SessionHub* hub_;
     const Vault* vault_;
-    std::map<base::NetworkId, base::Time> due_;
+    Due due_;
     std::map<base::NetworkId, base::Time> stepped_;  // when keymgr was last asked
     base::Time reported_;
     RotationWatches watches_;

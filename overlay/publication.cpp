@@ -8,11 +8,17 @@ std::string_view name_of(Transport transport) {
     return transport == Transport::kTcp ? "tcp" : "udp";
 }
 
-std::optional<Transport> parse_transport(std::string_view text) {
-    if (text != "tcp" && text != "udp") {
+std::optional<Transport> take_transport(std::string_view& text) {
+    const auto slash = text.find('/');
+    if (slash == std::string_view::npos) {
+        return Transport::kTcp;
+    }
+    const auto name = text.substr(slash + 1);
+    text = text.substr(0, slash);
+    if (name != "tcp" && name != "udp") {
         return std::nullopt;
     }
-    return text == "tcp" ? Transport::kTcp : Transport::kUdp;
+    return name == "tcp" ? Transport::kTcp : Transport::kUdp;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -30,15 +36,13 @@ base::Result<Publication> parse_publication(std::string_view what, std::string_v
                           what, text, why);
     };
     Publication out;
-    const auto slash = text.find('/');
-    if (slash != std::string_view::npos) {
-        const auto transport = parse_transport(text.substr(slash + 1));
-        if (!transport) {
-            return refuse("the protocol must be tcp or udp");
-        }
-        out.transport = *transport;
+    auto rest = text;
+    const auto transport = take_transport(rest);
+    if (!transport) {
+        return refuse("the protocol must be tcp or udp");
     }
-    auto parts = base::split(text.substr(0, slash), ':');
+    out.transport = *transport;
+    auto parts = base::split(rest, ':');
     if (parts.size() == 3) {
         const auto ip = base::parse_ip(what, parts.front());
         if (!ip || ip->family != base::Family::kIpv4) {

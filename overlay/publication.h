@@ -14,8 +14,8 @@ namespace warren::overlay {
 
 enum class Transport : std::uint8_t { kTcp, kUdp };
 [[nodiscard]] std::string_view name_of(Transport transport);
-// "tcp" or "udp".
-[[nodiscard]] std::optional<Transport> parse_transport(std::string_view text);
+// What is behind the slash of PORT[/tcp|udp], which it takes off; without one TCP. nullopt: something else.
+[[nodiscard]] std::optional<Transport> take_transport(std::string_view& text);
 // From 1 to 65535.
 [[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view text);
 

@@ -32,15 +32,13 @@ base::Result<Service> parse_service(std::string_view what, std::string_view text
                           text, why);
     };
     Service service;
-    const auto slash = text.find('/');
-    if (slash != std::string_view::npos) {
-        const auto transport = parse_transport(text.substr(slash + 1));
-        if (!transport) {
-            return refuse("the protocol must be tcp or udp");
-        }
-        service.transport = *transport;
+    auto rest = text;
+    const auto transport = take_transport(rest);
+    if (!transport) {
+        return refuse("the protocol must be tcp or udp");
     }
-    const auto parts = base::split(text.substr(0, slash), ':');
+    service.transport = *transport;
+    const auto parts = base::split(rest, ':');
     if (parts.size() != 2) {
         return refuse("a name and a port are needed");
     }
@@ -53,9 +51,7 @@ base::Result<Service> parse_service(std::string_view what, std::string_view text
     if (!port) {
         return refuse("the port must be a number from 1 to 65535");
     }
-    service.name.resize(parts[0].size());
-    std::ranges::transform(parts[0], service.name.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+    service.name = base::to_lower(parts[0]);
     service.port = *port;
     return service;
 }

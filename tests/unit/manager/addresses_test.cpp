@@ -299,10 +299,8 @@ class TakeOverTest : public AddressesTest {
         (void)core_->run();
     }
     std::vector<std::string> members() {
-        v1::NetworkInspectRequest request;
-        request.set_network("net1");
         std::vector<std::string> names;
-        const auto network = core_->network_inspect(request).value();
+        const auto network = inspect();
         for (const auto& member : network.member_nodes()) {
             names.push_back(member.node());
         }

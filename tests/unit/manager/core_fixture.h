@@ -131,6 +131,21 @@ class CoreTest : public testing::Test {
         return two;
     }
 
+    base::Result<v1::Network> update(const std::vector<std::string>& options, const std::string& network = "net1") {
+        v1::NetworkUpdateRequest request;
+        request.set_network(network);
+        request.mutable_options()->Assign(options.begin(), options.end());
+        core_->set_caller("uid 0");
+        auto updated = core_->network_update(request);
+        (void)core_->run();
+        return updated;
+    }
+    v1::Network inspect(const std::string& network = "net1") {
+        v1::NetworkInspectRequest request;
+        request.set_network(network);
+        return core_->network_inspect(request).value();
+    }
+
     v1::EndpointReply ask(const Joined& from, const v1::EndpointRequest& request) {
         v1::FromAgent message;
         *message.mutable_endpoint_request() = request;

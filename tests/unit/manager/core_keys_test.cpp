@@ -23,20 +23,6 @@ class CoreKeys : public CoreTest {
         }
         return all;
     }
-    base::Result<v1::Network> update(const std::vector<std::string>& options, const std::string& network = "net1") {
-        v1::NetworkUpdateRequest request;
-        request.set_network(network);
-        request.mutable_options()->Assign(options.begin(), options.end());
-        core_->set_caller("uid 0");
-        auto updated = core_->network_update(request);
-        (void)core_->run();
-        return updated;
-    }
-    v1::Network inspect(const std::string& network) {
-        v1::NetworkInspectRequest request;
-        request.set_network(network);
-        return core_->network_inspect(request).value();
-    }
     // The node says hello again, as after an update of its kernel.
     void hello_with_fast_aes(const Joined& joined, bool fast) {
         auto message = hello_of("192.0.2.1");
@@ -91,11 +77,7 @@ class CoreKeys : public CoreTest {
         core_->session_message(from.session, message);
         (void)core_->run();
     }
-    base::Result<base::NetworkId> core_network() {
-        v1::NetworkInspectRequest request;
-        request.set_network("net1");
-        return base::parse_id<base::NetworkId>("id", core_->network_inspect(request)->id());
-    }
+    base::Result<base::NetworkId> core_network() { return base::parse_id<base::NetworkId>("id", inspect().id()); }
 };
 
 TEST_F(CoreKeys, RotationWaitsForEveryReachableMember) {

@@ -103,22 +103,8 @@ class NetworkMtu : public CoreTest {
         sessions_.push_back(joined.session);
         return joined;
     }
-    v1::Network shown(const std::string& network = "net1") {
-        v1::NetworkInspectRequest request;
-        request.set_network(network);
-        return core_->network_inspect(request).value();
-    }
-    std::uint32_t mtu(const std::string& network = "net1") { return shown(network).mtu(); }
+    std::uint32_t mtu(const std::string& network = "net1") { return inspect(network).mtu(); }
     static v1::NetworkDelta told(const Joined& to) { return to.agent->last(v1::FromManager::kDelta)->delta(); }
-    base::Result<v1::Network> update(const std::vector<std::string>& options, const std::string& network = "net1") {
-        v1::NetworkUpdateRequest request;
-        request.set_network(network);
-        request.mutable_options()->Assign(options.begin(), options.end());
-        core_->set_caller("uid 0");
-        auto updated = core_->network_update(request);
-        (void)core_->run();
-        return updated;
-    }
     std::vector<std::string> texts(const std::string& kind) {
         std::vector<std::string> all;
         const auto log = events();
@@ -150,8 +136,8 @@ class NetworkMtu : public CoreTest {
 TEST_F(NetworkMtu, FollowsTheSmallestUnderlayOfItsMembersAndBack) {
     const auto all = three({"encrypted"});
     EXPECT_EQ(mtu(), 1416U);
-    EXPECT_EQ(shown().narrowest_node(), "");
-    EXPECT_EQ(shown().mtu_choice(), "what its members carry");
+    EXPECT_EQ(inspect().narrowest_node(), "");
+    EXPECT_EQ(inspect().mtu_choice(), "what its members carry");
     say_underlay(all.w1, 1400);
     EXPECT_EQ(mtu(), 1316U) << "at once";
     for (const auto& member : {all.m1, all.w1, all.w2}) {
@@ -159,14 +145,14 @@ TEST_F(NetworkMtu, FollowsTheSmallestUnderlayOfItsMembersAndBack) {
         EXPECT_EQ(told(member).narrowest().node(), "w1");
         EXPECT_EQ(told(member).narrowest().underlay_mtu(), 1400U);
     }
-    EXPECT_EQ(shown().narrowest_node(), "w1");
+    EXPECT_EQ(inspect().narrowest_node(), "w1");
     EXPECT_THAT(texts("mtu-changed"),
                 ElementsAre("MTU 1316 instead of 1416: the underlay of node 'w1' carries packets of 1400"));
 
     say_underlay(all.w1, 1500);
     pass(59s);
     EXPECT_EQ(mtu(), 1316U);
-    EXPECT_EQ(shown().mtu_choice(), "its members carry 1416 again; it grows when that has lasted");
+    EXPECT_EQ(inspect().mtu_choice(), "its members carry 1416 again; it grows when that has lasted");
     pass(2s);
     EXPECT_EQ(mtu(), 1416U);
     EXPECT_EQ(told(all.m1).mtu(), 1416U);
@@ -194,7 +180,7 @@ TEST_F(NetworkMtu, ARouteCountsWhereItsPeerIsAMember) {
     say_underlay(all.w1, 1500, {{"192.0.2.3", 1300}, {"203.0.113.1", 600}});
     EXPECT_EQ(mtu("net1"), 1250U);
     EXPECT_EQ(mtu("net2"), 1450U) << "w2 is in net1 only, and nobody has 203.0.113.1";
-    EXPECT_EQ(shown().mtu_choice(), "the underlay of node 'w1' carries packets of 1300 to 192.0.2.3");
+    EXPECT_EQ(inspect().mtu_choice(), "the underlay of node 'w1' carries packets of 1300 to 192.0.2.3");
     EXPECT_EQ(told(all.w2).narrowest().peer(), raw(ip("192.0.2.3")));
     // Who made it so narrow leaves.
     EXPECT_EQ(disconnect(all.w2, "net1", "c").error(), "");
@@ -204,10 +190,10 @@ TEST_F(NetworkMtu, ARouteCountsWhereItsPeerIsAMember) {
 
 TEST_F(NetworkMtu, WhatWasAskedForIsTheMost) {
     const auto all = three({"mtu=1400"});
-    EXPECT_EQ(shown().mtu_choice(), "--opt mtu=");
+    EXPECT_EQ(inspect().mtu_choice(), "--opt mtu=");
     say_underlay(all.w1, 1440);
     EXPECT_EQ(mtu(), 1390U) << "never a black hole, whatever was asked for";
-    EXPECT_EQ(shown().narrowest_node(), "w1");
+    EXPECT_EQ(inspect().narrowest_node(), "w1");
     say_underlay(all.w1, 9000);
     pass(61s);
     EXPECT_EQ(mtu(), 1400U);
@@ -221,7 +207,7 @@ TEST_F(NetworkMtu, GrowsBeyondItsBeginningOnlyWhenEveryNodeCarriesMore) {
     ASSERT_EQ(connect(m1, "net1", "a").error(), "");
     pass(2min);
     EXPECT_EQ(mtu(), 1350U) << "w1 may join any moment";
-    EXPECT_EQ(shown().mtu_choice(), "what every node carries");
+    EXPECT_EQ(inspect().mtu_choice(), "what every node carries");
     say_underlay(w1, 1500);
     pass(1s);
     pass(60s);
@@ -271,21 +257,21 @@ TEST_F(NetworkMtu, IsUpdatedLive) {
     const auto log = events();
     EXPECT_EQ(log.events().rbegin()->kind(), "mtu-changed");
     EXPECT_EQ(log.events().rbegin()->by(), "uid 0");
-    const auto revision = shown().revision();
+    const auto revision = inspect().revision();
     EXPECT_EQ(update({"mtu=1460"}).error().message(),
               "network 'net1': --opt mtu=1460: the underlay of node 'm1' carries at most 1450");
     EXPECT_THAT(update({"mtu=100"}).error().message(), HasSubstr("must be a number from 576 to 65535, or auto"));
     EXPECT_FALSE(update({"mtu="}));
-    EXPECT_EQ(shown().revision(), revision) << "nothing was changed";
+    EXPECT_EQ(inspect().revision(), revision) << "nothing was changed";
     EXPECT_EQ(update({"mtu=1420"})->mtu(), 1420U) << "what is asked for is there at once";
     EXPECT_EQ(update({"mtu=auto"})->mtu(), 1450U);
-    EXPECT_EQ(shown().mtu_choice(), "what its members carry");
+    EXPECT_EQ(inspect().mtu_choice(), "what its members carry");
 }
 
 TEST_F(NetworkMtu, IsUpdatedBesideOptionsOfEncryption) {
     (void)three({"encrypted"});
     EXPECT_EQ(update({"mtu=1300", "key-rotation=1h"})->mtu(), 1300U);
-    EXPECT_EQ(shown().key_rotation_ms(), 3'600'000);
+    EXPECT_EQ(inspect().key_rotation_ms(), 3'600'000);
     EXPECT_EQ(update({"mtu=auto", "encap=udp"})->mtu(), 1408U);
     EXPECT_FALSE(update({"mtu=1416"})) << "with ESP in UDP";
 }
@@ -318,12 +304,12 @@ TEST_F(NetworkMtu, NonsenseOfANodeIsTakenForNothingMore) {
         message.mutable_underlay_mtu()->add_narrow_routes()->set_to("?");
         core_->session_message(all.w1.session, message);
         (void)core_->run();
-        EXPECT_EQ(shown().mtu(), 1450U) << mtu;
+        EXPECT_EQ(inspect().mtu(), 1450U) << mtu;
     }
     ASSERT_EQ(disconnect(all.m1, "net1", "a").error(), "");
     ASSERT_EQ(disconnect(all.w2, "net1", "c").error(), "");
     pass(2min);
-    EXPECT_LE(shown().mtu(), 65535U);
+    EXPECT_LE(inspect().mtu(), 65535U);
 }
 
 }  // namespace
