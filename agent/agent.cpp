@@ -46,6 +46,7 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
       next_sweep_(base::steady_now() + kSweep),
       probes_(loop),
       names_(loop, options_.resolv_conf),
+      names_record_(options_.run_dir / "names"),
       resolv_conf_(options_.run_dir),
       way_out_(overlay::GatewayBridge::open()),
       gateway_events_{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop)},
@@ -57,6 +58,7 @@ Agent::Agent(asio::io_context& loop, std::unique_ptr<Fabric> fabric, HostFacts f
         watch(gateway_events_[i], way_out_.event_fds()[i], &Agent::on_gateway_events);
     }
     watch(underlay_events_, underlay_watch_ ? underlay_watch_->fd() : -1, &Agent::on_underlay_events);
+    restore_names();
     tick();
 }
 
@@ -73,6 +75,7 @@ void Agent::stop() {
     stop_verify();
     asked_peers_.clear();
     probes_.stop();
+    write_names();
     names_.forget_all();
     for (auto* descriptor : {&key_events_, &firewall_events_, &link_events_, &gateway_events_[0], &gateway_events_[1],
                              &underlay_events_}) {
@@ -158,46 +161,6 @@ void Agent::raise_limits() {
     }
 }
 
-// By container, the gateways of its networks: each answers about all of them.
-ResolvConf::Servers Agent::name_servers() const {
-    std::map<std::string, std::vector<base::IpAddress>> gateways;
-    std::map<std::string, std::string> named;
-    for (const auto& [id, state] : networks_) {
-        for (const auto& [endpoint, attachment] : state.view.attachments) {
-            const auto container = container_of(attachment.netns);
-            // Those that know what is outside first: the C library goes on to the next one when it is refused, at
-            // the cost of a question.
-            auto& list = gateways[container];
-            const auto known = state.view.endpoints.find(endpoint);
-            const auto* subnet =
-                known == state.view.endpoints.end() ? nullptr : subnet_with(state.view, known->second.ips.front());
-            if (subnet != nullptr) {
-                list.insert(state.view.internal ? list.end() : list.begin(), subnet->gateway);
-            }
-            if (auto name = netns_name(attachment.netns); !name.empty()) {
-                named.emplace(std::move(name), container);
-            }
-        }
-    }
-    ResolvConf::Servers servers;
-    for (const auto& [name, container] : named) {
-        servers.emplace(name, gateways[container]);
-    }
-    return servers;
-}
-
-void Agent::tell_containers() {
-    auto servers = name_servers();
-    if (told_ == servers) {
-        return;
-    }
-    resolv_conf_.write(servers);
-    if (awaited_.empty()) {
-        resolv_conf_.remove_all_but(servers);
-        told_ = std::move(servers);
-    }
-}
-
 void Agent::keep_way_out() {
     if (!all_known_ || !membership_) {
         return;
@@ -273,7 +236,7 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     }
     state.changed_by.clear();
     if (const auto home = fabric_->home(id); home && state.view.members.contains(self().node)) {
-        names_.keep(state.view, self().node, *home, [&] { return fabric_->open_name_ports(state.view); });
+        keep_names(state.view, *home);
         if (state.view.encrypted) {
             probes_.keep(state.view, self().node, *home, [&] { return fabric_->open_probe_port(state.view, self()); });
         }
@@ -410,6 +373,7 @@ void Agent::tick() {
         on_firewall_events();
     }
     tell_counters();
+    write_names();
     for (const auto& [id, error] : std::map(removals_)) {
         gone(id);
     }

@@ -16,6 +16,7 @@
 #include "agent/identity_keeper.h"
 #include "agent/key_counters.h"
 #include "agent/name_server.h"
+#include "agent/names_record.h"
 #include "agent/peer_probes.h"
 #include "agent/repairs.h"
 #include "agent/resolv_conf.h"
@@ -179,6 +180,9 @@ class Agent {
     RecentErrors recent_errors_;
     PeerProbes probes_;
     NameServer names_;
+    NamesRecord names_record_;
+    std::set<base::NetworkId> unwritten_names_;  // that the record is behind in
+    std::string names_problem_;                  // why it is; empty: it was written, or will be in a moment
     ResolvConf resolv_conf_;
     std::optional<ResolvConf::Servers> told_;  // to containers
     WayOut way_out_;
@@ -231,6 +235,12 @@ class Agent {
     void take_changes(const Fabric::Changes& changes);
     void ask_rotations(const base::NetworkId& network, const std::set<RotationNeed>& needs);
     void tell_counters();
+    void restore_names();
+    // After an apply of the network.
+    void keep_names(const NetworkView& view, const netlink::NamespaceIdentity& home);
+    void write_names();
+    void forget_names(const base::NetworkId& network);
+    void forget_unknown_names();
     [[nodiscard]] ResolvConf::Servers name_servers() const;
     void tell_containers();
     void keep_way_out();

@@ -344,7 +344,7 @@ base::Status Agent::leave() {
     awaited_.clear();
     networks_.clear();
     probes_.forget_all();
-    names_.forget_all();
+    forget_unknown_names();
     resolv_conf_.remove_all_but({});
     told_.reset();
     all_known_ = false;
@@ -402,6 +402,9 @@ std::vector<std::string> Agent::problems() const {
             "the nft table inet warren is not as it should be and can't be put back: {}; what it protects is "
             "held by the IPsec policies, or stopped",
             firewall_problem_));
+    }
+    if (!names_problem_.empty()) {
+        problems.push_back(names_problem_);
     }
     for (const auto& [id, error] : removals_) {
         problems.push_back(fmt::format("network {} can't be taken down: {}", id, error.message()));

@@ -278,9 +278,9 @@ void Agent::gone(const base::NetworkId& network) {
         kLog.info("network {}: this node is no member any more", found->second.view.name);
         networks_.erase(found);
         probes_.forget(network);
-        names_.forget(network);
         tell_containers();
     }
+    forget_names(network);
     dirty_.erase(network);
     if (auto removed = fabric_->remove(network); !removed) {
         kLog.error("network {}: {}; trying again", network, removed.error().message());
@@ -297,6 +297,7 @@ void Agent::snapshots_complete() {
     for (const auto& [id, state] : networks_) {
         known.emplace(id, &state.view);
     }
+    forget_unknown_names();  // its sockets would keep a network's namespace
     if (auto removed = fabric_->remove_unknown(known, self().vtep); !removed) {
         kLog.error("what is left of former networks can't be taken down: {}", removed.error().message());
     }

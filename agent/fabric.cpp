@@ -326,11 +326,11 @@ std::optional<netlink::NamespaceIdentity> Fabric::home(const base::NetworkId& ne
     return home ? std::optional(home->identity()) : std::nullopt;
 }
 
-base::Result<std::vector<dns::Ports>> Fabric::open_name_ports(const NetworkView& view) const {
-    WARREN_TRY_ASSIGN(const auto home, builder_.home(view.id));
+base::Result<std::vector<dns::Ports>> Fabric::open_name_ports(const NetworkNames& names) const {
+    WARREN_TRY_ASSIGN(const auto home, builder_.home(names.id));
     return netlink::run_in(home, [&]() -> base::Result<std::vector<dns::Ports>> {
         std::vector<dns::Ports> all;
-        for (const auto& subnet : view.subnets) {
+        for (const auto& subnet : names.subnets) {
             WARREN_TRY_ASSIGN(auto ports, dns::open_ports(subnet.gateway));
             all.push_back(std::move(ports));
         }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/encap_sockets.h"
+#include "agent/network_names.h"
 #include "agent/wanted.h"
 #include "dns/ports.h"
 #include "overlay/builder.h"
@@ -114,8 +115,8 @@ class Fabric {
 
     // The network's namespace; nullopt: it has none (any more).
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
-    // For a network that was applied.
-    [[nodiscard]] base::Result<std::vector<dns::Ports>> open_name_ports(const NetworkView& view) const;
+    // In the namespace of a network that was applied, by this daemon or a former one.
+    [[nodiscard]] base::Result<std::vector<dns::Ports>> open_name_ports(const NetworkNames& names) const;
     [[nodiscard]] base::Result<probe::ProbePort> open_probe_port(const NetworkView& view, const Self& self) const;
 
   private:

@@ -30,14 +30,6 @@ std::size_t limit_of(const dns::Query& query, bool tcp) {
     return tcp ? kLargestAnswer : dns::udp_limit(query);
 }
 
-std::vector<dns::Service> services_of(const EndpointView& endpoint) {
-    std::vector<dns::Service> services;
-    for (const auto& it : endpoint.services) {
-        services.push_back({.name = fmt::format("_{}._{}", it.name, name_of(it.transport)), .port = it.port});
-    }
-    return services;
-}
-
 }  // namespace
 
 std::string container_of(const std::string& netns) {
@@ -68,52 +60,55 @@ NameServer::Kept::~Kept() {
     }
 }
 
-void NameServer::keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
+void NameServer::keep(const NetworkNames& names, base::Revision revision, const netlink::NamespaceIdentity& home,
                       const std::function<base::Result<std::vector<dns::Ports>>()>& open) {
-    auto& kept = networks_[view.id];
+    auto& kept = networks_[names.id];
     if (!kept) {
         auto ports = open();
         if (!ports) {
-            kLog.warn("network {}: {}", view.name, ports.error().message());
-            networks_.erase(view.id);
+            kLog.warn("network {}: {}", names.network, ports.error().message());
+            networks_.erase(names.id);
             return;
         }
         kept = std::make_shared<Kept>(home);
-        kept->id = view.id;
-        kept->internal = view.internal;
+        kept->id = names.id;
+        kept->internal = names.internal;
         for (auto& opened : *ports) {
             auto* const door = kept->doors.emplace_back(std::make_unique<Door>(*loop_, std::move(opened))).get();
             listen_udp(kept, door);
             listen_tcp(kept, door);
         }
-    } else if (kept->revision == view.revision && !kept->waits) {
-        return;
     }
     kept->waits = false;
-    kept->revision = view.revision;
-    std::vector<dns::Host> hosts;
+    kept->revision = revision;
     kept->containers.clear();
     kept->present.clear();
-    for (const auto& [id, endpoint] : view.endpoints) {
-        hosts.push_back({.name = endpoint.name,
-                         .aliases = endpoint.aliases,
-                         .ips = endpoint.ips,
-                         .services = services_of(endpoint)});
-        const auto attachment = view.attachments.find(id);
-        if (endpoint.node == self && attachment != view.attachments.end()) {
-            const auto container = container_of(attachment->second.netns);
-            for (const auto& ip : endpoint.ips) {
-                kept->containers.emplace(ip, container);
-            }
-            kept->present.insert(container);
-            kept->waits = kept->waits || container == attachment->second.netns;
+    for (const auto& [at, netns] : names.local) {
+        const auto container = container_of(netns);
+        for (const auto& ip : names.hosts[at].ips) {
+            kept->containers.emplace(ip, container);
         }
+        kept->present.insert(container);
+        kept->waits = kept->waits || container == netns;
     }
     std::vector<base::Prefix> subnets;
-    for (const auto& subnet : view.subnets) {
+    for (const auto& subnet : names.subnets) {
         subnets.push_back(subnet.prefix);
     }
-    kept->zone.emplace(view.name, std::move(subnets), hosts);
+    kept->zone.emplace(names.network, std::move(subnets), names.hosts);
+}
+
+bool NameServer::has(const base::NetworkId& network, base::Revision revision) const {
+    const auto kept = networks_.find(network);
+    return kept != networks_.end() && kept->second->revision == revision && !kept->second->waits;
+}
+
+std::vector<base::NetworkId> NameServer::networks() const {
+    std::vector<base::NetworkId> ids;
+    for (const auto& [id, kept] : networks_) {
+        ids.push_back(id);
+    }
+    return ids;
 }
 
 std::optional<netlink::NamespaceIdentity> NameServer::home(const base::NetworkId& network) const {

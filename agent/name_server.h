@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "agent/name_forwarder.h"
-#include "agent/view.h"
+#include "agent/network_names.h"
 #include "dns/ports.h"
 #include "dns/zone.h"
 #include "netlink/namespace.h"
@@ -36,12 +36,16 @@ class NameServer {
     NameServer(const NameServer&) = delete;
     NameServer& operator=(const NameServer&) = delete;
 
-    // From now on this network's names are as its view is now. After each apply of it; `open` is asked for ports in its
-    // namespace if there are none.
-    void keep(const NetworkView& view, const base::NodeId& self, const netlink::NamespaceIdentity& home,
+    // From now on this network's names are these, of this revision; `open` is asked for ports in its namespace if there
+    // are none.
+    void keep(const NetworkNames& names, base::Revision revision, const netlink::NamespaceIdentity& home,
               const std::function<base::Result<std::vector<dns::Ports>>()>& open);
+    // It has the names of this revision, and nothing has to be looked up for them any more.
+    [[nodiscard]] bool has(const base::NetworkId& network, base::Revision revision) const;
     void forget(const base::NetworkId& network);
     void forget_all();
+    // The networks whose names it has.
+    [[nodiscard]] std::vector<base::NetworkId> networks() const;
     // The namespace in which it listens; nullopt: in none.
     [[nodiscard]] std::optional<netlink::NamespaceIdentity> home(const base::NetworkId& network) const;
 
@@ -86,7 +90,7 @@ class NameServer {
         std::vector<std::unique_ptr<Door>> doors;  // the same as long as this
         base::NetworkId id;
         bool internal = false;    // nobody else is asked for its containers
-        base::Revision revision;  // of the view that the following is of
+        base::Revision revision;  // of the names that the following is of
         bool waits = false;       // for a container whose namespace is not there
         std::optional<dns::Zone> zone;
         std::map<base::IpAddress, std::string> containers;  // by the address of a local endpoint

@@ -218,5 +218,48 @@ TEST(Names, AreWhatProgramsInAContainerFind) {
     EXPECT_TRUE(std::filesystem::exists("/etc/netns/c2/resolv.conf")) << "the other host's";
 }
 
+// With no manager there, what a host's containers were told they are told on, by a new daemon, too.
+TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const auto net2 = make_network(*lab, "net2", false);
+    const auto containers = containers_on_all(*lab, "net1", "c");
+    const Container other("other");
+    lab->host(1).connect("net2", other, {"--alias", "store", "--service", "http:80"});
+    auto& host = lab->host(2);
+    host.warren_ok({"network", "connect", "net2", "--netns", "/var/run/netns/c2", "--name", "two"});
+    const auto& asker = containers[1];
+    const auto recorded = [&](const char* network) {
+        return file_content(host.run_dir() / "names" / inspect(lab->host(1), network).id());
+    };
+    ASSERT_TRUE(eventually(seconds(5), [&] {
+        return recorded("net1").find("c1") != std::string::npos && recorded("net2").find("store") != std::string::npos;
+    }));
+
+    lab->host(1).kill_daemon(SIGKILL);
+    host.kill_daemon(SIGKILL);
+    EXPECT_THAT(short_answer(asker, net1, "c1"), HasSubstr("no servers could be reached"));
+    host.start_daemon();
+    EXPECT_EQ(short_answer(asker, net1, "c1"), containers[0].ip() + "\n");
+    EXPECT_EQ(short_answer(asker, net1, "+tcp -x " + containers[0].ip()), "c1.net1.\n");
+    EXPECT_EQ(short_answer(asker, net1, "store.net2"), other.ip() + "\n") << "a network that the asker is in besides";
+    EXPECT_EQ(short_answer(asker, net2, "_http._tcp.store SRV"), "0 0 80 other.net2.\n");
+    EXPECT_THAT(dig(asker, net1, "nobody"), HasSubstr("status: NXDOMAIN"));
+
+    // A manager's word replaces all of it.
+    lab->host(1).start_daemon();
+    lab->host(1).warren_ok({"network", "disconnect", "net1", "c1"});
+    EXPECT_TRUE(
+        eventually(seconds(10), [&] { return dig(asker, net1, "c1").find("status: NXDOMAIN") != std::string::npos; }));
+    host.kill_daemon(SIGKILL);
+    const Container instead("instead");
+    lab->host(1).warren_ok({"network", "connect", "net1", "--netns", instead.name(), "--name", "c2", "--take-over"});
+    host.start_daemon();
+    EXPECT_TRUE(eventually(seconds(10), [&] {
+        return !std::filesystem::exists(host.run_dir() / "names" / inspect(lab->host(1), "net1").id());
+    })) << "of a network that the host is in no more";
+    EXPECT_EQ(short_answer(asker, net2, "store"), other.ip() + "\n");
+}
+
 }  // namespace
 }  // namespace warren::lab

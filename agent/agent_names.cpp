@@ -1,0 +1,111 @@
+#include <utility>
+
+#include "agent/agent.h"
+#include "base/log.h"
+
+// What the agent does for names: what is answered from, on the network and on disk, and whom containers ask.
+namespace warren::agent {
+
+namespace {
+
+constexpr base::Log kLog{"agent"};
+
+}  // namespace
+
+void Agent::restore_names() {
+    for (const auto& names : names_record_.read()) {
+        if (const auto home = fabric_->home(names.id)) {
+            kLog.debug("network {}: answers names as before, until a manager says more", names.network);
+            names_.keep(names, {}, *home, [&] { return fabric_->open_name_ports(names); });
+        }
+    }
+}
+
+void Agent::keep_names(const NetworkView& view, const netlink::NamespaceIdentity& home) {
+    if (names_.has(view.id, view.revision)) {
+        return;
+    }
+    const auto names = names_of(view, self().node);
+    names_.keep(names, view.revision, home, [&] { return fabric_->open_name_ports(names); });
+    unwritten_names_.insert(view.id);
+}
+
+void Agent::write_names() {
+    std::string problem;
+    for (const auto& id : std::exchange(unwritten_names_, {})) {
+        const auto network = networks_.find(id);
+        if (network == networks_.end() || !membership_) {
+            continue;
+        }
+        const auto& view = network->second.view;
+        if (const auto written = names_record_.write(names_of(view, self().node)); !written) {
+            unwritten_names_.insert(id);
+            problem = fmt::format("network {}: a restart without a manager would not know its names: {}", view.name,
+                                  written.error().message());
+        }
+    }
+    if (!problem.empty() && problem != names_problem_) {
+        kLog.warn("{}", problem);
+    }
+    names_problem_ = std::move(problem);
+}
+
+void Agent::forget_names(const base::NetworkId& network) {
+    names_.forget(network);
+    names_record_.remove(network);
+}
+
+void Agent::forget_unknown_names() {
+    std::set<base::NetworkId> known;
+    for (const auto& [id, state] : networks_) {
+        known.insert(id);
+    }
+    for (const auto& id : names_.networks()) {
+        if (!known.contains(id)) {
+            names_.forget(id);
+        }
+    }
+    names_record_.remove_all_but(known);
+}
+
+// By container, the gateways of its networks: each answers about all of them.
+ResolvConf::Servers Agent::name_servers() const {
+    std::map<std::string, std::vector<base::IpAddress>> gateways;
+    std::map<std::string, std::string> named;
+    for (const auto& [id, state] : networks_) {
+        for (const auto& [endpoint, attachment] : state.view.attachments) {
+            const auto container = container_of(attachment.netns);
+            // Those that know what is outside first: the C library goes on to the next one when it is refused, at
+            // the cost of a question.
+            auto& list = gateways[container];
+            const auto known = state.view.endpoints.find(endpoint);
+            const auto* subnet =
+                known == state.view.endpoints.end() ? nullptr : subnet_with(state.view, known->second.ips.front());
+            if (subnet != nullptr) {
+                list.insert(state.view.internal ? list.end() : list.begin(), subnet->gateway);
+            }
+            if (auto name = netns_name(attachment.netns); !name.empty()) {
+                named.emplace(std::move(name), container);
+            }
+        }
+    }
+    ResolvConf::Servers servers;
+    for (const auto& [name, container] : named) {
+        servers.emplace(name, gateways[container]);
+    }
+    return servers;
+}
+
+void Agent::tell_containers() {
+    auto servers = name_servers();
+    if (told_ == servers) {
+        return;
+    }
+    resolv_conf_.write(servers);
+    if (awaited_.empty()) {
+        resolv_conf_.remove_all_but(servers);
+        told_ = std::move(servers);
+    }
+}
+
+}  // namespace warren::agent
