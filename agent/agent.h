@@ -184,7 +184,6 @@ class Agent {
     std::set<base::NetworkId> unwritten_names_;  // that the record is behind in
     std::string names_problem_;                  // why it is; empty: it was written, or will be in a moment
     ResolvConf resolv_conf_;
-    std::optional<ResolvConf::Servers> told_;  // to containers
     WayOut way_out_;
     bool all_known_ = false;          // of every network of this node a snapshot has come, once
     base::UdpPort plain_port_{4789};  // of the cluster's plain networks, once a manager has said it

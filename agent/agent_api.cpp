@@ -345,8 +345,7 @@ base::Status Agent::leave() {
     networks_.clear();
     probes_.forget_all();
     forget_unknown_names();
-    resolv_conf_.remove_all_but({});
-    told_.reset();
+    resolv_conf_.want({}, true);
     all_known_ = false;
     dirty_.clear();
     removals_.clear();

@@ -97,15 +97,7 @@ ResolvConf::Servers Agent::name_servers() const {
 }
 
 void Agent::tell_containers() {
-    auto servers = name_servers();
-    if (told_ == servers) {
-        return;
-    }
-    resolv_conf_.write(servers);
-    if (awaited_.empty()) {
-        resolv_conf_.remove_all_but(servers);
-        told_ = std::move(servers);
-    }
+    resolv_conf_.want(name_servers(), awaited_.empty());
 }
 
 }  // namespace warren::agent

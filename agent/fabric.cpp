@@ -270,6 +270,7 @@ Fabric::Changes Fabric::handle_key_events() {
 }
 
 Fabric::Changes Fabric::sweep() {
+    builder_.doubt();
     return changes_of(engine_->resync());
 }
 

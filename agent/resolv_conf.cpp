@@ -63,33 +63,59 @@ base::Status ResolvConf::put(const fs::path& file, std::string_view text) {
     return {};
 }
 
-void ResolvConf::write(const Servers& containers) const {
-    for (const auto& [name, servers] : containers) {
-        const auto file = directory_ / name / "resolv.conf";
-        const auto text = text_for(mark(), servers);
-        const auto there = look(file);
-        if (there == There::kForeign || (there == There::kOurs && base::read_file(file).value_or("") == text)) {
-            continue;
-        }
-        std::error_code error;
-        fs::create_directories(file.parent_path(), error);
-        if (auto written = put(file, text); !written) {
-            kLog.warn("names: {}", written.error().message());
-        }
+bool ResolvConf::write(const std::string& container, const std::vector<base::IpAddress>& servers) const {
+    const auto file = directory_ / container / "resolv.conf";
+    const auto text = text_for(mark(), servers);
+    const auto there = look(file);
+    if (there == There::kForeign || (there == There::kOurs && base::read_file(file).value_or("") == text)) {
+        return true;
+    }
+    std::error_code error;
+    fs::create_directories(file.parent_path(), error);
+    const auto written = put(file, text);
+    if (!written) {
+        kLog.warn("names: {}", written.error().message());
+    }
+    return static_cast<bool>(written);
+}
+
+void ResolvConf::remove(const fs::path& container) const {
+    const auto file = container / "resolv.conf";
+    std::error_code ignored;
+    if (!fs::is_symlink(container, ignored) && look(file) == There::kOurs) {
+        fs::remove(file, ignored);
+        fs::remove(container, ignored);  // unless somebody else has something in it
     }
 }
 
 void ResolvConf::remove_all_but(const Servers& containers) const {
     std::error_code error;
     for (fs::directory_iterator entry(directory_, error), end; !error && entry != end; entry.increment(error)) {
-        const auto file = entry->path() / "resolv.conf";
-        std::error_code ignored;
-        if (!entry->is_symlink(ignored) && !containers.contains(entry->path().filename().string()) &&
-            look(file) == There::kOurs) {
-            fs::remove(file, ignored);
-            fs::remove(entry->path(), ignored);  // unless somebody else has something in it
+        if (!containers.contains(entry->path().filename().string())) {
+            remove(entry->path());
         }
     }
+}
+
+void ResolvConf::want(Servers containers, bool complete) {
+    auto told = containers;
+    for (const auto& [name, servers] : containers) {
+        const auto known = told_.find(name);
+        if ((known == told_.end() || known->second != servers) && !write(name, servers)) {
+            told.erase(name);
+        }
+    }
+    if (complete && !complete_) {
+        remove_all_but(containers);
+    } else if (complete) {
+        for (const auto& [name, servers] : told_) {
+            if (!containers.contains(name)) {
+                remove(directory_ / name);
+            }
+        }
+    }
+    told_ = std::move(told);
+    complete_ = complete;
 }
 
 }  // namespace warren::agent

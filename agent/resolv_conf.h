@@ -15,7 +15,7 @@ namespace warren::agent {
 // which `ip netns exec` shows to its programs as /etc/resolv.conf. Other containers' files are their runtime's affair.
 //
 // A file that Warren has not written, for this run directory, is neither changed nor removed.
-// Owner: the agent. Failure: logged, and tried again by the next write().
+// Owner: the agent. Failure: logged, and tried again by the next want() with other containers.
 class ResolvConf {
   public:
     explicit ResolvConf(std::filesystem::path run_dir, std::filesystem::path directory = "/etc/netns")
@@ -23,17 +23,22 @@ class ResolvConf {
 
     // By the name that `ip netns` has for a container's namespace: whom it may ask.
     using Servers = std::map<std::string, std::vector<base::IpAddress>>;
-    void write(const Servers& containers) const;
-    // Removes those that are there for others.
-    void remove_all_but(const Servers& containers) const;
+    // Writes what is new since the last call. `complete`: these are all, and what is there for others goes; a former
+    // daemon's at the first such call.
+    void want(Servers containers, bool complete);
 
   private:
     std::filesystem::path run_dir_;
     std::filesystem::path directory_;
+    Servers told_;           // last
+    bool complete_ = false;  // and there are no others
 
     [[nodiscard]] std::string mark() const;  // how each file begins
     enum class There : std::uint8_t { kNothing, kOurs, kForeign };
     [[nodiscard]] There look(const std::filesystem::path& file) const;
+    [[nodiscard]] bool write(const std::string& container, const std::vector<base::IpAddress>& servers) const;
+    void remove(const std::filesystem::path& container) const;  // its directory
+    void remove_all_but(const Servers& containers) const;
     [[nodiscard]] static base::Status put(const std::filesystem::path& file, std::string_view text);
 };
 

@@ -92,6 +92,13 @@ std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::Ud
     return was_good && report_.changes > report_.of_containers ? std::optional(report_.changed_by) : std::nullopt;
 }
 
+void WayOut::look() {
+    stale_ = true;
+    if (bridge_) {
+        bridge_->doubt();
+    }
+}
+
 bool WayOut::due(base::Moment now) const {
     return now >= held_until_ && (failures_ > 0 ? now >= retry_at_ : stale_);
 }

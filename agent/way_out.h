@@ -38,8 +38,8 @@ class WayOut {
     // What is needed now, by all networks of this node: what a former daemon made for others is taken away. Somebody
     // else's change was put right: who made it, empty if nobody knows; nullopt: there was none.
     std::optional<std::string> want(const base::ClusterId& cluster, base::UdpPort plain_port, WayOutNeeds needs);
-    // Something may have changed.
-    void look() { stale_ = true; }
+    // Something may have changed, in containers, too.
+    void look();
     // In a fight: what others change is not put right before.
     void hold_until(base::Moment moment) { held_until_ = moment; }
     // The next want() looks at the kernel even if it wants nothing else.

@@ -134,6 +134,14 @@ base::Status unpin(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::optional<NamespaceIdentity> identity_at(const std::filesystem::path& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) {
+        return std::nullopt;
+    }
+    return NamespaceIdentity{.device = info.st_dev, .inode = info.st_ino};
+}
+
 base::Result<Namespace> Namespace::adopt(std::string_view what, base::UniqueFd fd) {
     struct stat info {};
     if (!on_nsfs(fd.get()) || ::ioctl(fd.get(), NS_GET_NSTYPE) != CLONE_NEWNET || ::fstat(fd.get(), &info) != 0) {

@@ -22,6 +22,9 @@ struct NamespaceIdentity {
     auto operator<=>(const NamespaceIdentity&) const = default;
 };
 
+// Of what is at `path` now, which may be no namespace; nullopt: nothing. Cheaper than to open one.
+[[nodiscard]] std::optional<NamespaceIdentity> identity_at(const std::filesystem::path& path);
+
 // An open network namespace; it lives at least as long as this. Movable; any thread may use it.
 class Namespace {
   public:

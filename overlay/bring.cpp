@@ -93,8 +93,12 @@ Status turn_on_ipv6(const std::string& ifname) {
 
 class Run {
   public:
-    Run(Socket& host, OpenNamespace& home, const Subject& subject)
-        : host_(host), home_(home), subject_(subject), want_(subject.want) {}
+    Run(Socket& host, OpenNamespace& home, const Subject& subject, Familiar& familiar)
+        : host_(host), home_(home), subject_(subject), want_(subject.want), familiar_(familiar) {
+        for (const auto& pair : want_.pairs) {
+            pairs_.emplace(pair.endpoint, &pair);
+        }
+    }
 
     Outcome run() && {
         for (int round = 0; round < kRounds; ++round) {
@@ -109,7 +113,7 @@ class Run {
                     fail(refusal.endpoint, std::move(refusal.error));
                 }
             }
-            note_ifnames(*have);
+            take_note(*have, plan);
             if (!execute(without_failed(std::move(plan.steps)))) {
                 break;
             }
@@ -131,7 +135,13 @@ class Run {
         if (want_.forwards) {
             WARREN_TRY_ASSIGN(have.network.forwards, observe_forwarding(home_.ns));
         }
+        const LinksByName ports(have.network);
         for (const auto& pair : want_.pairs) {
+            const auto* port = ports.find(pair.name);
+            if (const auto* known = familiar_.find(pair, port, netlink::identity_at(pair.netns))) {
+                have.containers.emplace(pair.endpoint, *known);
+                continue;
+            }
             auto container = observe_one(pair);
             if (container) {
                 have.containers.insert_or_assign(pair.endpoint, *std::move(container));
@@ -151,18 +161,32 @@ class Run {
         }
         WARREN_TRY_ASSIGN(auto seen, observe_container(container.socket));
         WARREN_TRY_ASSIGN(seen.routes, observe_routes(container.socket, pair.routes));
+        homes_.insert_or_assign(pair.endpoint, container.ns.identity());
         return seen;
     }
 
-    void note_ifnames(const Observed& have) {
+    // Of the interfaces' names, and of the containers where all is right.
+    void take_note(const Observed& have, const Plan& plan) {
+        std::set<base::EndpointId> wrong;
+        for (const auto& step : plan.steps) {
+            if (step.endpoint) {
+                wrong.insert(*step.endpoint);
+            }
+        }
+        const LinksByName ports(have.network);
         for (const auto& pair : want_.pairs) {
             const auto container = have.containers.find(pair.endpoint);
-            const auto port = std::find_if(have.network.links.begin(), have.network.links.end(),
-                                           [&](const auto& link) { return link.name == pair.name; });
-            if (container == have.containers.end() || port == have.network.links.end()) {
-                continue;
+            const auto* port = ports.find(pair.name);
+            const auto* end = container == have.containers.end() || port == nullptr
+                                  ? nullptr
+                                  : container_end(pair, *port, container->second);
+            const auto there = homes_.find(pair.endpoint);
+            if (end == nullptr || wrong.contains(pair.endpoint)) {
+                familiar_.forget(pair.endpoint);
+            } else if (there != homes_.end()) {
+                familiar_.remember(pair, *port, there->second, container->second);
             }
-            if (const auto* end = container_end(pair, *port, container->second)) {
+            if (end != nullptr) {
                 out_.ifnames.insert_or_assign(pair.endpoint, end->name);
             }
         }
@@ -311,10 +335,7 @@ class Run {
         }
     }
 
-    [[nodiscard]] const WantedPair& pair_of(const base::EndpointId& endpoint) const {
-        return *std::find_if(want_.pairs.begin(), want_.pairs.end(),
-                             [&](const WantedPair& pair) { return pair.endpoint == endpoint; });
-    }
+    [[nodiscard]] const WantedPair& pair_of(const base::EndpointId& endpoint) const { return *pairs_.at(endpoint); }
 
     [[nodiscard]] std::string name_of(const base::EndpointId& endpoint) const {
         const auto found = subject_.names.find(endpoint);
@@ -325,6 +346,9 @@ class Run {
     OpenNamespace& home_;
     const Subject& subject_;
     const Desired& want_;
+    Familiar& familiar_;
+    std::map<base::EndpointId, const WantedPair*> pairs_;
+    std::map<base::EndpointId, netlink::NamespaceIdentity> homes_;  // of the containers that were looked into
     Outcome out_;
     std::size_t errors_left_out_ = 0;
     std::set<std::string> failed_;  // descriptions: what fails may come back in other company
@@ -338,8 +362,8 @@ Result<OpenNamespace> open_namespace(Result<Namespace> ns) {
     return OpenNamespace{std::move(open), std::move(socket)};
 }
 
-Outcome bring(Socket& host, OpenNamespace& home, const Subject& subject) {
-    return Run(host, home, subject).run();
+Outcome bring(Socket& host, OpenNamespace& home, const Subject& subject, Familiar& familiar) {
+    return Run(host, home, subject, familiar).run();
 }
 
 }  // namespace warren::overlay

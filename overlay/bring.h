@@ -10,6 +10,7 @@
 #include "netlink/kernel_socket.h"
 #include "netlink/namespace.h"
 #include "overlay/desired.h"
+#include "overlay/familiar.h"
 
 // Brings the links of one namespace to what is desired: looks, diffs, does, and looks again.
 namespace warren::overlay {
@@ -43,7 +44,8 @@ struct OpenNamespace {
 };
 [[nodiscard]] base::Result<OpenNamespace> open_namespace(base::Result<netlink::Namespace> ns);
 
-// `home` has bridges and VXLAN devices; the latter are made through `host`, in whose namespace their sockets stay.
-[[nodiscard]] Outcome bring(netlink::Socket& host, OpenNamespace& home, const Subject& subject);
+// `home` has bridges and VXLAN devices; the latter are made through `host`, in whose namespace their sockets stay. Into
+// containers that are familiar it does not look.
+[[nodiscard]] Outcome bring(netlink::Socket& host, OpenNamespace& home, const Subject& subject, Familiar& familiar);
 
 }  // namespace warren::overlay

@@ -54,7 +54,7 @@ Outcome Builder::apply(const Network& network) {
         return out;
     }
     const auto watched = watch_.watch(network.id, home->ns);  // before the look, so that no change is missed
-    Outcome out = bring(host_, *home, subject_of(network));
+    Outcome out = bring(host_, *home, subject_of(network), familiar_[network.id]);
     out.changes += missing ? 1 : 0;
     if (!watched) {
         out.errors.push_back(watched.error());
@@ -79,6 +79,7 @@ Status Builder::stop(const base::NetworkId& network) {
 Status Builder::remove(const base::NetworkId& network) {
     const std::string name = network.text();
     watch_.forget(network);
+    familiar_.erase(network);
     auto home = open_namespace(namespaces_.open(name));
     if (!home && home.error().code() == base::Code::kNotFound) {
         return namespaces_.remove(name);  // at most a leftover file

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,7 +33,11 @@ class Builder {
     // Namespaces are pinned at <run_dir>/netns/<network id>. `run_dir` is absolute.
     [[nodiscard]] static base::Result<Builder> open(const std::filesystem::path& run_dir);
 
+    // In a container where all was right it sees only what shows outside, until doubt() was called
+    // (overlay/familiar.h).
     [[nodiscard]] Outcome apply(const Network& network);
+    // The next apply() of each network looks into all of its containers.
+    void doubt() { familiar_.clear(); }
 
     // Takes the network's VXLAN devices out of their bridges, so that no frame leaves or comes in until the next
     // apply(). They stay up: to what is decrypted and finds no socket the kernel answers with an ICMP error that quotes
@@ -64,6 +69,7 @@ class Builder {
     netlink::Socket host_;
     netlink::PinnedNamespaces namespaces_;
     LinkWatch watch_;
+    std::map<base::NetworkId, Familiar> familiar_;
 };
 
 }  // namespace warren::overlay

@@ -58,7 +58,7 @@ bool contains(const std::vector<base::Prefix>& list, const base::Prefix& prefix)
 // Puts the steps of a plan into the order of their phases.
 class Planner {
   public:
-    Planner(const Desired& want, const Observed& have) : want_(want), have_(have) {}
+    Planner(const Desired& want, const Observed& have) : want_(want), have_(have), links_(have.network) {}
 
     Plan plan() && {
         out_.refused = want_.refused;
@@ -118,7 +118,7 @@ class Planner {
     };
     Found find_own(std::string_view name, std::string_view kind, std::string_view alias,
                    std::optional<base::EndpointId> endpoint) {
-        const Link* link = find_name(have_.network, name);
+        const Link* link = links_.find(name);
         if (link == nullptr) {
             return {};
         }
@@ -311,7 +311,7 @@ class Planner {
             }
         }
         // Without the bridge there is nothing to put it into; attach() has just seen to the membership.
-        if (!there && find_name(have_.network, pair.bridge) != nullptr) {
+        if (!there && links_.find(pair.bridge) != nullptr) {
             settings_.push_back(
                 {Place::kNetwork, pair.endpoint,
                  PutForwarding{
@@ -377,7 +377,7 @@ class Planner {
     }
 
     const Link* find_bridge(std::string_view name) const {
-        const Link* bridge = find_name(have_.network, name);
+        const Link* bridge = links_.find(name);
         return bridge != nullptr && bridge->kind == "bridge" ? bridge : nullptr;
     }
 
@@ -431,6 +431,7 @@ class Planner {
 
     const Desired& want_;
     const Observed& have_;
+    LinksByName links_;  // of the network's namespace
     Plan out_;
     std::set<std::string> kept_marks_;
     std::map<std::string, std::set<std::string>> chosen_;  // interface names of this plan, by container namespace
@@ -485,6 +486,17 @@ struct Describe {
 
 std::string describe(const Step& step) {
     return std::visit(Describe{}, step.action);
+}
+
+LinksByName::LinksByName(const SeenNamespace& where) {
+    for (const auto& link : where.links) {
+        links_.emplace(link.name, &link);
+    }
+}
+
+const netlink::Link* LinksByName::find(std::string_view name) const {
+    const auto found = links_.find(name);
+    return found == links_.end() ? nullptr : found->second;
 }
 
 Plan diff(const Desired& want, const Observed& have) {

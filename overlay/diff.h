@@ -3,6 +3,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -25,6 +27,16 @@ struct SeenNamespace {
     std::map<base::IfIndex, bool> segmentation;                           // of VXLAN devices
     std::vector<netlink::Route> routes;                                   // containers only, main table
     bool forwards = true;                                                 // the network's namespace only: IPv4 and IPv6
+};
+
+// For many questions for links of a namespace, which must not change meanwhile.
+class LinksByName {
+  public:
+    explicit LinksByName(const SeenNamespace& where);
+    [[nodiscard]] const netlink::Link* find(std::string_view name) const;
+
+  private:
+    std::unordered_map<std::string_view, const netlink::Link*> links_;
 };
 
 struct Observed {

@@ -120,13 +120,13 @@ void GatewayBridge::place(const Wanted& wanted, Report& report) {
     }
     places_ = std::move(kept);
     for (const auto& container : wanted.containers) {
+        const auto known = places_.find(container.netns);
+        if (known != places_.end() && netlink::identity_at(container.netns) == known->second.identity) {
+            continue;
+        }
         const auto opened = netlink::Namespace::open_path(container.netns);
         if (!opened) {
             report.container_errors.emplace(container.netns, base::Error(opened.error()).in(container.name));
-            continue;
-        }
-        const auto known = places_.find(container.netns);
-        if (known != places_.end() && known->second.identity == opened->identity()) {
             continue;
         }
         const auto found = std::find_if(found_.begin(), found_.end(), [&](const auto& entry) {
@@ -226,7 +226,7 @@ GatewayBridge::Report GatewayBridge::apply(const Wanted& wanted) {
         return report;
     }
     subject.want = desired(gateway);
-    const auto outcome = bring(home_.socket, home_, subject);
+    const auto outcome = bring(home_.socket, home_, subject, familiar_);
     report.changes += outcome.changes;
     report.of_containers = outcome.of_endpoints;
     for (const auto& error : outcome.errors) {
@@ -250,6 +250,7 @@ GatewayBridge::Report GatewayBridge::apply(const Wanted& wanted) {
 
 Status GatewayBridge::remove() {
     watch_.forget(kHost);
+    familiar_.forget();
     WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home_.socket));
     std::vector<netlink::Message> messages;
     for (const auto& link : links) {

@@ -61,7 +61,11 @@ class GatewayBridge {
 
         [[nodiscard]] bool good() const { return problems.empty() && container_errors.empty(); }
     };
+    // In a container where all was right it sees only what shows outside, until doubt() was called
+    // (overlay/familiar.h).
     [[nodiscard]] Report apply(const Wanted& wanted);
+    // The next apply() looks into all containers.
+    void doubt() { familiar_.forget(); }
     // Takes all of it away, a former process's too.
     [[nodiscard]] base::Status remove();
 
@@ -83,6 +87,7 @@ class GatewayBridge {
     [[nodiscard]] bool concerns(const netlink::Received& event) const;
 
     OpenNamespace home_;
+    Familiar familiar_;
     LinkWatch watch_;
     NftTable table_;
     base::ClusterId cluster_;

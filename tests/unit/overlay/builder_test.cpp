@@ -233,6 +233,52 @@ TEST(Builder, HealsWhatSomebodyBroke) {
     break_and_heal("ip link set br0 address 02:00:00:00:00:09");
 }
 
+// What happens in a container of many is seen at once as far as it shows outside; the rest when it is looked for.
+TEST(Builder, HealsInContainersWhatShowsOutsideAndTheRestWhenInDoubt) {
+    Lone t;
+    Container db;
+    t.network.local.push_back(sample_local(8, db.path()));
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    ASSERT_EQ(builder.apply(t.network).changes, 0U);
+    for (const auto* shows : {"ip link set eth0 down", "ip link del eth0"}) {
+        quieten(builder);
+        db.need(shows);
+        quieten(builder);
+        EXPECT_GT(builder.apply(t.network).changes, 0U) << shows;
+        EXPECT_TRUE(db.pings("10.1.0.7")) << shows;
+        EXPECT_EQ(builder.apply(t.network).changes, 0U) << shows;
+    }
+    for (const auto* hidden :
+         {"ip addr flush dev eth0", "ip link set eth0 mtu 1300", "ip link set eth0 address 02:00:00:00:00:09"}) {
+        db.need(hidden);
+        builder.doubt();
+        const Outcome healed = builder.apply(t.network);
+        EXPECT_TRUE(complete(healed)) << hidden;
+        EXPECT_GT(healed.changes, 0U) << hidden;
+        EXPECT_EQ(db.link("eth0").mtu, base::Mtu(1450)) << hidden;
+        EXPECT_TRUE(db.pings("10.1.0.7")) << hidden;
+    }
+}
+
+TEST(Builder, ANewContainerInThePlaceOfAnotherGetsTheInterface) {
+    Lone t;
+    Container db;
+    Container next;
+    ASSERT_TRUE(complete(t.host.apply(t.network)));
+    const auto place = t.host.run_dir() / "place";
+    std::filesystem::create_symlink(db.path(), place);
+    t.network.local.push_back(sample_local(8, place));
+    auto builder = t.host.builder();
+    ASSERT_TRUE(complete(builder.apply(t.network)));
+    std::filesystem::remove(place);
+    EXPECT_THAT(builder.apply(t.network).endpoint_errors, SizeIs(1)) << "there is none";
+    std::filesystem::create_symlink(next.path(), place);
+    EXPECT_TRUE(complete(builder.apply(t.network)));
+    EXPECT_TRUE(next.pings("10.1.0.7"));
+    EXPECT_THAT(names_of(db.links()), ElementsAre("lo"));
+}
+
 TEST(Builder, HealsWhatMulticastNeeds) {
     Lone t;
     t.network.multicast = true;
