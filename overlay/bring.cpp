@@ -26,6 +26,9 @@ using netlink::Socket;
 // Links come first, then what hangs on them; a name that somebody else took meanwhile costs one more.
 constexpr int kRounds = 6;
 
+// Up to so many ports are looked at one by one rather than with all others.
+constexpr std::size_t kPortsAlone = 64;
+
 // When a device is missing, thousands of entries fail alike.
 constexpr std::size_t kErrorsShown = 8;
 
@@ -91,6 +94,18 @@ Status turn_on_ipv6(const std::string& ifname) {
     return {};
 }
 
+// The device whose forwarding or neighbour entries a step is about; nullopt: it is about something else.
+struct TableOf {
+    std::optional<base::IfIndex> operator()(const PutForwarding& a) const { return a.entry.link; }
+    std::optional<base::IfIndex> operator()(const DeleteForwarding& a) const { return a.entry.link; }
+    std::optional<base::IfIndex> operator()(const PutNeighbour& a) const { return a.neighbour.link; }
+    std::optional<base::IfIndex> operator()(const DeleteNeighbour& a) const { return a.neighbour.link; }
+    template <typename Other>
+    std::optional<base::IfIndex> operator()(const Other& /*step*/) const {
+        return std::nullopt;
+    }
+};
+
 class Run {
   public:
     Run(Socket& host, OpenNamespace& home, const Subject& subject, Familiar& familiar)
@@ -101,23 +116,26 @@ class Run {
     }
 
     Outcome run() && {
+        Observed have;
+        std::vector<Step> done;
         for (int round = 0; round < kRounds; ++round) {
-            auto have = observe();
-            if (!have) {
-                fail(std::nullopt, std::move(have).error());
+            if (auto looked = round == 0 ? look(have) : look_again(done, have); !looked) {
+                fail(std::nullopt, std::move(looked).error());
                 break;
             }
-            Plan plan = diff(want_, *have);
+            Plan plan = diff(want_, have);
             if (round == 0) {
                 for (auto& refusal : plan.refused) {
                     fail(refusal.endpoint, std::move(refusal.error));
                 }
             }
-            take_note(*have, plan);
-            if (!execute(without_failed(std::move(plan.steps)))) {
+            take_note(have, plan);
+            done = without_failed(std::move(plan.steps));
+            if (!execute(done)) {
                 break;
             }
         }
+        out_.links = std::move(have.network.links);
         if (errors_left_out_ > 0) {
             out_.errors.emplace_back(base::Code::kInternal, fmt::format("{} more operations failed", errors_left_out_));
         }
@@ -125,8 +143,7 @@ class Run {
     }
 
   private:
-    Result<Observed> observe() {
-        Observed have;
+    Status look(Observed& have) {
         auto network = observe_network(home_.ns, home_.socket);
         if (!network) {
             return base::fail_in(fmt::format("read the namespace of {}", subject_.what), std::move(network));
@@ -135,6 +152,45 @@ class Run {
         if (want_.forwards) {
             WARREN_TRY_ASSIGN(have.network.forwards, observe_forwarding(home_.ns));
         }
+        look_into_containers(have);
+        return {};
+    }
+
+    // After these steps: at what they were about, if that is little.
+    Status look_again(const std::vector<Step>& steps, Observed& have) {
+        const auto touched = touched_by(steps, have);
+        if (!touched || !observe_again(home_.socket, *touched, have.network)) {
+            return look(have);
+        }
+        look_into_containers(have);
+        return {};
+    }
+
+    // Nullopt: more than some ports and tables.
+    [[nodiscard]] std::optional<Touched> touched_by(const std::vector<Step>& steps, const Observed& before) const {
+        const LinksByName links(before.network);
+        const auto is_port = [&](const DeleteLink* gone) {
+            const auto* link = gone == nullptr ? nullptr : links.find(gone->name);
+            return link != nullptr && link->kind == "veth";
+        };
+        Touched touched;
+        for (const auto& step : steps) {
+            const auto* gone = std::get_if<DeleteLink>(&step.action);
+            if (step.endpoint) {
+                touched.ports.insert(pair_of(*step.endpoint).name);
+            } else if (is_port(gone)) {
+                touched.ports.insert(gone->name);
+            } else if (const auto table = std::visit(TableOf{}, step.action)) {
+                touched.tables.insert(*table);
+            } else {
+                return std::nullopt;
+            }
+        }
+        return touched.ports.size() > kPortsAlone ? std::nullopt : std::optional(std::move(touched));
+    }
+
+    void look_into_containers(Observed& have) {
+        have.containers.clear();
         const LinksByName ports(have.network);
         for (const auto& pair : want_.pairs) {
             const auto* port = ports.find(pair.name);
@@ -150,7 +206,6 @@ class Run {
                      std::move(container).error().in(fmt::format("endpoint {}", name_of(pair.endpoint))));
             }
         }
-        return have;
     }
 
     Result<SeenNamespace> observe_one(const WantedPair& pair) {

@@ -26,6 +26,7 @@ struct Outcome {
     std::map<base::EndpointId, base::Error> endpoint_errors;
     // The names of the local endpoints' interfaces in their containers, of all that exist.
     std::map<base::EndpointId, std::string> ifnames;
+    std::vector<netlink::Link> links;  // of the namespace, as they were left
 
     [[nodiscard]] bool complete() const { return errors.empty() && endpoint_errors.empty(); }
 };

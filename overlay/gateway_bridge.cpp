@@ -52,8 +52,7 @@ Result<GatewayBridge> GatewayBridge::open() {
 }
 
 // What of it is there.
-Status GatewayBridge::look() {
-    WARREN_TRY_ASSIGN(const auto links, netlink::read_links(home_.socket));
+Status GatewayBridge::look(const std::vector<netlink::Link>& links) {
     found_.clear();
     links_.clear();
     for (const auto& link : links) {
@@ -196,7 +195,12 @@ GatewayBridge::Report GatewayBridge::apply(const Wanted& wanted) {
     cluster_ = wanted.cluster;
     // Before the look, so that no change is missed.
     note(watch_.watch(kHost, home_.ns, [this](const auto& event) { return concerns(event); }));
-    if (!note(look()) || !note(choose_subnet(wanted))) {
+    const auto links = netlink::read_links(home_.socket);
+    if (!links) {
+        report.problems.push_back(links.error().message());
+        return report;
+    }
+    if (!note(look(*links)) || !note(choose_subnet(wanted))) {
         return report;
     }
     place(wanted, report);
@@ -243,7 +247,7 @@ GatewayBridge::Report GatewayBridge::apply(const Wanted& wanted) {
         note(prepare_host(gateway));
     }
     if (outcome.changes > 0) {
-        note(look());  // whose events matter from now on
+        note(look(outcome.links));  // whose events matter from now on
     }
     return report;
 }

@@ -78,7 +78,8 @@ class GatewayBridge {
     GatewayBridge(OpenNamespace home, LinkWatch watch, NftTable table)
         : home_(std::move(home)), watch_(std::move(watch)), table_(std::move(table)) {}
 
-    [[nodiscard]] base::Status look();
+    // Which of the host's links are of it.
+    [[nodiscard]] base::Status look(const std::vector<netlink::Link>& links);
     [[nodiscard]] base::Status choose_subnet(const Wanted& wanted);
     void place(const Wanted& wanted, Report& report);
     [[nodiscard]] std::vector<PairOwner> strangers() const;

@@ -51,6 +51,31 @@ base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, net
     return out;
 }
 
+base::Status observe_again(netlink::Socket& socket, const Touched& touched, SeenNamespace& network) {
+    for (const auto& name : touched.ports) {
+        const auto known = std::find_if(network.links.begin(), network.links.end(),
+                                        [&](const netlink::Link& link) { return link.name == name; });
+        auto port = netlink::read_link(socket, name);
+        if (port) {
+            WARREN_TRY_ASSIGN(network.forwarding[port->index], netlink::read_fdb(socket, port->index));
+            if (known != network.links.end()) {
+                *known = *std::move(port);
+            } else {
+                network.links.push_back(*std::move(port));
+            }
+        } else if (port.error().sys_errno() != ENODEV) {
+            return base::fail_with(std::move(port));
+        } else if (known != network.links.end()) {
+            network.links.erase(known);
+        }
+    }
+    for (const auto& link : touched.tables) {
+        WARREN_TRY_ASSIGN(network.forwarding[link], netlink::read_fdb(socket, link));
+        WARREN_TRY_ASSIGN(network.neighbours[link], netlink::read_neighbours(socket, link));
+    }
+    return {};
+}
+
 base::Result<SeenNamespace> observe_container(netlink::Socket& socket) {
     SeenNamespace out;
     WARREN_TRY(read_links_and_addresses(socket, out));

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "base/result.h"
 #include "netlink/kernel_socket.h"
 #include "netlink/namespace.h"
@@ -10,6 +13,14 @@ namespace warren::overlay {
 
 // The network's namespace; `socket` was opened in it.
 [[nodiscard]] base::Result<SeenNamespace> observe_network(const netlink::Namespace& where, netlink::Socket& socket);
+
+// What may have changed of what was seen there: ports, by their names, and the tables of devices.
+struct Touched {
+    std::set<std::string> ports;
+    std::set<base::IfIndex> tables;  // forwarding and neighbour entries
+};
+// The same again, as far as it was touched. A namespace of a thousand ports takes the kernel long to tell of.
+[[nodiscard]] base::Status observe_again(netlink::Socket& socket, const Touched& touched, SeenNamespace& network);
 
 // A container's namespace: links and addresses.
 [[nodiscard]] base::Result<SeenNamespace> observe_container(netlink::Socket& socket);
