@@ -1,14 +1,18 @@
 // What a network with 20,000 endpoints on other nodes costs a host: making all entries, seeing that all is right, and
 // one endpoint more; beside bridge -batch and ip -batch, which make the same entries in a network like it. Then 1,000
-// containers of this host. On the kernel, in namespaces of its own.
+// containers of this host, beside the same two and an ip -batch in each container. On the kernel, in namespaces of its
+// own.
 
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <deque>
+
 #include "bench/measure.h"
 #include "netlink/namespace.h"
 #include "overlay/builder.h"
+#include "overlay/desired.h"
 #include "tests/test_directory.h"
 
 namespace warren::bench {
@@ -93,8 +97,8 @@ void compare_remote(overlay::Builder& builder) {
     print_comparison("  one endpoint more", summarise(one_more), "making it", summarise(ours));
 }
 
-void compare_local(overlay::Builder& builder) {
-    auto network = empty_network(0x590000);
+// With containers of its own: in a namespace nothing has to be beside what another left.
+std::vector<netlink::Namespace> add_containers(overlay::Network& network) {
     std::vector<netlink::Namespace> containers;
     for (std::uint32_t i = 0; i < kLocal; ++i) {
         containers.push_back(must(netlink::Namespace::create_anonymous()));
@@ -106,11 +110,75 @@ void compare_local(overlay::Builder& builder) {
                                  .netns = fmt::format("/proc/{}/fd/{}", ::getpid(), containers.back().fd()),
                                  .ifname = {}});
     }
-    const auto made = timed([&] { apply(builder, network); });
-    const auto seen = timed([&] { apply(builder, network); });
-    print_comparison("1,000 containers of this host, seeing that all is right", summarise({seen}), "making it",
-                     summarise({made}));
-    must(builder.remove(network.id));
+    return containers;
+}
+
+// In the network's namespace, and in each container's.
+struct LocalScripts {
+    std::string links;
+    std::string ports;
+    std::vector<std::string> containers;
+};
+LocalScripts local_scripts_of(const overlay::Network& network) {
+    LocalScripts scripts;
+    const auto& gateway = network.subnets.front().gateway;
+    for (const auto& it : network.local) {
+        const auto port = overlay::pair_name(it.id);
+        scripts.links += fmt::format(
+            "link add {0} mtu 1450 type veth peer name eth0 mtu 1450 address {1} netns {2}\n"
+            "link set {0} master br0 alias warren:{3}\nlink set {0} up\n",
+            port, it.mac, it.netns, it.id);
+        scripts.ports += fmt::format(
+            "link set dev {0} learning off flood off mcast_flood off\n"
+            "fdb replace {1} dev {0} master static\n",
+            port, it.mac);
+        scripts.containers.push_back(fmt::format(
+            "addr add {}/16 dev eth0\nlink set eth0 alias warren:{} up\nroute replace 10.99.0.0/16 via {}\n",
+            it.ips.front(), it.id, gateway));
+    }
+    return scripts;
+}
+
+void compare_local(overlay::Builder& builder) {
+    std::vector<Milliseconds> ours, theirs, right, one_more;
+    for (std::uint32_t turn = 0; turn < 3; ++turn) {
+        auto network = empty_network(0x590000 + turn);
+        auto other = empty_network(0x5a0000 + turn);
+        apply(builder, network);
+        apply(builder, other);
+        const auto space = must(builder.home(other.id));
+        const auto containers = add_containers(network);
+        ours.push_back(timed([&] { apply(builder, network); }));
+        right.push_back(timed([&] { apply(builder, network); }));
+        auto last = network.local.back();
+        network.local.pop_back();
+        apply(builder, network);
+        network.local.push_back(std::move(last));
+        one_more.push_back(timed([&] { apply(builder, network); }));
+        must(builder.remove(network.id));
+
+        const auto others = add_containers(other);
+        const auto scripts = local_scripts_of(other);
+        const ScratchFile links(scripts.links);
+        const ScratchFile ports(scripts.ports);
+        std::deque<ScratchFile> in_containers;
+        for (const auto& script : scripts.containers) {
+            in_containers.emplace_back(script);
+        }
+        const auto enter = fmt::format("--net=/proc/{}/fd/{}", ::getpid(), space.fd());
+        theirs.push_back(timed([&] {
+            run_program({"nsenter", enter, "ip", "-batch", links.path()});
+            run_program({"nsenter", enter, "bridge", "-batch", ports.path()});
+            for (std::uint32_t i = 0; i < kLocal; ++i) {
+                run_program({"nsenter", "--net=" + other.local[i].netns, "ip", "-batch", in_containers[i].path()});
+            }
+        }));
+        must(builder.remove(other.id));
+    }
+    print_comparison("1,000 containers of this host", summarise(ours), "ip and bridge -batch, and ip -batch in each",
+                     summarise(theirs));
+    print_comparison("  seeing that all is right", summarise(right), "making it", summarise(ours));
+    print_comparison("  one container more", summarise(one_more), "making it", summarise(ours));
 }
 
 }  // namespace

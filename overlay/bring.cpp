@@ -346,6 +346,7 @@ class Run {
     void record(const Step& step, Status result) {
         if (result || already_gone(step, result.error())) {
             ++out_.changes;
+            note_appeared(step);
             out_.of_endpoints += step.endpoint ? 1U : 0U;
             return;
         }
@@ -369,6 +370,17 @@ class Run {
             error = std::move(error).in(fmt::format("endpoint {}", name_of(*step.endpoint)));
         }
         fail(step.endpoint, std::move(error));
+    }
+
+    void note_appeared(const Step& step) {
+        if (const auto* put = std::get_if<PutNeighbour>(&step.action)) {
+            out_.appeared.insert({.ip = put->neighbour.ip, .mac = put->neighbour.mac});
+        } else if (std::holds_alternative<CreatePair>(step.action)) {
+            const auto& pair = pair_of(*step.endpoint);
+            for (const auto& address : pair.addresses) {
+                out_.appeared.insert({.ip = address.address, .mac = pair.mac});
+            }
+        }
     }
 
     // Deleting what went by itself meanwhile (a container's namespace died) is no failure.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "netlink/kernel_socket.h"
 #include "netlink/namespace.h"
+#include "overlay/announcement.h"
 #include "overlay/desired.h"
 #include "overlay/familiar.h"
 
@@ -26,6 +28,8 @@ struct Outcome {
     std::map<base::EndpointId, base::Error> endpoint_errors;
     // The names of the local endpoints' interfaces in their containers, of all that exist.
     std::map<base::EndpointId, std::string> ifnames;
+    // The addresses that neighbours have otherwise, or may: of endpoints that came or changed.
+    std::set<Appeared> appeared;
     std::vector<netlink::Link> links;  // of the namespace, as they were left
 
     [[nodiscard]] bool complete() const { return errors.empty() && endpoint_errors.empty(); }

@@ -1,8 +1,11 @@
 #include "overlay/builder.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
+#include "base/log.h"
 #include "overlay/desired.h"
 #include "overlay/diff.h"
 
@@ -16,6 +19,9 @@ using base::Status;
 using netlink::Message;
 using netlink::Socket;
 
+constexpr base::Log kLog{"overlay"};
+// At once. A network that comes as a whole need not be announced: nobody here has sent to it yet.
+constexpr std::size_t kMostAnnouncements = 20'000;
 // Of a network's id in the name that its VXLAN device has for a moment.
 constexpr std::size_t kPassingDigits = 14;
 
@@ -29,6 +35,28 @@ Subject subject_of(const Network& network) {
         subject.names.emplace(endpoint.id, endpoint.name);
     }
     return subject;
+}
+
+// Frames that may be lost, as others: they only hasten what happens anyway.
+void announce_on_bridges(const netlink::Namespace& home, const Desired& want, const std::set<Appeared>& appeared) {
+    for (const auto& bridge : want.bridges) {
+        std::set<Appeared> here;
+        std::ranges::copy_if(appeared, std::inserter(here, here.end()), [&](const Appeared& it) {
+            return std::ranges::any_of(bridge.addresses, [&](const auto& subnet) { return subnet.contains(it.ip); });
+        });
+        std::vector<base::MacAddress> listeners;
+        for (const auto& pair : want.pairs) {
+            if (pair.bridge == bridge.name) {
+                listeners.push_back(pair.mac);
+            }
+        }
+        if (here.empty() || listeners.empty() || here.size() * listeners.size() > kMostAnnouncements) {
+            continue;
+        }
+        if (const auto sent = announce(home, bridge.name, here, listeners); !sent) {
+            kLog.debug("{}", sent.error().message());
+        }
+    }
 }
 
 }  // namespace
@@ -54,7 +82,9 @@ Outcome Builder::apply(const Network& network) {
         return out;
     }
     const auto watched = watch_.watch(network.id, home->ns);  // before the look, so that no change is missed
-    Outcome out = bring(host_, *home, subject_of(network), familiar_[network.id]);
+    const auto subject = subject_of(network);
+    Outcome out = bring(host_, *home, subject, familiar_[network.id]);
+    announce_on_bridges(home->ns, subject.want, out.appeared);
     out.changes += missing ? 1 : 0;
     if (!watched) {
         out.errors.push_back(watched.error());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/internet_checksum.h"
+
 namespace warren::probe {
 
 namespace {
@@ -26,18 +28,6 @@ void append(std::vector<std::uint8_t>& out, std::span<const std::uint8_t> bytes)
 void append_number(std::vector<std::uint8_t>& out, std::size_t number) {
     out.push_back(static_cast<std::uint8_t>(number >> 8U));
     out.push_back(static_cast<std::uint8_t>(number));
-}
-
-// RFC 1071.
-std::uint16_t checksum(std::span<const std::uint8_t> header) {
-    std::uint32_t sum = 0;
-    for (std::size_t i = 0; i + 1 < header.size(); i += 2) {
-        sum += number_at(header, i);
-    }
-    while (sum > 0xffff) {
-        sum = (sum & 0xffffU) + (sum >> 16U);
-    }
-    return static_cast<std::uint16_t>(~sum);
 }
 
 // Fills in what the IP header says; returns what is behind it.
@@ -86,7 +76,7 @@ void append_ip(std::vector<std::uint8_t>& out, const Datagram& datagram, std::si
     append_number(out, 0);  // the checksum
     append(out, datagram.source.raw());
     append(out, datagram.destination.raw());
-    const auto sum = checksum(std::span(out).subspan(begin));
+    const auto sum = base::internet_checksum(std::span(out).subspan(begin));
     out[begin + 10] = static_cast<std::uint8_t>(sum >> 8U);
     out[begin + 11] = static_cast<std::uint8_t>(sum);
 }

@@ -63,5 +63,31 @@ TEST(TakeOver, PeersReachTheNewOneAndTheOldHostDoesNotStealItBack) {
     EXPECT_EQ(old_host.run({"ip", "xfrm", "state"}).out, "") << "its keys";
 }
 
+// Neighbours on other hosts have the old MAC address in their tables, and would go on sending to it.
+TEST(TakeOver, UnderAnotherMacAddressIsKnownToNeighboursAtOnce) {
+    const auto lab = cluster_of(3);
+    lab->host(1).warren_ok({"network", "create", "--opt", "encrypted", "--ipv6", "net1"});
+    const Container web("web");
+    const Container old_db("db");
+    const Container new_db("db2");
+    lab->host(1).connect("net1", web);
+    lab->host(2).connect("net1", old_db, {"--mac", "02:00:00:00:00:07"});
+    const auto endpoint = lab->host(1).ask<v1::Endpoint>({"endpoint", "inspect", "db"});
+    const auto without_length = [](const std::string& text) { return text.substr(0, text.find('/')); };
+    const auto addresses = {without_length(endpoint.ip()), without_length(endpoint.ipv6())};
+    for (const auto& address : addresses) {
+        ASSERT_TRUE(eventually(seconds(10), [&] { return web.ping(address); })) << address;
+    }
+    lab->host(3).warren_ok(
+        {"network", "connect", "net1", "--netns", "db2", "--name", "db", "--take-over", "--mac", "02:00:00:00:00:08"});
+    EXPECT_EQ(new_db.mac(), "02:00:00:00:00:08");
+    const auto neighbours = [&] { return web.run({"ip", "neighbour", "show", "dev", "eth0"}).out; };
+    EXPECT_TRUE(eventually(seconds(2), [&] { return neighbours().find("02:00:00:00:00:07") == std::string::npos; }))
+        << neighbours();
+    for (const auto& address : addresses) {
+        EXPECT_TRUE(web.ping(address)) << address;
+    }
+}
+
 }  // namespace
 }  // namespace warren::lab

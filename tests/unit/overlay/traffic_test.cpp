@@ -376,5 +376,26 @@ TEST(Traffic, TwoNetworksOfTheSameSubnetAreApart) {
     EXPECT_TRUE(t.c9.pings("10.1.0.7")) << "the shared port stays with the one that is left";
 }
 
+// An address comes back under another MAC address, on another node: who knows the old one hears of it at once.
+TEST(Traffic, WhoKnewAnAddressHearsThatItIsElsewhere) {
+    Pair t("192.0.2.1", "192.0.2.2", in_two_parts);
+    const auto neighbours = [&] { return t.c7.run("ip neigh show dev eth0").text; };
+    ASSERT_TRUE(t.c7.pings("10.1.0.8"));
+    ASSERT_TRUE(t.c7.pings("fd00:1::8"));
+    const auto former = t.on_a.local[1].mac.text();
+    ASSERT_THAT(neighbours(), HasSubstr("10.1.0.8 lladdr " + former));
+    ASSERT_THAT(neighbours(), HasSubstr("fd00:1::8 lladdr " + former));
+
+    auto moved = as_remote(t.on_a.local[1], "192.0.2.2");
+    moved.id = id_of<base::EndpointId>(10);
+    moved.mac = mac_of(210);
+    t.on_a.local.pop_back();
+    t.on_a.remote.push_back(moved);
+    EXPECT_TRUE(complete(t.a.apply(t.on_a)));
+    EXPECT_THAT(neighbours(), HasSubstr("10.1.0.8 lladdr " + moved.mac.text()));
+    EXPECT_THAT(neighbours(), HasSubstr("fd00:1::8 lladdr " + moved.mac.text()));
+    EXPECT_THAT(neighbours(), testing::Not(HasSubstr(former)));
+}
+
 }  // namespace
 }  // namespace warren::overlay
