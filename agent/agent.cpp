@@ -207,6 +207,9 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (names_.home(id) != fabric_->home(id)) {
         names_.forget(id);
     }
+    for (auto& [endpoint, attachment] : state.view.attachments) {
+        static_cast<void>(look_for_container(attachment));
+    }
     auto applied =
         fabric_->apply(state.view, self(), state.links_held ? Fabric::Links::kHeldBack : Fabric::Links::kWanted);
     const auto known = all_problems(state.applied);
@@ -374,6 +377,7 @@ void Agent::tick() {
     }
     tell_counters();
     write_names();
+    look_for_containers();
     for (const auto& [id, error] : std::map(removals_)) {
         gone(id);
     }

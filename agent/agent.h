@@ -22,6 +22,7 @@
 #include "agent/resolv_conf.h"
 #include "agent/run_watch.h"
 #include "agent/session_client.h"
+#include "agent/vanished.h"
 #include "agent/view.h"
 #include "agent/way_out.h"
 #include "base/time.h"
@@ -189,6 +190,7 @@ class Agent {
     base::UdpPort plain_port_{4789};  // of the cluster's plain networks, once a manager has said it
     Repairs gateway_repairs_;
     base::Moment gateway_looked_;
+    Vanished vanished_;
     std::size_t most_endpoints_ = 0;  // that this host had so far
     std::array<asio::posix::stream_descriptor, 2> gateway_events_;
     asio::posix::stream_descriptor underlay_events_;
@@ -288,6 +290,11 @@ class Agent {
     // Tells the log and the manager; `id` nothing: of all encrypted networks.
     void tell_repair(const std::optional<base::NetworkId>& id, const std::string& what, const Repairs& repairs,
                      const std::optional<base::Moment>& next);
+
+    // Of a local endpoint, and marks the attachment that leads elsewhere.
+    [[nodiscard]] static Vanished::Sight look_for_container(AttachmentView& attachment);
+    void look_for_containers();
+    void release(const base::NetworkId& network, const base::EndpointId& id);
 
     [[nodiscard]] base::Status check_session() const;
     std::uint64_t request(v1::EndpointRequest message, Pending pending);

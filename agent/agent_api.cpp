@@ -19,8 +19,13 @@ using base::fail;
 
 constexpr base::Duration kPatience = std::chrono::seconds(20);
 
-// The path of the namespace that a container is to be connected in, found and checked before anybody is asked.
-base::Result<std::string> find_netns(const v1::NetworkConnectRequest& request) {
+struct Container {
+    std::string path;         // of its network namespace
+    std::uint64_t inode = 0;  // as in ConnectEndpoint
+};
+
+// What is to be connected, found and checked before anybody is asked.
+base::Result<Container> find_container(const v1::NetworkConnectRequest& request) {
     if (request.netns().empty() == (request.pid() == 0)) {
         return fail(Code::kInvalid, "--netns, --pid: give one of them");
     }
@@ -37,16 +42,21 @@ base::Result<std::string> find_netns(const v1::NetworkConnectRequest& request) {
     if (*found == own) {
         return fail(Code::kInvalid, "{}: is the host's own network namespace", given);
     }
-    if (request.pid() != 0) {
-        return fmt::format("/proc/{}/ns/net", request.pid());
+    Container container{.path = {}, .inode = 0};
+    container.path = request.pid() != 0 ? fmt::format("/proc/{}/ns/net", request.pid())
+                     : is_path          ? std::filesystem::absolute(request.netns()).string()
+                                        : "/run/netns/" + request.netns();
+    if (container.path.starts_with("/proc/")) {
+        container.inode = found->identity().inode;  // another process may get the number
     }
-    return is_path ? std::filesystem::absolute(request.netns()).string() : "/run/netns/" + request.netns();
+    return container;
 }
 
-base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& request, const std::string& netns) {
+base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& request, const Container& container) {
     v1::ConnectEndpoint wire;
     wire.set_network(request.network());
-    wire.set_netns(netns);
+    wire.set_netns(container.path);
+    wire.set_netns_inode(container.inode);
     wire.set_name(request.name());
     if (request.name().empty() && request.pid() != 0) {
         wire.set_name(fmt::format("pid-{}", request.pid()));
@@ -166,9 +176,9 @@ void Agent::settle_pending() {
 
 void Agent::connect(const v1::NetworkConnectRequest& given, const Respond<v1::NetworkConnectReply>& respond) {
     const auto ready = check_session();
-    const auto netns = ready ? find_netns(given) : base::fail_with(base::Status(ready));
-    auto wire = netns ? wire_request(given, *netns)
-                      : base::Result<v1::ConnectEndpoint>(base::fail_with(base::Result<std::string>(netns)));
+    const auto container = ready ? find_container(given) : base::fail_with(base::Status(ready));
+    auto wire = container ? wire_request(given, *container)
+                          : base::Result<v1::ConnectEndpoint>(base::fail_with(base::Result<Container>(container)));
     if (!wire) {
         respond(base::fail_with(std::move(wire)));
         return;

@@ -57,7 +57,7 @@ NetworkNames names_of(const NetworkView& view, const base::NodeId& self) {
     }
     for (const auto& [id, endpoint] : view.endpoints) {
         const auto attachment = view.attachments.find(id);
-        if (endpoint.node == self && attachment != view.attachments.end()) {
+        if (endpoint.node == self && attachment != view.attachments.end() && !attachment->second.replaced) {
             names.local.emplace(names.hosts.size(), attachment->second.netns);
         }
         auto& host = names.hosts.emplace_back(

@@ -153,7 +153,7 @@ base::Result<Checked> check(const NetworkView& view, const v1::NetworkDelta& del
         checked.endpoints_gone));
     for (const auto& message : delta.attachments()) {
         WARREN_TRY_ASSIGN(const auto id, decode_id<base::EndpointId>("attachment", message.endpoint_id()));
-        AttachmentView attachment{.netns = message.netns(), .ifname = message.ifname()};
+        AttachmentView attachment{.netns = message.netns(), .ifname = message.ifname(), .inode = message.netns_inode()};
         for (const auto& text : message.publish()) {
             WARREN_TRY_ASSIGN(const auto published, overlay::parse_publication("attachment", text));
             attachment.published.push_back(published);

@@ -46,6 +46,8 @@ struct AttachmentView {
     std::string netns;
     std::string ifname;  // empty: the first free one
     std::vector<overlay::Publication> published{};
+    std::uint64_t inode = 0;  // of the namespace that is meant; 0: whichever is at that path
+    bool replaced = false;    // this node has seen another one there: nothing of the endpoint may go into that
 
     bool operator==(const AttachmentView&) const = default;
 };

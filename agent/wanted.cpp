@@ -96,7 +96,7 @@ overlay::Network wanted_links(const NetworkView& view, const Self& self) {
             continue;
         }
         const auto attachment = view.attachments.find(id);
-        if (attachment != view.attachments.end()) {
+        if (attachment != view.attachments.end() && !attachment->second.replaced) {
             network.local.push_back({.id = id,
                                      .name = endpoint.name,
                                      .ips = endpoint.ips,

@@ -23,7 +23,7 @@ WayOutNeeds way_out_needs(const std::vector<const NetworkView*>& networks, const
     for (const auto* view : networks) {
         for (const auto& [id, attachment] : view->attachments) {
             const auto endpoint = view->endpoints.find(id);
-            if (endpoint == view->endpoints.end() || endpoint->second.node != self) {
+            if (endpoint == view->endpoints.end() || endpoint->second.node != self || attachment.replaced) {
                 continue;
             }
             for (const auto& subnet : view->subnets) {

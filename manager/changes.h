@@ -102,6 +102,7 @@ struct Departure {
     base::NetworkId network;
     base::EndpointId endpoint;
     bool last_of_node = false;  // the node is no member any more
+    bool vanished = false;      // its container is no more
 };
 [[nodiscard]] base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeId& node,
                                                      const v1::DisconnectEndpoint& request);

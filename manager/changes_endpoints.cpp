@@ -270,6 +270,7 @@ base::Result<v1::StoredEndpoint> make_endpoint(const Place& place, const std::st
     stored.set_mac(raw(mac));
     stored.set_node_id(raw(endpoint.node));
     stored.set_netns(endpoint.request.netns());
+    stored.set_netns_inode(endpoint.request.netns_inode());
     stored.set_ifname(endpoint.request.ifname());
     WARREN_TRY_ASSIGN(const auto published, check_publish(place));
     for (const auto& it : published) {
@@ -427,7 +428,10 @@ base::Result<Departure> find_departure(const Cluster& cluster, const base::NodeI
         return fail(Code::kDenied, "endpoint '{}' of network '{}' is on node '{}': disconnect it there",
                     request.endpoint(), network.record().name(), cluster.node_name(owner));
     }
-    return Departure{.network = id, .endpoint = endpoint, .last_of_node = network.endpoints_on(node) == 1};
+    return Departure{.network = id,
+                     .endpoint = endpoint,
+                     .last_of_node = network.endpoints_on(node) == 1,
+                     .vanished = request.vanished()};
 }
 
 base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, const Departure& departure,
@@ -442,6 +446,15 @@ base::Result<store::Transaction> disconnect_endpoint(const Cluster& cluster, con
     members.set_revision(members.revision() + 1);
     rest_addresses(members, found->second, now);
     store::Transaction change;
+    if (departure.vanished) {
+        tell(cluster, change,
+             {.kind = EventKind::kEndpointGone,
+              .network = departure.network,
+              .node = id_of<base::NodeId>(found->second.node_id()),
+              .text = fmt::format("released the endpoint {}: its container's namespace {} is gone",
+                                  found->second.name(), found->second.netns())},
+             now);
+    }
     (void)take_out(cluster, *network, found->second, members, change, now);
     change.compares.emplace_back(store::ModifiedAt{key::members(departure.network), network->members.revision});
     change.puts.push_back({.key = key::members(departure.network), .value = members.SerializeAsString()});

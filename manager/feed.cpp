@@ -98,6 +98,7 @@ void add_attachments(v1::NetworkDelta& delta, const NetworkState& network, const
             auto& attachment = *delta.add_attachments();
             attachment.set_endpoint_id(endpoint.id());
             attachment.set_netns(stored->second.netns());
+            attachment.set_netns_inode(stored->second.netns_inode());
             attachment.set_ifname(stored->second.ifname());
             *attachment.mutable_publish() = stored->second.publish();
         }

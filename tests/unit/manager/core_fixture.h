@@ -164,8 +164,10 @@ class CoreTest : public testing::Test {
         }
         return ask(from, request);
     }
-    v1::EndpointReply disconnect(const Joined& from, const std::string& network, const std::string& endpoint) {
+    v1::EndpointReply disconnect(const Joined& from, const std::string& network, const std::string& endpoint,
+                                 bool vanished = false) {
         v1::EndpointRequest request;
+        request.mutable_disconnect()->set_vanished(vanished);
         request.mutable_disconnect()->set_network(network);
         request.mutable_disconnect()->set_endpoint(endpoint);
         return ask(from, request);

@@ -544,6 +544,21 @@ TEST_F(CoreTest, SecretsAreSealedAtRest) {
     }
 }
 
+TEST_F(CoreTest, AnEndpointWhoseContainerVanishedIsToldOf) {
+    const auto w1 = begin_session(join("w1", "192.0.2.2"), "192.0.2.2");
+    ASSERT_TRUE(create("net1"));
+    ASSERT_EQ(connect(w1, "net1", "a").error(), "");
+    ASSERT_EQ(connect(w1, "net1", "b").error(), "");
+    ASSERT_EQ(disconnect(w1, "net1", "b", true).error(), "");
+    EXPECT_EQ(kinds().back(), "endpoint-gone");
+    const auto all = events();
+    const auto& gone = all.events(all.events_size() - 1);
+    EXPECT_THAT(gone.text(), HasSubstr("released the endpoint b: its container's namespace "));
+    EXPECT_EQ(gone.node(), "w1");
+    ASSERT_EQ(disconnect(w1, "net1", "a").error(), "");
+    EXPECT_EQ(kinds().back(), "member-left");
+}
+
 TEST_F(CoreTest, EventsTellTheStoryOfANetwork) {
     core_->set_caller("uid 0, pid 4711");
     const auto m1 = own_session();

@@ -1,0 +1,97 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <optional>
+
+#include "tests/lab/expect.h"
+#include "tests/lab/lab.h"
+
+// Containers that end without a word to anybody.
+namespace warren::lab {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string links_in(const Argv& enter) {
+    auto argv = enter;
+    argv.insert(argv.end(), {"ip", "-brief", "link"});
+    return run(argv).out;
+}
+
+bool known(const Host& manager, const std::string& endpoint) {
+    return manager.warren({"endpoint", "inspect", endpoint}).ok();
+}
+
+TEST(Containers, OneThatIsGoneIsReleasedAndPeersAreTold) {
+    const auto lab = cluster_of(2);
+    auto& manager = lab->host(1);
+    auto& host = lab->host(2);
+    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    const Container asker("asker");
+    std::optional<Container> db("db");
+    manager.connect("net1", asker);
+    host.connect("net1", *db);
+    const auto address = db->ip();
+    const auto mac = db->mac();
+    ASSERT_TRUE(eventually(seconds(10), [&] { return asker.ping(address); }));
+    const auto space = (manager.run_dir() / "netns" / inspect(manager, "net1").id()).string();
+    const auto entries = [&] { return run({"nsenter", "--net=" + space, "bridge", "fdb", "show", "dev", "vx0"}).out; };
+    ASSERT_THAT(entries(), HasSubstr(mac));
+
+    // Made anew at once, it is the same container.
+    db.reset();
+    db.emplace("db");
+    EXPECT_TRUE(eventually(seconds(10), [&] { return asker.ping(address); }));
+
+    db.reset();
+    EXPECT_TRUE(eventually(seconds(10), [&] { return !known(manager, "db"); }));
+    EXPECT_TRUE(eventually(seconds(5), [&] { return entries().find(mac) == std::string::npos; })) << entries();
+    EXPECT_THAT(manager.warren_ok({"events"}), HasSubstr("db: its container's namespace /run/netns/db is gone"));
+    EXPECT_TRUE(eventually(seconds(10), [&] {
+        return !std::filesystem::exists(host.run_dir() / "netns" / inspect(manager, "net1").id());
+    })) << "its last endpoint here";
+    const Container next("db");
+    host.connect("net1", next);
+    EXPECT_TRUE(eventually(seconds(10), [&] { return asker.ping(next.ip()); }));
+}
+
+TEST(Containers, OneOfAProcessIsReleasedWithItAndNobodyElseGetsItsInterface) {
+    const auto lab = cluster_of(1);
+    auto& host = lab->host(1);
+    host.warren_ok({"network", "create", "net1"});
+    Process process({"unshare", "--net", "sleep", "1000"}, host.where());
+    ASSERT_TRUE(eventually(seconds(5), [&] {
+        return run({"readlink", "/proc/" + std::to_string(process.pid()) + "/ns/net"}).out !=
+               host.run({"readlink", "/proc/self/ns/net"}).out;
+    }));
+    host.warren_ok({"network", "connect", "net1", "--pid", std::to_string(process.pid()), "--name", "one"});
+    process.signal(SIGKILL);
+    process.wait();
+    EXPECT_TRUE(eventually(seconds(10), [&] { return !known(host, "one"); }));
+
+    // What a path below /proc leads to can be another namespace in a moment: that of whoever gets the process's number.
+    const Container meant("meant");
+    const Container other("other");
+    const auto flip = lab->artefacts() / "flip";
+    Process holder({"bash", "-c",
+                    "exec 9< /run/netns/meant; while [[ ! -e $0 ]]; do sleep 0.05; done; exec 9< /run/netns/other; "
+                    "sleep 1000",
+                    flip.string()},
+                   host.where());
+    const auto path = "/proc/" + std::to_string(holder.pid()) + "/fd/9";
+    ASSERT_TRUE(eventually(seconds(5), [&] { return run({"test", "-e", path}).ok(); }));
+    host.warren_ok({"network", "connect", "net1", "--netns", path, "--name", "two"});
+    EXPECT_THAT(links_in({"ip", "netns", "exec", "meant"}), HasSubstr("eth0"));
+    ASSERT_TRUE(run({"touch", flip.string()}).ok());
+    EXPECT_TRUE(eventually(seconds(10), [&] { return !known(host, "two"); }));
+    EXPECT_THAT(links_in({"ip", "netns", "exec", "other"}), Not(HasSubstr("eth0")));
+    EXPECT_THAT(links_in({"ip", "netns", "exec", "other"}), Not(HasSubstr("gw0")));
+    EXPECT_THAT(links_in({"ip", "netns", "exec", "meant"}), Not(HasSubstr("eth0")));
+}
+
+}  // namespace
+}  // namespace warren::lab
