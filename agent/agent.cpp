@@ -166,7 +166,10 @@ void Agent::keep_way_out() {
         return;
     }
     std::vector<const NetworkView*> views;
-    for (const auto& [id, state] : networks_) {
+    for (auto& [id, state] : networks_) {
+        if (look_at_attachments(state.view)) {
+            mark(id);
+        }
         views.push_back(&state.view);
     }
     const auto now = base::steady_now();
@@ -196,6 +199,7 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     if (std::exchange(state.held_until, std::nullopt)) {
         state.quiet_from = now + kQuiet;  // what was gone meanwhile could not be taken away: it has to stand first
     }
+    state.news = look_at_attachments(state.view) || state.news;
     // What was as we had left it, and is not now, is somebody else's doing.
     const bool barriers_were_right = !state.news && state.applied.keys_complete;
     const bool links_were_right = !state.news && !state.applied.retry && !state.links_held && !state.guarded;
@@ -206,9 +210,6 @@ void Agent::apply(const base::NetworkId& id, NetworkState& state) {
     }
     if (names_.home(id) != fabric_->home(id)) {
         names_.forget(id);
-    }
-    for (auto& [endpoint, attachment] : state.view.attachments) {
-        static_cast<void>(look_for_container(attachment));
     }
     auto applied =
         fabric_->apply(state.view, self(), state.links_held ? Fabric::Links::kHeldBack : Fabric::Links::kWanted);

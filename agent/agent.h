@@ -183,7 +183,9 @@ class Agent {
     NameServer names_;
     NamesRecord names_record_;
     std::set<base::NetworkId> unwritten_names_;  // that the record is behind in
-    std::string names_problem_;                  // why it is; empty: it was written, or will be in a moment
+    std::map<base::NetworkId, base::Revision> recorded_names_;
+    base::Moment names_retry_at_;  // after a failure
+    std::string names_problem_;    // why it is; empty: it was written, or will be in a moment
     ResolvConf resolv_conf_;
     WayOut way_out_;
     bool all_known_ = false;          // of every network of this node a snapshot has come, once
@@ -293,6 +295,8 @@ class Agent {
 
     // Of a local endpoint, and marks the attachment that leads elsewhere.
     [[nodiscard]] static Vanished::Sight look_for_container(AttachmentView& attachment);
+    // The same of all; true: one leads elsewhere that did not, or the other way round.
+    [[nodiscard]] static bool look_at_attachments(NetworkView& view);
     void look_for_containers();
     void release(const base::NetworkId& network, const base::EndpointId& id);
 

@@ -46,8 +46,8 @@ base::Result<Container> find_container(const v1::NetworkConnectRequest& request)
     container.path = request.pid() != 0 ? fmt::format("/proc/{}/ns/net", request.pid())
                      : is_path          ? std::filesystem::absolute(request.netns()).string()
                                         : "/run/netns/" + request.netns();
-    if (container.path.starts_with("/proc/")) {
-        container.inode = found->identity().inode;  // another process may get the number
+    if (netlink::is_of_process(container.path)) {
+        container.inode = found->identity().inode;
     }
     return container;
 }

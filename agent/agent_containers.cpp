@@ -17,10 +17,21 @@ constexpr base::Log kLog{"agent"};
 Vanished::Sight Agent::look_for_container(AttachmentView& attachment) {
     const auto there = netlink::identity_at(attachment.netns);
     attachment.replaced = there && attachment.inode != 0 && there->inode != attachment.inode;
-    if (there && !attachment.replaced) {
+    const bool missing = !there && there.error().code() == base::Code::kNotFound;  // else nobody knows
+    if (!missing && !attachment.replaced) {
         return Vanished::Sight::kThere;
     }
     return attachment.inode != 0 ? Vanished::Sight::kReplaced : Vanished::Sight::kMissing;
+}
+
+bool Agent::look_at_attachments(NetworkView& view) {
+    bool changed = false;
+    for (auto& [endpoint, attachment] : view.attachments) {
+        const bool before = attachment.replaced;
+        static_cast<void>(look_for_container(attachment));
+        changed = changed || attachment.replaced != before;
+    }
+    return changed;
 }
 
 void Agent::look_for_containers() {
@@ -28,7 +39,11 @@ void Agent::look_for_containers() {
     std::map<base::EndpointId, base::NetworkId> networks;
     for (auto& [network, state] : networks_) {
         for (auto& [id, attachment] : state.view.attachments) {
+            const bool before = attachment.replaced;
             vanished_.see(id, look_for_container(attachment), now);
+            if (attachment.replaced != before) {
+                mark(network);
+            }
             networks.emplace(id, network);
         }
     }

@@ -2,6 +2,7 @@
 
 #include "agent/agent.h"
 #include "base/log.h"
+#include "netlink/namespace.h"
 
 // What the agent does for names: what is answered from, on the network and on disk, and whom containers ask.
 namespace warren::agent {
@@ -9,6 +10,7 @@ namespace warren::agent {
 namespace {
 
 constexpr base::Log kLog{"agent"};
+constexpr base::Duration kRetry = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -27,10 +29,17 @@ void Agent::keep_names(const NetworkView& view, const netlink::NamespaceIdentity
     }
     const auto names = names_of(view, self().node);
     names_.keep(names, view.revision, home, [&] { return fabric_->open_name_ports(names); });
-    unwritten_names_.insert(view.id);
+    if (const auto recorded = recorded_names_.find(view.id);
+        recorded == recorded_names_.end() || recorded->second != view.revision) {
+        unwritten_names_.insert(view.id);
+    }
 }
 
 void Agent::write_names() {
+    const auto now = base::steady_now();
+    if (unwritten_names_.empty() || now < names_retry_at_) {
+        return;
+    }
     std::string problem;
     for (const auto& id : std::exchange(unwritten_names_, {})) {
         const auto network = networks_.find(id);
@@ -38,8 +47,14 @@ void Agent::write_names() {
             continue;
         }
         const auto& view = network->second.view;
-        if (const auto written = names_record_.write(names_of(view, self().node)); !written) {
+        auto names = names_of(view, self().node);
+        // The next daemon would not know whether it is still that process.
+        std::erase_if(names.local, [](const auto& local) { return netlink::is_of_process(local.second); });
+        if (const auto written = names_record_.write(names); written) {
+            recorded_names_.insert_or_assign(id, view.revision);
+        } else {
             unwritten_names_.insert(id);
+            names_retry_at_ = now + kRetry;
             problem = fmt::format("network {}: a restart without a manager would not know its names: {}", view.name,
                                   written.error().message());
         }
@@ -52,6 +67,7 @@ void Agent::write_names() {
 
 void Agent::forget_names(const base::NetworkId& network) {
     names_.forget(network);
+    recorded_names_.erase(network);
     names_record_.remove(network);
 }
 
@@ -65,6 +81,7 @@ void Agent::forget_unknown_names() {
             names_.forget(id);
         }
     }
+    std::erase_if(recorded_names_, [&](const auto& entry) { return !known.contains(entry.first); });
     names_record_.remove_all_but(known);
 }
 

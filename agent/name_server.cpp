@@ -1,7 +1,5 @@
 #include "agent/name_server.h"
 
-#include <sys/stat.h>
-
 #include <array>
 #include <asio/buffer.hpp>
 #include <asio/read.hpp>
@@ -33,8 +31,8 @@ std::size_t limit_of(const dns::Query& query, bool tcp) {
 }  // namespace
 
 std::string container_of(const std::string& netns) {
-    struct stat file {};
-    return ::stat(netns.c_str(), &file) == 0 ? fmt::format("{}:{}", file.st_dev, file.st_ino) : netns;
+    const auto there = netlink::identity_at(netns);
+    return there ? fmt::format("{}:{}", there->device, there->inode) : netns;
 }
 
 // Its other waits find it so.

@@ -63,20 +63,18 @@ base::Status ResolvConf::put(const fs::path& file, std::string_view text) {
     return {};
 }
 
-bool ResolvConf::write(const std::string& container, const std::vector<base::IpAddress>& servers) const {
+void ResolvConf::write(const std::string& container, const std::vector<base::IpAddress>& servers) const {
     const auto file = directory_ / container / "resolv.conf";
     const auto text = text_for(mark(), servers);
     const auto there = look(file);
     if (there == There::kForeign || (there == There::kOurs && base::read_file(file).value_or("") == text)) {
-        return true;
+        return;
     }
     std::error_code error;
     fs::create_directories(file.parent_path(), error);
-    const auto written = put(file, text);
-    if (!written) {
+    if (const auto written = put(file, text); !written) {
         kLog.warn("names: {}", written.error().message());
     }
-    return static_cast<bool>(written);
 }
 
 void ResolvConf::remove(const fs::path& container) const {
@@ -98,11 +96,10 @@ void ResolvConf::remove_all_but(const Servers& containers) const {
 }
 
 void ResolvConf::want(Servers containers, bool complete) {
-    auto told = containers;
     for (const auto& [name, servers] : containers) {
         const auto known = told_.find(name);
-        if ((known == told_.end() || known->second != servers) && !write(name, servers)) {
-            told.erase(name);
+        if (known == told_.end() || known->second != servers) {
+            write(name, servers);
         }
     }
     if (complete && !complete_) {
@@ -114,7 +111,7 @@ void ResolvConf::want(Servers containers, bool complete) {
             }
         }
     }
-    told_ = std::move(told);
+    told_ = std::move(containers);
     complete_ = complete;
 }
 

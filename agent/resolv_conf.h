@@ -15,7 +15,7 @@ namespace warren::agent {
 // which `ip netns exec` shows to its programs as /etc/resolv.conf. Other containers' files are their runtime's affair.
 //
 // A file that Warren has not written, for this run directory, is neither changed nor removed.
-// Owner: the agent. Failure: logged, and tried again by the next want() with other containers.
+// Owner: the agent. Failure: logged, and tried again when the container's servers change.
 class ResolvConf {
   public:
     explicit ResolvConf(std::filesystem::path run_dir, std::filesystem::path directory = "/etc/netns")
@@ -36,7 +36,7 @@ class ResolvConf {
     [[nodiscard]] std::string mark() const;  // how each file begins
     enum class There : std::uint8_t { kNothing, kOurs, kForeign };
     [[nodiscard]] There look(const std::filesystem::path& file) const;
-    [[nodiscard]] bool write(const std::string& container, const std::vector<base::IpAddress>& servers) const;
+    void write(const std::string& container, const std::vector<base::IpAddress>& servers) const;
     void remove(const std::filesystem::path& container) const;  // its directory
     void remove_all_but(const Servers& containers) const;
     [[nodiscard]] static base::Status put(const std::filesystem::path& file, std::string_view text);

@@ -114,6 +114,7 @@ base::Result<std::optional<Link>> decode_link(const Received& received) {
     WARREN_TRY(attributes.read_string(IFLA_IFALIAS, out.alias));
     WARREN_TRY(attributes.read_mac(IFLA_ADDRESS, out.mac));
     WARREN_TRY(attributes.read(IFLA_MTU, out.mtu.value));
+    WARREN_TRY(attributes.read(IFLA_CARRIER_CHANGES, out.carrier_changes));
     WARREN_TRY(attributes.read(IFLA_MASTER, out.master.value));
     WARREN_TRY(attributes.read(IFLA_LINK, out.lower.value));
     WARREN_TRY(attributes.read(IFLA_LINK_NETNSID, out.lower_netns));

@@ -81,6 +81,7 @@ struct Link {
     bool up = false;       // IFF_UP: administratively
     bool running = false;  // IFF_LOWER_UP: carrier
     bool loopback = false;
+    std::uint32_t carrier_changes = 0;        // so far: tells that it was down although it is up again
     base::IfIndex master{0};                  // 0 = none
     base::IfIndex lower{0};                   // IFLA_LINK: a veth's peer, a VLAN's parent; 0 = none
     std::optional<std::int32_t> lower_netns;  // the nsid of `lower` if it is in another namespace

@@ -134,10 +134,16 @@ base::Status unpin(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::optional<NamespaceIdentity> identity_at(const std::filesystem::path& path) {
+bool is_of_process(const std::filesystem::path& path) {
+    std::error_code none;
+    const auto target = std::filesystem::read_symlink(path, none);  // empty: no link
+    return path.native().starts_with("/proc/") || target.native().starts_with("/proc/");
+}
+
+base::Result<NamespaceIdentity> identity_at(const std::filesystem::path& path) {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) {
-        return std::nullopt;
+        return base::fail_errno(path.string(), errno == ENOTDIR ? ENOENT : errno);
     }
     return NamespaceIdentity{.device = info.st_dev, .inode = info.st_ino};
 }

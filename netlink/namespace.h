@@ -22,8 +22,12 @@ struct NamespaceIdentity {
     auto operator<=>(const NamespaceIdentity&) const = default;
 };
 
-// Of what is at `path` now, which may be no namespace; nullopt: nothing. Cheaper than to open one.
-[[nodiscard]] std::optional<NamespaceIdentity> identity_at(const std::filesystem::path& path);
+// Of what is at `path` now, which may be no namespace; kNotFound: nothing. Cheaper than to open one.
+[[nodiscard]] base::Result<NamespaceIdentity> identity_at(const std::filesystem::path& path);
+
+// The path, or the link that is there, leads through a process (/proc/PID/...): to another namespace once that has
+// ended and its number is another one's.
+[[nodiscard]] bool is_of_process(const std::filesystem::path& path);
 
 // An open network namespace; it lives at least as long as this. Movable; any thread may use it.
 class Namespace {

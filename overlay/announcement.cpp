@@ -22,6 +22,8 @@ namespace {
 
 using base::MacAddress;
 
+// At once. Of a network that comes as a whole nobody here has sent to anybody yet.
+constexpr std::size_t kMostFrames = 20'000;
 constexpr std::array<std::uint8_t, 16> kAllNodes{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 constexpr std::uint8_t kHopLimit = 255;  // RFC 4861 section 7.1.2: another one has been routed, and is not believed
 
@@ -109,16 +111,19 @@ base::Status send_all(const std::string& bridge, const std::set<Appeared>& appea
     sockaddr_ll to{};
     to.sll_family = AF_PACKET;
     to.sll_ifindex = static_cast<int>(::if_nametoindex(bridge.c_str()));
-    for (const auto& it : appeared) {
+    std::size_t left = kMostFrames;
+    base::Status status;
+    for (auto it = appeared.begin(); it != appeared.end() && left >= listeners.size(); ++it) {
+        left -= listeners.size();
         for (const auto& listener : listeners) {
-            const auto frame = announcement(it, listener);
-            if (listener != it.mac && ::sendto(socket.get(), frame.data(), frame.size(), 0,
-                                               reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) {
-                return base::fail_errno(fmt::format("announce {} on {}", it.ip, bridge), errno);
+            const auto frame = announcement(*it, listener);
+            if (listener != it->mac && ::sendto(socket.get(), frame.data(), frame.size(), 0,
+                                                reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) {
+                status = base::fail_errno(fmt::format("announce {} on {}", it->ip, bridge), errno);
             }
         }
     }
-    return {};
+    return status;
 }
 
 }  // namespace

@@ -25,9 +25,9 @@ struct Appeared {
 // Ethernet frame to one listener. Pure.
 [[nodiscard]] std::vector<std::uint8_t> announcement(const Appeared& appeared, const base::MacAddress& listener);
 
-// Sends each to each listener but the one who has it, from the bridge itself in `home`. To each of them, since no
-// container gets multicast that it did not ask for, and who hears its own address advertised complains (kernel
-// net/ipv6/ndisc.c, ndisc_recv_na).
+// Sends each to each listener but the one who has it, up to some 20,000 frames, from the bridge itself in `home`. To
+// each of them, since no container gets multicast that it did not ask for, and who hears its own address advertised
+// complains (kernel net/ipv6/ndisc.c, ndisc_recv_na).
 [[nodiscard]] base::Status announce(const netlink::Namespace& home, const std::string& bridge,
                                     const std::set<Appeared>& appeared, std::span<const base::MacAddress> listeners);
 

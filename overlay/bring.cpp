@@ -359,7 +359,13 @@ class Run {
             return;
         }
         Error error = std::move(result).error().in(describe(step));
-        if (error.sys_errno() == EADDRINUSE) {
+        if (error.sys_errno() == EXFULL) {  // net/bridge/br_if.c, find_portno: port 0 is none
+            error = Error(base::Code::kExhausted,
+                          fmt::format("{}: a bridge has 1,023 ports at most, and this one has as many: connect the "
+                                      "container on another host",
+                                      error.message()),
+                          EXFULL);
+        } else if (error.sys_errno() == EADDRINUSE) {
             const auto owner = port_owner(Transport::kUdp, subject_.port.value);
             error = Error(base::Code::kConflict,
                           fmt::format("{}: UDP port {} is taken by {}", error.message(), subject_.port,

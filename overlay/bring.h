@@ -30,7 +30,7 @@ struct Outcome {
     std::map<base::EndpointId, std::string> ifnames;
     // The addresses that neighbours have otherwise, or may: of endpoints that came or changed.
     std::set<Appeared> appeared;
-    std::vector<netlink::Link> links;  // of the namespace, as they were left
+    std::vector<netlink::Link> links;  // of the namespace, as seen last
 
     [[nodiscard]] bool complete() const { return errors.empty() && endpoint_errors.empty(); }
 };

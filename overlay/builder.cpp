@@ -20,8 +20,6 @@ using netlink::Message;
 using netlink::Socket;
 
 constexpr base::Log kLog{"overlay"};
-// At once. A network that comes as a whole need not be announced: nobody here has sent to it yet.
-constexpr std::size_t kMostAnnouncements = 20'000;
 // Of a network's id in the name that its VXLAN device has for a moment.
 constexpr std::size_t kPassingDigits = 14;
 
@@ -37,8 +35,21 @@ Subject subject_of(const Network& network) {
     return subject;
 }
 
+// What the namespace that routes from part to part had learned of these.
+void forget_neighbours(OpenNamespace& home, const std::string& bridge, const std::set<Appeared>& appeared) {
+    const auto link = netlink::read_link(home.socket, bridge);
+    if (!link) {
+        return;
+    }
+    std::vector<Message> messages;
+    for (const auto& it : appeared) {
+        messages.push_back(netlink::delete_neighbour({.link = link->index, .ip = it.ip, .mac = {}}));
+    }
+    static_cast<void>(home.socket.transact(messages));  // of most there is none
+}
+
 // Frames that may be lost, as others: they only hasten what happens anyway.
-void announce_on_bridges(const netlink::Namespace& home, const Desired& want, const std::set<Appeared>& appeared) {
+void announce_on_bridges(OpenNamespace& home, const Desired& want, const std::set<Appeared>& appeared) {
     for (const auto& bridge : want.bridges) {
         std::set<Appeared> here;
         std::ranges::copy_if(appeared, std::inserter(here, here.end()), [&](const Appeared& it) {
@@ -50,11 +61,14 @@ void announce_on_bridges(const netlink::Namespace& home, const Desired& want, co
                 listeners.push_back(pair.mac);
             }
         }
-        if (here.empty() || listeners.empty() || here.size() * listeners.size() > kMostAnnouncements) {
+        if (here.empty()) {
             continue;
         }
-        if (const auto sent = announce(home, bridge.name, here, listeners); !sent) {
+        if (const auto sent = listeners.empty() ? Status{} : announce(home.ns, bridge.name, here, listeners); !sent) {
             kLog.debug("{}", sent.error().message());
+        }
+        if (want.forwards) {
+            forget_neighbours(home, bridge.name, here);
         }
     }
 }
@@ -84,7 +98,7 @@ Outcome Builder::apply(const Network& network) {
     const auto watched = watch_.watch(network.id, home->ns);  // before the look, so that no change is missed
     const auto subject = subject_of(network);
     Outcome out = bring(host_, *home, subject, familiar_[network.id]);
-    announce_on_bridges(home->ns, subject.want, out.appeared);
+    announce_on_bridges(*home, subject.want, out.appeared);
     out.changes += missing ? 1 : 0;
     if (!watched) {
         out.errors.push_back(watched.error());

@@ -3,9 +3,9 @@
 namespace warren::overlay {
 
 const SeenNamespace* Familiar::find(const WantedPair& pair, const netlink::Link* port,
-                                    const std::optional<netlink::NamespaceIdentity>& there) const {
+                                    const base::Result<netlink::NamespaceIdentity>& there) const {
     const auto found = all_.find(pair.endpoint);
-    const bool same = found != all_.end() && port != nullptr && there == found->second.there &&
+    const bool same = found != all_.end() && port != nullptr && there && *there == found->second.there &&
                       *port == found->second.port && pair == found->second.pair;
     return same ? &found->second.container : nullptr;
 }

@@ -120,7 +120,8 @@ void GatewayBridge::place(const Wanted& wanted, Report& report) {
     places_ = std::move(kept);
     for (const auto& container : wanted.containers) {
         const auto known = places_.find(container.netns);
-        if (known != places_.end() && netlink::identity_at(container.netns) == known->second.identity) {
+        const auto there = netlink::identity_at(container.netns);
+        if (known != places_.end() && there && *there == known->second.identity) {
             continue;
         }
         const auto opened = netlink::Namespace::open_path(container.netns);

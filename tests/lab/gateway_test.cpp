@@ -111,8 +111,8 @@ TEST(Gateway, AnInternalNetworkHasNoWayOut) {
     EXPECT_EQ(refused.code, 1);
     EXPECT_THAT(refused.err, HasSubstr("--publish 8080:80/tcp: network 'quiet' is internal: nothing gets in or out"));
     // In one that is not, too, it has a way out.
-    t.one.warren_ok({"network", "connect", "net1", "--netns", "web"});
     t.web.run({"ip", "route", "del", "default", "via", gateway});
+    t.one.warren_ok({"network", "connect", "net1", "--netns", "web"});
     EXPECT_TRUE(eventually(seconds(5), [&] { return asked(t.web.where(), t.outside.address()) == t.outside.name(); }));
 }
 

@@ -58,6 +58,9 @@ TEST(NetworkNames, AreThoseOfTheView) {
                                          .ips = {ip("10.1.0.2"), ip("fd00::2")},
                                          .services = {{.name = "_http._tcp", .port = 65535}}}));
     EXPECT_THAT(names.local, ElementsAre(testing::Pair(0, "/run/netns/here"))) << "the one that moved is a peer's";
+    auto view = network(7);
+    view.attachments.begin()->second.replaced = true;
+    EXPECT_THAT(names_of(view, kSelf).local, IsEmpty()) << "who is there now asks for himself";
 }
 
 TEST(NetworkNames, ComeBackFromTheirBytes) {

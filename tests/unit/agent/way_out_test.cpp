@@ -77,6 +77,14 @@ TEST(WayOutNeeds, AnInternalNetworkGivesNone) {
     EXPECT_EQ(needs.networks.size(), 2U) << "its subnet is in the container's way all the same";
 }
 
+TEST(WayOutNeeds, WhoIsInThePlaceOfAContainerThatIsGoneHasNone) {
+    auto view = network(1, false, {{.endpoint = 1, .netns = "/proc/7/ns/net"}, {.endpoint = 2, .netns = "/run/b"}});
+    view.attachments.begin()->second.replaced = true;
+    const auto needs = way_out_needs({&view}, kSelf, same_behind_alias);
+    ASSERT_EQ(needs.containers.size(), 1U);
+    EXPECT_EQ(needs.containers[0].netns, "/run/b");
+}
+
 TEST(WayOutNeeds, OtherNodesContainersAreTheirs) {
     auto view = network(1, false, {{.endpoint = 1, .netns = "/run/a"}});
     view.endpoints.begin()->second.node = id_of<base::NodeId>(2);

@@ -241,7 +241,8 @@ TEST(Builder, HealsInContainersWhatShowsOutsideAndTheRestWhenInDoubt) {
     auto builder = t.host.builder();
     ASSERT_TRUE(complete(builder.apply(t.network)));
     ASSERT_EQ(builder.apply(t.network).changes, 0U);
-    for (const auto* shows : {"ip link set eth0 down", "ip link del eth0"}) {
+    for (const auto* shows : {"ip link set eth0 down", "ip link del eth0",
+                              "ip addr flush dev eth0 && ip link set eth0 down && ip link set eth0 up"}) {
         quieten(builder);
         db.need(shows);
         quieten(builder);
@@ -372,6 +373,28 @@ TEST(Builder, AChosenInterfaceNameThatIsTakenIsRefused) {
     t.network.local[0].ifname = "back";
     EXPECT_TRUE(complete(t.host.apply(t.network)));
     EXPECT_EQ(t.web.link("back").mac, t.network.local[0].mac);
+}
+
+TEST(Builder, SaysThatABridgeIsFull) {
+    Lone t;
+    t.network.local.clear();
+    ASSERT_TRUE(complete(t.host.apply(t.network)));
+    auto socket = must(netlink::Socket::open_in(t.home(), netlink::Protocol::kRoute));
+    const auto bridge = t.home_link("br0").index;
+    std::vector<netlink::Message> messages;
+    for (int i = 0; i < 1022; ++i) {
+        const auto name = fmt::format("port{}", i);
+        messages.push_back(netlink::create_veth({.name = name}, {.name = fmt::format("peer{}", i)}));
+        messages.push_back(netlink::set_link(name, {.master = bridge}));
+    }
+    for (auto& status : socket.transact(messages)) {
+        must(std::move(status));
+    }
+    t.network.local = {sample_local(7, t.web.path())};
+    const Outcome outcome = t.host.apply(t.network);
+    EXPECT_THAT(outcome.errors, IsEmpty());
+    EXPECT_THAT(outcome.endpoint_errors.at(t.network.local[0].id).message(),
+                HasSubstr("a bridge has 1,023 ports at most, and this one has as many"));
 }
 
 TEST(Builder, TwoEndpointsOfOneContainerGetTwoNames) {
