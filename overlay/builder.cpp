@@ -42,6 +42,7 @@ void forget_neighbours(OpenNamespace& home, const std::string& bridge, const std
         return;
     }
     std::vector<Message> messages;
+    messages.reserve(appeared.size());
     for (const auto& it : appeared) {
         messages.push_back(netlink::delete_neighbour({.link = link->index, .ip = it.ip, .mac = {}}));
     }

@@ -75,7 +75,7 @@ TEST(NetworkNames, ComeBackFromTheirBytes) {
 
 class NamesRecordTest : public testing::Test {
   protected:
-    ~NamesRecordTest() override { fs::remove_all(directory_); }
+    void TearDown() override { fs::remove_all(directory_); }
     void spoil(const base::NetworkId& network, std::string_view content) const {
         ASSERT_TRUE(base::write_file_atomic(directory_ / network.text(), content, 0600));
     }
