@@ -182,10 +182,9 @@ class Agent {
     PeerProbes probes_;
     NameServer names_;
     NamesRecord names_record_;
-    std::set<base::NetworkId> unwritten_names_;  // that the record is behind in
     std::map<base::NetworkId, base::Revision> recorded_names_;
     base::Moment names_retry_at_;  // after a failure
-    std::string names_problem_;    // why it is; empty: it was written, or will be in a moment
+    std::string names_problem_;    // why the record is behind; empty: it is not, or for a moment
     ResolvConf resolv_conf_;
     WayOut way_out_;
     bool all_known_ = false;          // of every network of this node a snapshot has come, once
@@ -295,8 +294,9 @@ class Agent {
 
     // Of a local endpoint, and marks the attachment that leads elsewhere.
     [[nodiscard]] static Vanished::Sight look_for_container(AttachmentView& attachment);
-    // The same of all; true: one leads elsewhere that did not, or the other way round.
-    [[nodiscard]] static bool look_at_attachments(NetworkView& view);
+    // The same of all, and hands each on; true: one leads elsewhere that did not, or the other way round.
+    using SeeContainer = std::function<void(const base::EndpointId&, Vanished::Sight)>;
+    [[nodiscard]] static bool look_at_attachments(NetworkView& view, const SeeContainer& see = {});
     void look_for_containers();
     void release(const base::NetworkId& network, const base::EndpointId& id);
 

@@ -24,11 +24,14 @@ Vanished::Sight Agent::look_for_container(AttachmentView& attachment) {
     return attachment.inode != 0 ? Vanished::Sight::kReplaced : Vanished::Sight::kMissing;
 }
 
-bool Agent::look_at_attachments(NetworkView& view) {
+bool Agent::look_at_attachments(NetworkView& view, const SeeContainer& see) {
     bool changed = false;
     for (auto& [endpoint, attachment] : view.attachments) {
         const bool before = attachment.replaced;
-        static_cast<void>(look_for_container(attachment));
+        const auto sight = look_for_container(attachment);
+        if (see) {
+            see(endpoint, sight);
+        }
         changed = changed || attachment.replaced != before;
     }
     return changed;
@@ -38,13 +41,12 @@ void Agent::look_for_containers() {
     const auto now = base::steady_now();
     std::map<base::EndpointId, base::NetworkId> networks;
     for (auto& [network, state] : networks_) {
-        for (auto& [id, attachment] : state.view.attachments) {
-            const bool before = attachment.replaced;
-            vanished_.see(id, look_for_container(attachment), now);
-            if (attachment.replaced != before) {
-                mark(network);
-            }
+        const auto see = [&, &network = network](const base::EndpointId& id, Vanished::Sight sight) {
+            vanished_.see(id, sight, now);
             networks.emplace(id, network);
+        };
+        if (look_at_attachments(state.view, see)) {
+            mark(network);
         }
     }
     vanished_.keep_seen_at(now);

@@ -29,31 +29,26 @@ void Agent::keep_names(const NetworkView& view, const netlink::NamespaceIdentity
     }
     const auto names = names_of(view, self().node);
     names_.keep(names, view.revision, home, [&] { return fabric_->open_name_ports(names); });
-    if (const auto recorded = recorded_names_.find(view.id);
-        recorded == recorded_names_.end() || recorded->second != view.revision) {
-        unwritten_names_.insert(view.id);
-    }
 }
 
 void Agent::write_names() {
     const auto now = base::steady_now();
-    if (unwritten_names_.empty() || now < names_retry_at_) {
+    if (!membership_ || now < names_retry_at_) {
         return;
     }
     std::string problem;
-    for (const auto& id : std::exchange(unwritten_names_, {})) {
-        const auto network = networks_.find(id);
-        if (network == networks_.end() || !membership_) {
+    for (const auto& [id, state] : networks_) {
+        const auto& view = state.view;
+        const auto recorded = recorded_names_.find(id);
+        if (!names_.home(id) || (recorded != recorded_names_.end() && recorded->second == view.revision)) {
             continue;
         }
-        const auto& view = network->second.view;
         auto names = names_of(view, self().node);
         // The next daemon would not know whether it is still that process.
         std::erase_if(names.local, [](const auto& local) { return netlink::is_of_process(local.second); });
         if (const auto written = names_record_.write(names); written) {
             recorded_names_.insert_or_assign(id, view.revision);
         } else {
-            unwritten_names_.insert(id);
             names_retry_at_ = now + kRetry;
             problem = fmt::format("network {}: a restart without a manager would not know its names: {}", view.name,
                                   written.error().message());

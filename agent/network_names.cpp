@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/decode.h"
 #include "proto/state.pb.h"
 #include "proto/wire.h"
 
@@ -13,19 +14,10 @@ using base::Code;
 using base::fail;
 using proto::raw;
 
-base::Result<base::IpAddress> address_of(std::string_view what, const std::string& bytes) {
-    const auto ip = proto::ip_of(bytes);
-    return ip ? base::Result<base::IpAddress>(*ip) : fail(Code::kInvalid, "{}: {} bytes", what, bytes.size());
-}
-
 base::Result<NetworkNames::Subnet> decode(const v1::NetworkNames::Subnet& message) {
     NetworkNames::Subnet subnet;
-    WARREN_TRY_ASSIGN(subnet.prefix.address, address_of("subnet", message.address()));
-    if (message.length() > subnet.prefix.address.bits()) {
-        return fail(Code::kInvalid, "subnet {}: prefix length {}", subnet.prefix.address, message.length());
-    }
-    subnet.prefix.length = static_cast<std::uint8_t>(message.length());
-    WARREN_TRY_ASSIGN(subnet.gateway, address_of("gateway", message.gateway()));
+    WARREN_TRY_ASSIGN(subnet.prefix, decode_prefix("subnet", message.address(), message.length()));
+    WARREN_TRY_ASSIGN(subnet.gateway, decode_ip("gateway", message.gateway()));
     return subnet;
 }
 
@@ -35,7 +27,7 @@ base::Result<dns::Host> decode(const v1::NetworkNames::Host& message) {
                    .ips = {},
                    .services = {}};
     for (const auto& bytes : message.ips()) {
-        WARREN_TRY_ASSIGN(const auto ip, address_of("endpoint's address", bytes));
+        WARREN_TRY_ASSIGN(const auto ip, decode_ip("endpoint's address", bytes));
         host.ips.push_back(ip);
     }
     for (const auto& service : message.services()) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/decode.h"
+
 namespace warren::agent {
 
 namespace {
@@ -20,14 +22,6 @@ base::Result<IdType> decode_id(std::string_view what, const std::string& raw) {
     }
     std::copy(raw.begin(), raw.end(), id.bytes.begin());
     return id;
-}
-
-base::Result<base::IpAddress> decode_ip(std::string_view what, const std::string& raw) {
-    const auto ip = base::IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(raw.data()), raw.size()});
-    if (!ip) {
-        return fail(Code::kInvalid, "{}: an address of {} bytes", what, raw.size());
-    }
-    return *ip;
 }
 
 template <typename Number>
@@ -218,11 +212,7 @@ void retain_members(NetworkView& view) {
 
 base::Result<overlay::Subnet> decode_subnet(const v1::SubnetSpec& message) {
     overlay::Subnet subnet;
-    WARREN_TRY_ASSIGN(subnet.prefix.address, decode_ip("subnet", message.subnet()));
-    if (message.length() > subnet.prefix.address.bits()) {
-        return fail(Code::kInvalid, "subnet {}: prefix length {}", subnet.prefix.address, message.length());
-    }
-    subnet.prefix.length = static_cast<std::uint8_t>(message.length());
+    WARREN_TRY_ASSIGN(subnet.prefix, decode_prefix("subnet", message.subnet(), message.length()));
     WARREN_TRY_ASSIGN(subnet.gateway, decode_ip("gateway", message.gateway()));
     WARREN_TRY_ASSIGN(subnet.vni, decode_number<base::Vni>("VNI", message.vni(), 1, kMaxVni));
     return subnet;
