@@ -135,6 +135,9 @@ std::vector<std::uint8_t> announcement(const Appeared& appeared, const MacAddres
 
 base::Status announce(const netlink::Namespace& home, const std::string& bridge, const std::set<Appeared>& appeared,
                       std::span<const MacAddress> listeners) {
+    if (appeared.empty() || listeners.empty()) {
+        return {};
+    }
     return netlink::run_in(home, [&] { return send_all(bridge, appeared, listeners); });
 }
 

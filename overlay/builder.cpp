@@ -51,6 +51,9 @@ void forget_neighbours(OpenNamespace& home, const std::string& bridge, const std
 
 // Frames that may be lost, as others: they only hasten what happens anyway.
 void announce_on_bridges(OpenNamespace& home, const Desired& want, const std::set<Appeared>& appeared) {
+    if (appeared.empty()) {  // as nearly always
+        return;
+    }
     for (const auto& bridge : want.bridges) {
         std::set<Appeared> here;
         std::ranges::copy_if(appeared, std::inserter(here, here.end()), [&](const Appeared& it) {
@@ -62,10 +65,7 @@ void announce_on_bridges(OpenNamespace& home, const Desired& want, const std::se
                 listeners.push_back(pair.mac);
             }
         }
-        if (here.empty()) {
-            continue;
-        }
-        if (const auto sent = listeners.empty() ? Status{} : announce(home.ns, bridge.name, here, listeners); !sent) {
+        if (const auto sent = announce(home.ns, bridge.name, here, listeners); !sent) {
             kLog.debug("{}", sent.error().message());
         }
         if (want.forwards) {
