@@ -123,8 +123,10 @@ TEST(Names, AFloodInOneNetworkKeepsNobodyOfAnotherWaiting) {
     ASSERT_EQ(short_answer(asker, net2, "asker"), asker.ip() + "\n");
     constexpr const char* kFlood =
         R"(exec 3<>/dev/udp/$0/53; while :; do printf '\0\1\1\0\0\1\0\0\0\0\0\0\7flooder\0\0\1\0\1' >&3; done 2>/dev/null)";
-    const Process first({"bash", "-c", kFlood, net1.gateway}, flooder.where());
-    const Process second({"bash", "-c", kFlood, net1.gateway}, flooder.where());
+    std::vector<Process> flood;  // two of them an idle machine can all but answer
+    for (int i = 0; i < 4; ++i) {
+        flood.emplace_back(Argv{"bash", "-c", kFlood, net1.gateway}, flooder.where());
+    }
     const auto queued = [&] {  // at the port of the flooded network: more than anybody can answer
         const auto space = (lab->host(1).run_dir() / "netns" / inspect(lab->host(1), "net1").id()).string();
         std::istringstream words(run({"nsenter", "--net=" + space, "ss", "-Hlun", "sport", "53"}).out);
