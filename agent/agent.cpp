@@ -6,7 +6,6 @@
 
 #include "agent/backoff.h"
 #include "base/log.h"
-#include "overlay/neighbour_limits.h"
 #include "proto/wire.h"
 
 namespace warren::agent {
@@ -146,18 +145,21 @@ void Agent::reconcile() {
 }
 
 void Agent::raise_limits() {
-    std::size_t endpoints = 0;
+    overlay::Crowd endpoints;
     for (const auto& [id, state] : networks_) {
-        endpoints += state.view.attachments.size();
+        endpoints.local += state.view.attachments.size();
+        endpoints.all += state.view.endpoints.size();
     }
-    if (endpoints <= most_endpoints_) {
+    if (endpoints.local <= largest_crowd_.local && endpoints.all <= largest_crowd_.all) {
         return;
     }
-    most_endpoints_ = endpoints;
-    if (const auto raised = overlay::raise_neighbour_limits(endpoints); !raised) {
-        kLog.warn("{} endpoints are here: {}", endpoints, raised.error().message());
+    largest_crowd_ = {.local = std::max(endpoints.local, largest_crowd_.local),
+                      .all = std::max(endpoints.all, largest_crowd_.all)};
+    const auto why = fmt::format("{} endpoints are here, of {} in their networks", endpoints.local, endpoints.all);
+    if (const auto raised = overlay::raise_neighbour_limits(largest_crowd_); !raised) {
+        kLog.warn("{}: {}", why, raised.error().message());
     } else if (!raised->empty()) {
-        kLog.warn("{}: {} endpoints are here", *raised, endpoints);
+        kLog.warn("{}: {}", *raised, why);
     }
 }
 

@@ -29,6 +29,7 @@
 #include "certs/node_identity.h"
 #include "doctor/finding.h"
 #include "doctor/mtu_check.h"
+#include "overlay/neighbour_limits.h"
 #include "overlay/underlay_mtu.h"
 #include "proto/local.pb.h"
 #include "proto/state.pb.h"
@@ -192,7 +193,7 @@ class Agent {
     Repairs gateway_repairs_;
     base::Moment gateway_looked_;
     Vanished vanished_;
-    std::size_t most_endpoints_ = 0;  // that this host had so far
+    overlay::Crowd largest_crowd_;  // so far
     std::array<asio::posix::stream_descriptor, 2> gateway_events_;
     asio::posix::stream_descriptor underlay_events_;
     struct DoctorRun;

@@ -12,11 +12,21 @@ namespace {
 constexpr base::Log kLog{"agent"};
 constexpr base::Duration kRetry = std::chrono::seconds(30);
 
+// Its namespace was that of one process, and nobody, or another one, has that number now.
+bool is_gone(const NetworkNames::Container& container) {
+    if (container.inode == 0) {
+        return false;
+    }
+    const auto there = netlink::identity_at(container.netns);
+    return !there || there->inode != container.inode;
+}
+
 }  // namespace
 
 void Agent::restore_names() {
-    for (const auto& names : names_record_.read()) {
+    for (auto& names : names_record_.read()) {
         if (const auto home = fabric_->home(names.id)) {
+            std::erase_if(names.local, [](const auto& local) { return is_gone(local.second); });
             kLog.debug("network {}: answers names as before, until a manager says more", names.network);
             names_.keep(names, {}, *home, [&] { return fabric_->open_name_ports(names); });
         }
@@ -43,10 +53,7 @@ void Agent::write_names() {
         if (!names_.home(id) || (recorded != recorded_names_.end() && recorded->second == view.revision)) {
             continue;
         }
-        auto names = names_of(view, self().node);
-        // The next daemon would not know whether it is still that process.
-        std::erase_if(names.local, [](const auto& local) { return netlink::is_of_process(local.second); });
-        if (const auto written = names_record_.write(names); written) {
+        if (const auto written = names_record_.write(names_of(view, self().node)); written) {
             recorded_names_.insert_or_assign(id, view.revision);
         } else {
             names_retry_at_ = now + kRetry;

@@ -81,13 +81,13 @@ void NameServer::keep(const NetworkNames& names, base::Revision revision, const 
     kept->revision = revision;
     kept->containers.clear();
     kept->present.clear();
-    for (const auto& [at, netns] : names.local) {
-        const auto container = container_of(netns);
+    for (const auto& [at, local] : names.local) {
+        const auto container = container_of(local.netns);
         for (const auto& ip : names.hosts[at].ips) {
             kept->containers.emplace(ip, container);
         }
         kept->present.insert(container);
-        kept->waits = kept->waits || container == netns;
+        kept->waits = kept->waits || container == local.netns;
     }
     std::vector<base::Prefix> subnets;
     for (const auto& subnet : names.subnets) {

@@ -50,7 +50,8 @@ NetworkNames names_of(const NetworkView& view, const base::NodeId& self) {
     for (const auto& [id, endpoint] : view.endpoints) {
         const auto attachment = view.attachments.find(id);
         if (endpoint.node == self && attachment != view.attachments.end() && !attachment->second.replaced) {
-            names.local.emplace(names.hosts.size(), attachment->second.netns);
+            names.local.emplace(names.hosts.size(), NetworkNames::Container{.netns = attachment->second.netns,
+                                                                            .inode = attachment->second.inode});
         }
         auto& host = names.hosts.emplace_back(
             dns::Host{.name = endpoint.name, .aliases = endpoint.aliases, .ips = endpoint.ips, .services = {}});
@@ -85,8 +86,10 @@ std::string encode(const NetworkNames& names) {
             offered.set_port(service.port);
         }
     }
-    for (const auto& [at, netns] : names.local) {
-        message.mutable_hosts(static_cast<int>(at))->set_netns(netns);
+    for (const auto& [at, container] : names.local) {
+        auto& host = *message.mutable_hosts(static_cast<int>(at));
+        host.set_netns(container.netns);
+        host.set_netns_inode(container.inode);
     }
     return message.SerializeAsString();
 }
@@ -109,7 +112,8 @@ base::Result<NetworkNames> decode_names(std::string_view bytes) {
     }
     for (const auto& host : message.hosts()) {
         if (!host.netns().empty()) {
-            names.local.emplace(names.hosts.size(), host.netns());
+            names.local.emplace(names.hosts.size(),
+                                NetworkNames::Container{.netns = host.netns(), .inode = host.netns_inode()});
         }
         WARREN_TRY_ASSIGN(auto decoded, decode(host));
         names.hosts.push_back(std::move(decoded));

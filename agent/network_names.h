@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,12 +21,19 @@ struct NetworkNames {
         bool operator==(const Subnet&) const = default;
     };
 
+    struct Container {
+        std::string netns;
+        std::uint64_t inode = 0;  // as in AttachmentView
+
+        bool operator==(const Container&) const = default;
+    };
+
     base::NetworkId id;
     std::string network;    // name
     bool internal = false;  // nobody else is asked for its containers
     std::vector<Subnet> subnets;
     std::vector<dns::Host> hosts;
-    std::map<std::size_t, std::string> local;  // of this node's containers among `hosts`: the path of the namespace
+    std::map<std::size_t, Container> local;  // those of `hosts` that are on this node
 
     bool operator==(const NetworkNames&) const = default;
 };

@@ -10,20 +10,20 @@ namespace warren::overlay {
 
 namespace {
 
-constexpr std::uint32_t kPeersOfOne = 64;  // that an endpoint talks to at the same time
+constexpr std::uint32_t kPeersOfOne = 64;  // that most endpoints talk to at the same time, at most
 constexpr std::uint32_t kMost = 1U << 20U;
 
 }  // namespace
 
-std::optional<std::uint32_t> neighbour_limit(std::size_t endpoints, std::uint32_t now) {
-    const auto wanted = std::min<std::uint64_t>(std::uint64_t{endpoints} * kPeersOfOne, kMost);
+std::optional<std::uint32_t> neighbour_limit(const Crowd& endpoints, std::uint32_t now) {
+    const auto wanted = std::min<std::uint64_t>((std::uint64_t{endpoints.local} * kPeersOfOne) + endpoints.all, kMost);
     if (wanted <= now) {
         return std::nullopt;
     }
     return std::bit_ceil(static_cast<std::uint32_t>(wanted));  // so that not every endpoint changes it
 }
 
-base::Result<std::string> raise_neighbour_limits(std::size_t endpoints) {
+base::Result<std::string> raise_neighbour_limits(const Crowd& endpoints) {
     std::string changed;
     for (const auto* family : {"ipv4", "ipv6"}) {
         const auto name = [&](int level) { return fmt::format("{}/neigh/default/gc_thresh{}", family, level); };

@@ -13,11 +13,17 @@
 // count (kernel net/core/neighbour.c, neigh_alloc).
 namespace warren::overlay {
 
-// The limit (gc_thresh3) that so many endpoints on a host call for; nullopt: the one there is will do.
-[[nodiscard]] std::optional<std::uint32_t> neighbour_limit(std::size_t endpoints, std::uint32_t now);
+struct Crowd {
+    std::size_t local = 0;  // endpoints on the host
+    std::size_t all = 0;    // of the networks that these are in, on all nodes
+};
+
+// The limit (gc_thresh3) that so many endpoints call for; nullopt: the one there is will do. A few peers for each local
+// one at a time, and room for one in each network that talks to all others, as what gathers metrics does.
+[[nodiscard]] std::optional<std::uint32_t> neighbour_limit(const Crowd& endpoints, std::uint32_t now);
 
 // Raises the limits of both families if it has to; never lowers one. What was changed, in words; empty: nothing.
 // Nothing either where the calling thread's namespace does not show them, as all but the host's first one.
-[[nodiscard]] base::Result<std::string> raise_neighbour_limits(std::size_t endpoints);
+[[nodiscard]] base::Result<std::string> raise_neighbour_limits(const Crowd& endpoints);
 
 }  // namespace warren::overlay

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tests/lab/expect.h"
+#include "tests/lab/held_namespace.h"
 #include "tests/lab/lab.h"
 
 // Containers that end without a word to anybody.
@@ -74,19 +75,12 @@ TEST(Containers, OneOfAProcessIsReleasedWithItAndNobodyElseGetsItsInterface) {
     // What a path below /proc leads to can be another namespace in a moment: that of whoever gets the process's number.
     const Container meant("meant");
     const Container other("other");
-    const auto flip = lab->artefacts() / "flip";
-    Process holder({"bash", "-c",
-                    "exec 9< /run/netns/meant; while [[ ! -e $0 ]]; do sleep 0.05; done; exec 9< /run/netns/other; "
-                    "sleep 1000",
-                    flip.string()},
-                   host.where());
-    const auto path = "/proc/" + std::to_string(holder.pid()) + "/fd/9";
-    ASSERT_TRUE(eventually(seconds(5), [&] { return run({"test", "-e", path}).ok(); }));
-    host.warren_ok({"network", "connect", "net1", "--netns", path, "--name", "two"});
+    HeldNamespace held(*lab, meant, other);
+    host.warren_ok({"network", "connect", "net1", "--netns", held.path(), "--name", "two"});
     EXPECT_THAT(links_in("meant"), HasSubstr("eth0"));
     const auto seen = lab->artefacts() / "links-of-other";
     const Process monitor({"ip", "monitor", "link"}, {.netns = "other", .out_file = seen});
-    ASSERT_TRUE(run({"touch", flip.string()}).ok());
+    held.flip();
     EXPECT_TRUE(eventually(seconds(10), [&] { return !known(host, "two"); }));
     EXPECT_EQ(file_content(seen), "") << "not for a moment";
     EXPECT_THAT(links_in("meant"), Not(HasSubstr("eth0")));

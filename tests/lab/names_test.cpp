@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/lab/expect.h"
+#include "tests/lab/held_namespace.h"
 #include "tests/lab/lab.h"
 
 // Names of endpoints, as dig and the C library hear of them.
@@ -261,6 +262,48 @@ TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
         return !std::filesystem::exists(host.run_dir() / "names" / inspect(lab->host(1), "net1").id());
     })) << "of a network that the host is in no more";
     EXPECT_EQ(short_answer(asker, net2, "store"), other.ip() + "\n");
+}
+
+TEST(Names, OutliveItForAContainerThatWasConnectedByItsProcessAsLongAsItIsThatProcess) {
+    const auto lab = cluster_of(2);
+    const auto net1 = make_network(*lab, "net1");
+    const auto net2 = make_network(*lab, "net2", false);
+    const auto net3 = make_network(*lab, "net3", false);
+    const auto stores = [&] {
+        std::vector<Container> list;
+        for (const auto* network : {"net2", "net3"}) {
+            list.emplace_back(std::string("store-of-") + network);
+            lab->host(1).connect(network, list.back(), {"--alias", "store"});
+        }
+        return list;
+    }();
+    auto& host = lab->host(2);
+    const Container asker("asker");
+    const Container other("other");
+    HeldNamespace held(*lab, asker, other);
+    host.warren_ok({"network", "connect", "net1", "--netns", held.path(), "--name", "one"});
+    host.warren_ok({"network", "connect", "net2", "--netns", held.path(), "--name", "two"});
+    host.connect("net3", other);
+    ASSERT_TRUE(eventually(seconds(5), [&] {
+        const auto recorded = [&](const char* network, const char* endpoint) {
+            return file_content(host.run_dir() / "names" / inspect(lab->host(1), network).id()).find(endpoint) !=
+                   std::string::npos;
+        };
+        return recorded("net1", "one") && recorded("net2", "two") && recorded("net3", "other");
+    }));
+
+    lab->host(1).kill_daemon(SIGKILL);
+    host.kill_daemon(SIGKILL);
+    host.start_daemon();
+    EXPECT_EQ(short_answer(asker, net1, "store.net2"), stores[0].ip() + "\n");
+    EXPECT_EQ(short_answer(asker, net1, "store.net3"), "") << "a network that it is not in";
+
+    host.kill_daemon(SIGKILL);
+    held.flip();
+    host.start_daemon();
+    EXPECT_EQ(short_answer(other, net3, "store"), stores[1].ip() + "\n");
+    EXPECT_EQ(short_answer(other, net3, "store.net2"), "") << "which the process's container was in";
+    EXPECT_EQ(short_answer(asker, net1, "store.net3"), "") << "which the process's number leads to";
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ NetworkView network(std::uint8_t number) {
                         .services = {{.name = "http", .transport = overlay::Transport::kTcp, .port = 65535}}}},
                       {id<base::EndpointId>(2), {.name = "there", .ips = {ip("10.1.0.3")}, .mac = {}, .node = kPeer}},
                       {id<base::EndpointId>(3), {.name = "moved", .ips = {ip("10.1.0.4")}, .mac = {}, .node = kPeer}}};
-    view.attachments = {{id<base::EndpointId>(1), {.netns = "/run/netns/here", .ifname = "eth0"}},
+    view.attachments = {{id<base::EndpointId>(1), {.netns = "/proc/12/ns/net", .ifname = "eth0", .inode = 4026532000}},
                         {id<base::EndpointId>(3), {.netns = "/run/netns/moved", .ifname = "eth0"}}};
     return view;
 }
@@ -57,7 +57,9 @@ TEST(NetworkNames, AreThoseOfTheView) {
                                          .aliases = {"web"},
                                          .ips = {ip("10.1.0.2"), ip("fd00::2")},
                                          .services = {{.name = "_http._tcp", .port = 65535}}}));
-    EXPECT_THAT(names.local, ElementsAre(testing::Pair(0, "/run/netns/here"))) << "the one that moved is a peer's";
+    EXPECT_THAT(names.local,
+                ElementsAre(testing::Pair(0, NetworkNames::Container{.netns = "/proc/12/ns/net", .inode = 4026532000})))
+        << "the one that moved is a peer's";
     auto view = network(7);
     view.attachments.begin()->second.replaced = true;
     EXPECT_THAT(names_of(view, kSelf).local, IsEmpty()) << "who is there now asks for himself";
