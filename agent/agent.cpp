@@ -176,7 +176,9 @@ void Agent::keep_way_out() {
     }
     const auto now = base::steady_now();
     gateway_looked_ = now;
-    const auto repaired = way_out_.want(self().cluster, plain_port_, way_out_needs(views, self().node, container_of));
+    auto needs = way_out_needs(views, self().node, container_of);
+    needs.needed = needed_addresses();
+    const auto repaired = way_out_.want(self().cluster, plain_port_, std::move(needs));
     if (!repaired) {
         return;
     }
@@ -184,6 +186,18 @@ void Agent::keep_way_out() {
     const auto next = gateway_repairs_.note(now, *repaired);
     way_out_.hold_until(next.value_or(now));
     tell_repair(std::nullopt, "the gateway bridge", gateway_repairs_, next);
+}
+
+std::set<base::IpAddress> Agent::needed_addresses() const {
+    auto needed = underlay_peers();
+    for (const auto& manager : membership_->config.managers()) {
+        if (const auto address = base::parse_socket_address("manager", manager, 0)) {
+            needed.insert(address->ip);
+        }
+    }
+    const auto resolvers = host_resolvers(options_.resolv_conf);
+    needed.insert(resolvers.begin(), resolvers.end());
+    return needed;
 }
 
 // What a container does to its interface is an event, too, and a look goes through all of them: not too often.

@@ -140,6 +140,7 @@ class Agent {
     std::optional<Entry> awaited_entry_;                   // only while there is no membership_
     overlay::UnderlayMtu underlay_;                        // as it was seen last
     std::optional<overlay::UnderlayMtu> told_underlay_;    // to the manager, in this session
+    std::vector<std::string> told_host_networks_;          // to the manager, in this session
     std::set<base::IpAddress> underlay_peers_;             // that it was looked at for
     base::Result<overlay::UnderlayWatch> underlay_watch_;  // without it there are only the sweeps
     base::Moment underlay_looked_;
@@ -247,6 +248,8 @@ class Agent {
     [[nodiscard]] ResolvConf::Servers name_servers() const;
     void tell_containers();
     void keep_way_out();
+    // That the gateway bridge must not take.
+    [[nodiscard]] std::set<base::IpAddress> needed_addresses() const;
     void raise_limits();
     void on_gateway_events();
     void on_underlay_events();
@@ -257,6 +260,7 @@ class Agent {
     [[nodiscard]] std::set<base::IpAddress> underlay_peers() const;
     [[nodiscard]] std::vector<std::string> underlay_problems() const;
     [[nodiscard]] v1::UnderlayMtu underlay_message() const;
+    void tell_host_networks();
     [[nodiscard]] doctor::MtuSight mtu_sight(const NetworkView& view) const;
     [[nodiscard]] std::vector<doctor::Finding> examine_mtus() const;
     void tick();
@@ -302,6 +306,8 @@ class Agent {
     void release(const base::NetworkId& network, const base::EndpointId& id);
 
     [[nodiscard]] base::Status check_session() const;
+    [[nodiscard]] base::Result<v1::ConnectEndpoint> check_connect(const v1::NetworkConnectRequest& given) const;
+    [[nodiscard]] base::Status check_ifname(const v1::ConnectEndpoint& wire) const;
     std::uint64_t request(v1::EndpointRequest message, Pending pending);
     void answer(const v1::EndpointReply& reply);
     void settle_pending();

@@ -3,7 +3,10 @@
 #include "agent/agent.h"
 #include "agent/cut_off.h"
 #include "base/text.h"
+#include "netlink/link.h"
 #include "netlink/namespace.h"
+#include "overlay/bring.h"
+#include "overlay/model.h"
 #include "overlay/publication.h"
 #include "overlay/service.h"
 #include "proto/wire.h"
@@ -79,15 +82,10 @@ base::Result<v1::ConnectEndpoint> wire_request(const v1::NetworkConnectRequest& 
         WARREN_TRY_ASSIGN(const auto mac, base::parse_mac("--mac", request.mac()));
         wire.set_mac(proto::raw(mac));
     }
-    // The kernel's rule for interface names, net/core/dev.c dev_valid_name().
-    constexpr std::size_t kLongestIfname = 15;
-    const auto& ifname = request.ifname();
-    if (ifname.size() > kLongestIfname || ifname == "." || ifname == ".." ||
-        ifname.find_first_of("/: \t\n\r\v\f") != std::string::npos) {
-        return fail(Code::kInvalid, "--ifname '{}': must be at most {} characters without '/', ':' and blanks", ifname,
-                    kLongestIfname);
+    if (!request.ifname().empty()) {
+        WARREN_TRY(netlink::check_ifname("--ifname", request.ifname()));
+        wire.set_ifname(request.ifname());
     }
-    wire.set_ifname(ifname);
     return wire;
 }
 
@@ -174,11 +172,38 @@ void Agent::settle_pending() {
     }
 }
 
+// Told before the manager is asked: what was taken over for an interface that can't be had could not be given back. The
+// network's own link in the container is the manager's affair, or goes when it is taken over.
+base::Status Agent::check_ifname(const v1::ConnectEndpoint& wire) const {
+    if (wire.ifname().empty()) {
+        return {};
+    }
+    WARREN_TRY_ASSIGN(auto container, overlay::open_namespace(netlink::Namespace::open_path(wire.netns())));
+    const auto link = netlink::read_link(container.socket, wire.ifname());
+    if (!link && link.error().code() == Code::kNotFound) {
+        return {};
+    }
+    WARREN_TRY(base::Status(link.map([](const auto& /*link*/) {})));
+    for (const auto& [id, state] : networks_) {
+        const bool meant = state.view.name == wire.network() || id.text().starts_with(wire.network());
+        if (meant && link->alias.starts_with(overlay::network_mark(self().cluster, id))) {
+            return {};
+        }
+    }
+    return fail(Code::kConflict, "--ifname {}: the container has an interface of that name already; choose another one",
+                wire.ifname());
+}
+
+base::Result<v1::ConnectEndpoint> Agent::check_connect(const v1::NetworkConnectRequest& given) const {
+    WARREN_TRY(check_session());
+    WARREN_TRY_ASSIGN(const auto container, find_container(given));
+    WARREN_TRY_ASSIGN(auto wire, wire_request(given, container));
+    WARREN_TRY(check_ifname(wire));
+    return wire;
+}
+
 void Agent::connect(const v1::NetworkConnectRequest& given, const Respond<v1::NetworkConnectReply>& respond) {
-    const auto ready = check_session();
-    const auto container = ready ? find_container(given) : base::fail_with(base::Status(ready));
-    auto wire = container ? wire_request(given, *container)
-                          : base::Result<v1::ConnectEndpoint>(base::fail_with(base::Result<Container>(container)));
+    auto wire = check_connect(given);
     if (!wire) {
         respond(base::fail_with(std::move(wire)));
         return;

@@ -133,9 +133,8 @@ void Agent::send_hello() {
     }
     hello.set_esp_problem(facts_.esp_problem);
     hello.set_fast_aes(facts_.fast_aes);
-    for (const auto& network : host_networks(options_.resolv_conf)) {
-        hello.add_host_networks(network);
-    }
+    told_host_networks_ = host_networks(host_resolvers(options_.resolv_conf));
+    hello.mutable_host_networks()->Assign(told_host_networks_.begin(), told_host_networks_.end());
     hello.set_node_name(membership_->config.node_name());
     *hello.mutable_certificate() = keeper_.use();
     for (auto& [id, state] : networks_) {

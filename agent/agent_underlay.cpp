@@ -6,7 +6,7 @@
 #include "doctor/mtu_check.h"
 #include "proto/wire.h"
 
-// What the agent does to follow the MTU of its underlay.
+// What the agent does to follow its underlay: what that carries, and what the host has routes to.
 namespace warren::agent {
 
 namespace {
@@ -60,6 +60,7 @@ void Agent::look_at_underlay() {
     if (!membership_) {
         return;
     }
+    tell_host_networks();
     underlay_peers_ = underlay_peers();
     auto seen = overlay::read_underlay_mtu(self().vtep, underlay_peers_);
     if (!seen) {
@@ -90,6 +91,20 @@ void Agent::tell_underlay() {
     told_underlay_ = underlay_;
     v1::FromAgent message;
     *message.mutable_underlay_mtu() = underlay_message();
+    session_->send(std::move(message));
+}
+
+void Agent::tell_host_networks() {
+    if (!welcomed_) {
+        return;
+    }
+    auto networks = host_networks(host_resolvers(options_.resolv_conf));
+    if (networks == told_host_networks_) {
+        return;
+    }
+    told_host_networks_ = std::move(networks);
+    v1::FromAgent message;
+    message.mutable_host_networks()->mutable_networks()->Assign(told_host_networks_.begin(), told_host_networks_.end());
     session_->send(std::move(message));
 }
 

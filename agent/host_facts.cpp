@@ -57,7 +57,21 @@ void probe_segmentation(HostFacts& facts) {
     }
 }
 
-std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf) {
+std::vector<base::IpAddress> host_resolvers(const std::filesystem::path& resolv_conf,
+                                            const std::filesystem::path& behind_stub) {
+    const auto is_own = [](const base::IpAddress& ip) { return ip.is_loopback(); };
+    const auto read = [](const std::filesystem::path& file) {
+        return dns::parse_resolv_conf(base::read_file(file).value_or(""));
+    };
+    auto resolvers = read(resolv_conf);
+    if (!resolvers.empty() && std::ranges::all_of(resolvers, is_own)) {
+        resolvers = read(behind_stub);
+    }
+    std::erase_if(resolvers, is_own);
+    return resolvers;
+}
+
+std::vector<std::string> host_networks(const std::vector<base::IpAddress>& resolvers) {
     constexpr std::size_t kMost = 200;
     constexpr std::uint8_t kWide =
         16;  // routes for more than that keep no network off, see manager/changes_networks.cpp
@@ -76,10 +90,8 @@ std::vector<std::string> host_networks(const std::filesystem::path& resolv_conf)
     for (const auto& route : told) {
         networks.push_back(fmt::format("{} {}", route.prefix, route.user));
     }
-    for (const auto& server : dns::parse_resolv_conf(base::read_file(resolv_conf).value_or(""))) {
-        if (!server.is_loopback()) {
-            networks.push_back(fmt::format("{}/{} the resolver", server, server.bits()));
-        }
+    for (const auto& resolver : resolvers) {
+        networks.push_back(fmt::format("{}/{} the resolver", resolver, resolver.bits()));
     }
     return networks;
 }

@@ -63,6 +63,7 @@ std::optional<std::string> WayOut::want(const base::ClusterId& cluster, base::Ud
     overlay::GatewayBridge::Wanted wanted{.cluster = cluster,
                                           .containers = std::move(needs.containers),
                                           .networks = std::move(needs.networks),
+                                          .needed = std::move(needs.needed),
                                           .plain_port = plain_port};
     const auto now = base::steady_now();
     of_endpoint_ = std::move(needs.of_endpoint);

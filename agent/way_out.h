@@ -20,6 +20,7 @@ struct WayOutNeeds {
     std::vector<overlay::WantedContainer> containers;
     std::map<base::EndpointId, std::string> of_endpoint;  // the path of its container among these
     std::set<base::Prefix> networks;                      // that containers of this node are in
+    std::set<base::IpAddress> needed;                     // as in GatewayBridge::Wanted
 };
 [[nodiscard]] WayOutNeeds way_out_needs(const std::vector<const NetworkView*>& networks, const base::NodeId& self,
                                         std::string (*container_of)(const std::string& netns));

@@ -1,12 +1,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <span>
 
 #include "base/reference.h"
 #include "base/text.h"
 #include "manager/addressing.h"
 #include "manager/changes.h"
 #include "manager/network_mtu.h"
+#include "overlay/model.h"
 #include "overlay/mtu.h"
 #include "overlay/publication.h"
 #include "overlay/service.h"
@@ -167,15 +169,39 @@ base::Result<ChosenAddresses> choose_ips(const Place& place, base::Time now) {
     return chosen;
 }
 
+// Nobody in the network has the MAC address.
+base::Status check_mac(const Place& place, const base::MacAddress& mac) {
+    const auto& record = place.network.record();
+    std::set<std::uint32_t> parts;
+    for (const auto& subnet : record.subnets()) {
+        parts.insert(subnet.vni());
+    }
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+        if (mac == overlay::gateway_mac(id_of<base::NetworkId>(record.id()), part)) {
+            return fail(Code::kConflict, "--mac {}: is that of a gateway of network '{}'; choose another one", mac,
+                        record.name());
+        }
+    }
+    if (const auto other = place.network.endpoints.with_mac(raw(mac)); place.is_other(other)) {
+        return fail(Code::kConflict, "--mac {}: taken by endpoint '{}'; choose another one", mac, other->second.name());
+    }
+    return {};
+}
+
 base::Result<base::MacAddress> choose_mac(const Place& place, const base::IpAddress& ip) {
     const auto& given = place.endpoint.request.mac();
     // Of an endpoint that comes back under its address everybody knows the MAC address.
     const bool same = given.empty() && place.replaced != nullptr && place.replaced->ips(0) == raw(ip);
-    const auto mac = given.empty() && !same ? base::mac_for(ip)
-                                            : mac_of(same ? place.replaced->mac() : given).value_or(base::MacAddress{});
-    if (const auto other = place.network.endpoints.with_mac(raw(mac)); place.is_other(other)) {
-        return fail(Code::kConflict, "--mac {}: taken by endpoint '{}'; choose another one", mac, other->second.name());
+    auto mac = given.empty() && !same ? base::mac_for(ip)
+                                      : mac_of(same ? place.replaced->mac() : given).value_or(base::MacAddress{});
+    auto free = check_mac(place, mac);
+    if (!free && given.empty()) {
+        // Somebody chose what follows from the address: a random one, as the endpoint's id is.
+        mac.bytes = {0x02};
+        std::ranges::copy(std::span(place.endpoint.id.bytes).first<5>(), mac.bytes.begin() + 1);
+        free = check_mac(place, mac);
     }
+    WARREN_TRY(std::move(free));
     return mac;
 }
 

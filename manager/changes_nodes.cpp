@@ -103,6 +103,20 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
     return change;
 }
 
+base::Result<store::Transaction> update_host_networks(const Cluster& cluster, const base::NodeId& id,
+                                                      const v1::HostNetworks& host) {
+    const auto* node = cluster.node(id);
+    if (node == nullptr) {
+        return fail(Code::kDenied, "node {} was removed from the cluster", id);
+    }
+    v1::NodeRecord record = node->record;
+    *record.mutable_host_networks() = host.networks();
+    store::Transaction change;
+    change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
+    change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
+    return change;
+}
+
 base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network_id,
                                                   const base::NodeId& node_id, base::Time now) {
     const auto* network = cluster.network(network_id);

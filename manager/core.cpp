@@ -168,6 +168,11 @@ void Core::session_message(SessionId session, const v1::FromAgent& message) {
                 kLog.warn("the underlay of node {}: {}", cluster().node_name(*node), taken.error().message());
             }
             break;
+        case v1::FromAgent::kHostNetworks:
+            if (const auto taken = take_host_networks(*node, message.host_networks()); !taken) {
+                kLog.warn("the routes of node {}: {}", cluster().node_name(*node), taken.error().message());
+            }
+            break;
         case v1::FromAgent::kRepaired:
             note_repair(*node, message.repaired(), now);
             break;
@@ -233,6 +238,10 @@ base::Status Core::hello(const base::NodeId& node, SessionId session, const v1::
 base::Status Core::take_underlay(const base::NodeId& node, const v1::UnderlayMtu& underlay) {
     return ledger_->commit(
         [&](const Cluster& state) { return update_underlay(state, node, underlay, options_.now()); });
+}
+
+base::Status Core::take_host_networks(const base::NodeId& node, const v1::HostNetworks& host) {
+    return ledger_->commit([&](const Cluster& state) { return update_host_networks(state, node, host); });
 }
 
 void Core::ask_rotation(const base::NetworkId& network, const RotationRequest& request) {

@@ -166,6 +166,7 @@ class Core {
     [[nodiscard]] v1::Node shown_node(const base::NodeId& id) const;
     [[nodiscard]] base::Status hello(const base::NodeId& node, SessionId session, const v1::Hello& hello);
     [[nodiscard]] base::Status take_underlay(const base::NodeId& node, const v1::UnderlayMtu& underlay);
+    [[nodiscard]] base::Status take_host_networks(const base::NodeId& node, const v1::HostNetworks& host);
     void acknowledge(const base::NodeId& node, const v1::Applied& applied, base::Time now);
     void note_repair(const base::NodeId& node, const v1::Repaired& repaired, base::Time now);
     void endpoint_request(const base::NodeId& node, const v1::EndpointRequest& request);

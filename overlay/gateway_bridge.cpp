@@ -77,7 +77,9 @@ Status GatewayBridge::look(const std::vector<netlink::Link>& links) {
 Status GatewayBridge::choose_subnet(const Wanted& wanted) {
     const auto taken = [&](const base::Prefix& subnet) {
         return std::any_of(wanted.networks.begin(), wanted.networks.end(),
-                           [&](const auto& other) { return other.overlaps(subnet); });
+                           [&](const auto& other) { return other.overlaps(subnet); }) ||
+               std::any_of(wanted.needed.begin(), wanted.needed.end(),
+                           [&](const auto& ip) { return subnet.contains(ip); });
     };
     if (subnet_ && !taken(*subnet_)) {
         return {};
@@ -85,6 +87,10 @@ Status GatewayBridge::choose_subnet(const Wanted& wanted) {
     WARREN_TRY_ASSIGN(auto used, host_routes());
     for (const auto& network : wanted.networks) {
         used.push_back({.prefix = network, .user = "a network"});
+    }
+    for (const auto& ip : wanted.needed) {
+        used.push_back(
+            {.prefix = {.address = ip, .length = static_cast<std::uint8_t>(ip.bits())}, .user = "this host"});
     }
     Result<base::Prefix> found = base::fail(Code::kExhausted, "no pool");
     for (const auto* pool : {"172.16.0.0/12", "192.168.0.0/16"}) {

@@ -31,8 +31,8 @@ struct WantedContainer {
 // container there is none of it. What is in the kernel is all that is remembered: a successor finds subnet and
 // addresses there and changes nothing that is right.
 //
-// Which subnet: a /20 of 172.16.0.0/12, then of 192.168.0.0/16, that overlaps no route of the host and no network of
-// the caller's. IPv4 only.
+// Which subnet: a /20 of 172.16.0.0/12, then of 192.168.0.0/16, that overlaps no route of the host, no network of the
+// caller's and no address that the host needs. IPv4 only.
 //
 // It turns on what the host needs to forward (net.ipv4.ip_forward) and leaves it on.
 //
@@ -47,7 +47,9 @@ class GatewayBridge {
         base::ClusterId cluster;
         std::vector<WantedContainer> containers;
         std::set<base::Prefix> networks;  // that containers have routes to
-        base::UdpPort plain_port;         // of the cluster's plain networks
+        std::set<base::IpAddress>
+            needed;                // by the host itself, whatever routes lead there: members, managers, resolvers
+        base::UdpPort plain_port;  // of the cluster's plain networks
 
         bool operator==(const Wanted&) const = default;
     };

@@ -351,10 +351,10 @@ TEST_F(BadInput, OfConnectIsRefused) {
         {1, connect({"--mac", "03:00:00:00:00:01"}), 1,
          "--mac '03:00:00:00:00:01': must be a unicast MAC address such as 02:57:00:00:00:01"},
         {1, connect({"--ifname", "averyveryverylongname"}), 1,
-         "--ifname 'averyveryverylongname': must be at most 15 characters without '/', ':' and blanks"},
+         "--ifname 'averyveryverylongname': must be an interface name: 1 to 15 bytes, no '/', ':' or white space"},
         {1, connect({}, "web"), 1, "--netns /run/netns/web: is in network 'net1' already, as endpoint 'web'"},
-        // Everything is right but for what only the kernel can know: it is taken back.
-        {1, connect({"--ifname", "lo"}), 1, "…lo…"},
+        {1, connect({"--ifname", "lo"}), 1,
+         "--ifname lo: the container has an interface of that name already; choose another one"},
         {1, {"network", "disconnect", "nope", "web"}, 1, "network 'nope': not found; see: warren network ls"},
         {1, {"network", "disconnect", "net1", "nope"}, 1, "endpoint 'nope': not found; see: warren endpoint ls"},
         {2,

@@ -1,6 +1,9 @@
 #include <google/protobuf/text_format.h>
 
+#include <set>
+
 #include "manager/addressing.h"
+#include "overlay/model.h"
 #include "tests/unit/manager/core_fixture.h"
 
 // Subnets and addresses: which are chosen, which are refused, and when one comes round again.
@@ -26,6 +29,13 @@ class AddressesTest : public CoreTest {
             }
         }
         return {};
+    }
+    v1::EndpointReply connect_with_mac(const Joined& joined, const std::string& name, const std::string& mac) {
+        v1::EndpointRequest request;
+        request.mutable_connect()->set_network("net1");
+        request.mutable_connect()->set_netns("/run/netns/" + name);
+        request.mutable_connect()->set_mac(raw(base::parse_mac("", mac).value()));
+        return ask(joined, request);
     }
     std::string ip_of_endpoint(const std::string& name) { return endpoint(name).ip(); }
     // As after a hello that says what the host has.
@@ -213,6 +223,17 @@ TEST_F(AddressesTest, ANetworkHasNotWhatAHostHas) {
     EXPECT_EQ(made->subnets(0).subnet(), "10.128.1.0/24");
 }
 
+TEST_F(AddressesTest, WhatAHostHasIsFollowed) {
+    const auto m1 = with_host_networks({"10.128.0.0/24 the host's route via eth1"});
+    v1::FromAgent message;
+    message.mutable_host_networks()->add_networks("10.200.0.0/24 the host's route via vpn");
+    core_->session_message(m1.session, message);
+    (void)core_->run();
+    EXPECT_THAT(create("net1", {}, "10.200.0.0/16").error().message(), HasSubstr("the host's route via vpn of node"));
+    EXPECT_EQ(core_->network_list({})->networks_size(), 0);
+    EXPECT_TRUE(create("net1", {}, "10.128.0.0/24")) << "the host has it no more";
+}
+
 TEST_F(AddressesTest, NamesMacsAndContainersAreFoundAmongManyAfterChanges) {
     const auto m1 = own_session();
     ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
@@ -223,13 +244,40 @@ TEST_F(AddressesTest, NamesMacsAndContainersAreFoundAmongManyAfterChanges) {
     same.mutable_connect()->set_netns("/run/netns/other");
     same.mutable_connect()->set_name("a");
     EXPECT_THAT(ask(m1, same).error(), HasSubstr("--name 'a': taken by endpoint"));
-    same.mutable_connect()->set_name("b");
-    same.mutable_connect()->set_mac(raw(base::parse_mac("", "02:57:0a:01:00:03").value()));
-    EXPECT_THAT(ask(m1, same).error(), HasSubstr("--mac 02:57:0a:01:00:03: taken by endpoint 'a'"));
+    EXPECT_THAT(connect_with_mac(m1, "b", "02:57:0a:01:00:03").error(),
+                HasSubstr("--mac 02:57:0a:01:00:03: taken by endpoint 'a'"));
     ASSERT_EQ(disconnect(m1, "net1", "a").error(), "");
-    EXPECT_EQ(ask(m1, same).error(), "") << "what is gone has nothing any more";
-    EXPECT_EQ(connect(m1, "net1", "a", {"10.1.0.3"}).error(),
-              "--mac 02:57:0a:01:00:03: taken by endpoint 'b'; choose another one");
+    EXPECT_EQ(connect_with_mac(m1, "b", "02:57:0a:01:00:03").error(), "") << "what is gone has nothing any more";
+}
+
+TEST_F(AddressesTest, WhoeverHasTheMacAddressThatFollowsFromAnAddressKeepsNobodyFromThatAddress) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    ASSERT_EQ(connect_with_mac(m1, "a", "02:57:0a:01:00:03").error(), "");
+    for (const auto* name : {"b", "c"}) {
+        ASSERT_EQ(connect(m1, "net1", name).error(), "");
+    }
+    std::set<std::string> macs;
+    std::set<std::string> ips;
+    const auto list = core_->endpoint_list({}).value();
+    for (const auto& endpoint : list.endpoints()) {
+        macs.insert(endpoint.mac());
+        ips.insert(endpoint.ip());
+    }
+    EXPECT_EQ(macs.size(), 3U);
+    EXPECT_THAT(ips, testing::Contains("10.1.0.3/24"));
+}
+
+TEST_F(AddressesTest, AGatewaysMacAddressIsNoEndpoints) {
+    const auto m1 = own_session();
+    ASSERT_TRUE(create("net1", {}, "10.1.0.0/24"));
+    const auto id = base::parse_id<base::NetworkId>("", core_->network_list({})->networks(0).id()).value();
+    const auto gateway = overlay::gateway_mac(id, 0).text();
+    EXPECT_EQ(connect_with_mac(m1, "a", gateway).error(),
+              "--mac " + gateway + ": is that of a gateway of network 'net1'; choose another one");
+    EXPECT_EQ(core_->endpoint_list({})->endpoints_size(), 0);
+    const auto beside = overlay::gateway_mac(id, 1).text();
+    EXPECT_EQ(connect_with_mac(m1, "a", beside).error(), "") << "the network has one bridge";
 }
 
 TEST_F(AddressesTest, WhatAnEndpointOffersIsToldToAllMembersAndShown) {

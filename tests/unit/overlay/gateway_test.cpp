@@ -45,10 +45,14 @@ struct Scene {
         bridge.reset();
         bridge.emplace(must(netlink::run_in(host.ns, [] { return GatewayBridge::open(); })));
     }
-    GatewayBridge::Report& apply(const std::set<base::Prefix>& networks = {}) {
+    GatewayBridge::Report& apply(const std::set<base::Prefix>& networks = {},
+                                 const std::set<base::IpAddress>& needed = {}) {
         must(netlink::run_in(host.ns, [&]() -> base::Status {
-            report = bridge->apply(
-                {.cluster = kCluster, .containers = wanted, .networks = networks, .plain_port = base::UdpPort(4789)});
+            report = bridge->apply({.cluster = kCluster,
+                                    .containers = wanted,
+                                    .networks = networks,
+                                    .needed = needed,
+                                    .plain_port = base::UdpPort(4789)});
             return {};
         }));
         return report;
@@ -345,6 +349,16 @@ TEST(GatewayBridge, TakesASubnetThatNobodyHas) {
     EXPECT_TRUE(t.one.pings("192.0.2.2"));
     EXPECT_EQ(t.one.links().size(), 2U);
     EXPECT_EQ(t.apply({prefix("172.16.0.0/16")}).changes, 0U);
+}
+
+TEST(GatewayBridge, CutsItsHostOffFromNobody) {
+    Scene t;
+    ASSERT_TRUE(good(t.apply({}, {ip("172.16.5.3"), ip("2001:db8::1")})));
+    EXPECT_EQ(t.address_of(t.one), "172.16.16.2");
+    // A member, a manager or a resolver that comes later.
+    ASSERT_TRUE(good(t.apply({}, {ip("172.16.31.254")})));
+    EXPECT_EQ(t.address_of(t.one), "172.16.0.2");
+    EXPECT_TRUE(t.one.pings("192.0.2.2"));
 }
 
 TEST(GatewayBridge, WhatIsInTheWayIsNamedAndLeftAlone) {
