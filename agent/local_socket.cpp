@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,6 +55,15 @@ LocalSocket::LocalSocket(asio::io_context& loop, std::filesystem::path path, bas
 
 base::Result<std::unique_ptr<LocalSocket>> LocalSocket::open(asio::io_context& loop, const std::filesystem::path& path,
                                                              const std::vector<grpc::Service*>& services) {
+    // unix(7): with the zero at its end.
+    constexpr std::size_t kMostBytes = sizeof(sockaddr_un::sun_path) - 1;
+    if (path.native().size() > kMostBytes) {
+        return base::fail(
+            base::Code::kInvalid,
+            "--run-dir {}: the path of its socket, {}, has {} bytes, and a socket's must have at most {}; "
+            "choose a shorter one",
+            path.parent_path().native(), path.native(), path.native().size(), kMostBytes);
+    }
     // The lock, not the socket, says whether a daemon runs: it goes with the process, however that ends.
     auto lock = base::lock_file(std::filesystem::path(path) += ".lock");
     if (!lock) {

@@ -1,6 +1,6 @@
 // What it costs a manager to decide about one more endpoint of a network that has 100 or 60,000 already: name, address,
 // MAC address and the transaction, in time of the processor, without a store. The address is the next free one of a
-// /16.
+// /16: right behind the one that was given out last, or, once in a round through the subnet, behind all that are taken.
 
 #include <fmt/format.h>
 
@@ -21,7 +21,8 @@ struct Made {
     base::NetworkId network = base::random_id<base::NetworkId>();
 };
 
-Made cluster_with(std::uint32_t endpoints) {
+// `last`: of the endpoints' addresses, which was given out last.
+Made cluster_with(std::uint32_t endpoints, std::uint32_t last) {
     Made made;
     const store::StoreRevision revision{1};
     const auto put = [&](const std::string& key, const auto& record) {
@@ -57,14 +58,13 @@ Made cluster_with(std::uint32_t endpoints) {
         endpoint.set_node_id(raw(made.node));
         endpoint.set_netns(fmt::format("/run/netns/e{}", i));
         put(manager::key::endpoint(made.network, id), endpoint);
-        members.clear_last_ips();
-        members.add_last_ips(raw(ip));
     }
+    members.add_last_ips(raw(base::IpAddress::v4(0x0a010002 + last)));
     put(manager::key::members(made.network), members);
     return made;
 }
 
-Milliseconds decide(const Made& made) {
+Milliseconds decide(const Made& made, int decisions = kDecisions) {
     manager::NewEndpoint endpoint{.id = base::random_id<base::EndpointId>(),
                                   .node = made.node,
                                   .membership = base::MembershipId{1},
@@ -73,11 +73,11 @@ Milliseconds decide(const Made& made) {
     endpoint.request.set_netns("/run/netns/new");
     const auto now = base::system_now();
     const auto time = computed([&] {
-        for (int i = 0; i < kDecisions; ++i) {
+        for (int i = 0; i < decisions; ++i) {
             static_cast<void>(must(manager::connect_endpoint(made.cluster, endpoint, now)));
         }
     });
-    return time / kDecisions;
+    return time / decisions;
 }
 
 }  // namespace
@@ -85,13 +85,16 @@ Milliseconds decide(const Made& made) {
 
 int main() {
     using namespace warren::bench;
-    const auto few = cluster_with(100);
-    const auto many = cluster_with(60'000);
-    std::vector<Milliseconds> of_few, of_many;
+    const auto few = cluster_with(100, 99);
+    const auto many = cluster_with(60'000, 59'999);
+    const auto round_again = cluster_with(60'000, 0);
+    std::vector<Milliseconds> of_few, of_many, of_round_again;
     for (int turn = 0; turn < 5; ++turn) {
         of_few.push_back(decide(few));
         of_many.push_back(decide(many));
+        of_round_again.push_back(decide(round_again, 20));
     }
     print_comparison("one more endpoint, of 60,000", summarise(of_many), "of 100", summarise(of_few));
+    print_comparison("the same behind all that are taken", summarise(of_round_again), "of 100", summarise(of_few));
     return 0;
 }

@@ -383,6 +383,13 @@ TEST_F(BadInput, WithoutTheDaemonOrTheRightsIsSaidWithTheRemedy) {
     EXPECT_EQ(daemon.code, 1);
     EXPECT_EQ(daemon.err, "warrend: must run as root: it makes network devices and IPsec SAs\n") << daemon.out;
 
+    const std::string far = "/run/lab/" + std::string(100, 'x');
+    auto too_long = Host::daemon_program();
+    too_long.insert(too_long.end(), {"--state-dir", "/run/lab/state-of-none", "--run-dir", far});
+    EXPECT_EQ(run(too_long).err, "warrend: --run-dir " + far + ": the path of its socket, " + far +
+                                     "/warren.sock, has 121 bytes, and a socket's must have at most 107; choose a "
+                                     "shorter one\n");
+
     host.stop_daemon();
     const auto silent = host.warren({"status"});
     EXPECT_EQ(silent.code, 3) << silent.out;

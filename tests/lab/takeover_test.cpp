@@ -89,5 +89,33 @@ TEST(TakeOver, UnderAnotherMacAddressIsKnownToNeighboursAtOnce) {
     }
 }
 
+// What was taken over could not be given back.
+TEST(TakeOver, IntoAContainerThatHasTheInterfaceAlreadyTakesNothing) {
+    const auto lab = cluster_of(2);
+    lab->host(1).warren_ok({"network", "create", "net1"});
+    lab->host(1).warren_ok({"network", "create", "net2"});
+    const Container web("web");
+    const Container db("db");
+    const Container next("db2");
+    lab->host(1).connect("net1", web);
+    lab->host(1).connect("net1", db);
+    lab->host(2).connect("net2", next);
+    const auto address = db.ip();
+    ASSERT_TRUE(eventually(seconds(10), [&] { return web.ping(address); }));
+    for (const auto* ifname : {"lo", "eth0"}) {
+        const auto refused = lab->host(2).warren(
+            {"network", "connect", "net1", "--netns", "db2", "--name", "db", "--take-over", "--ifname", ifname});
+        EXPECT_EQ(refused.code, 1);
+        EXPECT_THAT(refused.err, HasSubstr(std::string("--ifname ") + ifname +
+                                           ": the container has an interface of that name already; choose another"));
+    }
+    EXPECT_EQ(lab->host(1).ask<v1::Endpoint>({"endpoint", "inspect", "db"}).node(), "h1");
+    EXPECT_TRUE(web.ping(address, 3));
+    // Its own link goes with what is taken over.
+    lab->host(1).warren_ok(
+        {"network", "connect", "net1", "--netns", "db", "--name", "db", "--take-over", "--ifname", db.interface()});
+    EXPECT_TRUE(eventually(seconds(5), [&] { return web.ping(address); }));
+}
+
 }  // namespace
 }  // namespace warren::lab
