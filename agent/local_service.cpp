@@ -1,5 +1,6 @@
 #include "agent/local_service.h"
 
+#include <algorithm>
 #include <asio/post.hpp>
 
 #include "base/log.h"
@@ -11,14 +12,45 @@ namespace {
 
 constexpr base::Log kLog{"agent"};
 
+void refuse(grpc::ServerUnaryReactor* reactor) {
+    reactor->Finish(proto::to_grpc(
+        base::Error(base::Code::kUnavailable, "warrend is being stopped; whether it was done is not known")));
+}
+
 }  // namespace
+
+bool LocalService::take(grpc::ServerUnaryReactor* reactor) {
+    const std::lock_guard guard(mutex_);
+    return waiting_.erase(reactor) != 0;
+}
+
+void LocalService::stop() {
+    std::set<grpc::ServerUnaryReactor*> left;
+    {
+        const std::lock_guard guard(mutex_);
+        stopped_ = true;
+        left.swap(waiting_);
+    }
+    std::ranges::for_each(left, refuse);
+}
 
 // `call` gets a function to answer with, once, on the loop; gRPC's request and reply live until then.
 template <typename Reply, typename Call>
 grpc::ServerUnaryReactor* LocalService::posted(grpc::CallbackServerContext* context, Reply* reply, Call call) {
     auto* reactor = context->DefaultReactor();
-    asio::post(*loop_, [reactor, reply, call = std::move(call)] {
-        call(Respond<Reply>([reactor, reply](base::Result<Reply> result) {
+    {
+        const std::lock_guard guard(mutex_);
+        if (stopped_) {
+            refuse(reactor);
+            return reactor;
+        }
+        waiting_.insert(reactor);
+    }
+    asio::post(*loop_, [this, reactor, reply, call = std::move(call)] {
+        call(Respond<Reply>([this, reactor, reply](base::Result<Reply> result) {
+            if (!take(reactor)) {
+                return;
+            }
             if (!result) {
                 reactor->Finish(proto::to_grpc(result.error()));
                 return;

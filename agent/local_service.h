@@ -2,6 +2,8 @@
 
 #include <asio/io_context.hpp>
 #include <functional>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "agent/agent.h"
@@ -20,15 +22,20 @@ struct ClusterEntry {
     std::function<void(v1::StatusReply&)> add_status;  // what a manager on this node has to tell
 };
 
-// The Local service: each call is posted to the loop and answered from there.
+// The Local service: each call is posted to the loop and answered from there, once.
 //
-// Owner: main. Registered with the local socket's server alone: the socket's permissions are what lets a caller in.
+// Owner: main; lives longer than whoever answers. Registered with the local socket's server alone: the socket's
+// permissions are what lets a caller in.
 class LocalService final : public v1::Local::CallbackService {
   public:
     LocalService(asio::io_context& loop, Agent& agent, ClusterEntry entry)
         : loop_(&loop), agent_(&agent), entry_(std::move(entry)) {}
     // Who calls, from the connection's name; for the log lines of changes.
     void set_caller(std::function<std::string(const std::string&)> who) { who_ = std::move(who); }
+
+    // On the loop, which runs no further: all that wait, and whoever comes, are told that the daemon stops. A server
+    // does not end while a call has no answer.
+    void stop();
 
     grpc::ServerUnaryReactor* ClusterInit(grpc::CallbackServerContext* context, const v1::ClusterInitRequest* request,
                                           v1::ClusterInfoReply* reply) override;
@@ -68,7 +75,12 @@ class LocalService final : public v1::Local::CallbackService {
     Agent* agent_;
     ClusterEntry entry_;
     std::function<std::string(const std::string&)> who_;
+    std::mutex mutex_;
+    std::set<grpc::ServerUnaryReactor*> waiting_;  // for an answer
+    bool stopped_ = false;
 
+    // False: it was told already that the daemon stops.
+    [[nodiscard]] bool take(grpc::ServerUnaryReactor* reactor);
     template <typename Reply, typename Call>
     grpc::ServerUnaryReactor* posted(grpc::CallbackServerContext* context, Reply* reply, Call call);
     void log_change(const grpc::CallbackServerContext& context, std::string_view what) const;

@@ -289,6 +289,7 @@ void Daemon::run() {
     signals.async_wait([this](const asio::error_code& error, int signal) {
         if (!error) {
             kLog.info("signal {}: stopping; networks stay as they are", signal);
+            local_service_->stop();
             socket_->stop();
             agent_->stop();
             loop_.stop();

@@ -74,6 +74,32 @@ TEST(Restart, KilledMemberLosesNoPacketAndTouchesNoSa) {
     kill_and_start(*lab, lab->host(2));
 }
 
+// A server of gRPC's does not end before the last call has its answer.
+TEST(Restart, DoesNotWaitForWhatAManagerDoesNotAnswer) {
+    const auto lab = cluster_of(2);
+    lab->host(1).warren_ok({"network", "create", "net1"});
+    const Container web("web");
+    lab->host(1).freeze_daemon();
+    auto& host = lab->host(2);
+    std::vector<Process> waiting;
+    for (const Argv& args :
+         {Argv{"network", "connect", "net1", "--netns", "web"}, Argv{"cert", "renew"}, Argv{"doctor"}}) {
+        waiting.emplace_back(host.warren_command(args), Where{});
+    }
+    ASSERT_TRUE(eventually(seconds(5), [&] {
+        return host.times_logged("network connect asked for") == 1 && host.times_logged("cert renew asked for") == 1;
+    }));
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(host.kill_daemon(SIGTERM).code, 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, seconds(5));
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto told = waiting[i].wait();
+        EXPECT_NE(told.code, 0);
+        EXPECT_NE(told.err.find("warrend is being stopped"), std::string::npos) << told.err;
+    }
+    lab->host(1).thaw_daemon();
+}
+
 TEST(Restart, KilledManagerLosesNoPacketAndFindsItsWorkersAgain) {
     const auto lab = cluster_of(3);
     kill_and_start(*lab, lab->host(1));
