@@ -1,7 +1,6 @@
 #include "cmd/daemon.h"
 
 #include <asio/post.hpp>
-#include <asio/signal_set.hpp>
 
 #include "agent/join.h"
 #include "base/files.h"
@@ -285,8 +284,7 @@ base::Result<v1::ClusterInfoReply> Daemon::enter(agent::Membership membership) {
 }
 
 void Daemon::run() {
-    asio::signal_set signals(loop_, SIGTERM, SIGINT);
-    signals.async_wait([this](const asio::error_code& error, int signal) {
+    signals_.async_wait([this](const asio::error_code& error, int signal) {
         if (!error) {
             kLog.info("signal {}: stopping; networks stay as they are", signal);
             local_service_->stop();

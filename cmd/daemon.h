@@ -1,6 +1,7 @@
 #pragma once
 
 #include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <filesystem>
 #include <memory>
@@ -47,6 +48,7 @@ class Daemon {
 
   private:
     asio::io_context loop_{1};
+    asio::signal_set signals_{loop_, SIGTERM, SIGINT};  // from the start: what comes meanwhile waits for run()
     agent::MembershipFiles files_;
     base::Duration shortest_leaf_;
     base::Duration mtu_patience_;
