@@ -88,6 +88,10 @@ CLI::App* add_app(CLI::App& parent, const CommandHelp& help) {
 
 }  // namespace
 
+std::string true_or_false(const std::string& value) {
+    return value == "true" || value == "false" ? std::string() : "'" + value + "': must be true or false, or left out";
+}
+
 CLI::App& add_group(CLI::App& root, const CommandHelp& help) {
     return *add_app(root, help);
 }
@@ -140,7 +144,7 @@ void Syntax::number(const char* names, const char* value, std::uint32_t max, std
 }
 
 void Syntax::flag(const char* names, std::function<void()> set, const char* description) {
-    app_->add_flag_callback(names, std::move(set), description);
+    app_->add_flag_callback(names, std::move(set), description)->check(true_or_false);
 }
 
 CLI::Option* Syntax::argument(const char* name, std::string& target, const char* description) {

@@ -75,6 +75,9 @@ void add_events_command(CLI::App& root, Command& chosen);
 void add_ca_commands(CLI::App& root, Command& chosen);
 void add_status_command(CLI::App& root, Command& chosen);
 
+// What the value of a flag must be, if it has one; CLI11 takes numbers and some words, too, and names no rule.
+[[nodiscard]] std::string true_or_false(const std::string& value);
+
 // The text of --help.
 class HelpText : public CLI::Formatter {
   public:

@@ -46,7 +46,8 @@ void declare_globals(CLI::App& root, Globals& globals) {
         ->check([](const std::string& value) {
             return value == "table" || value == "json" ? std::string() : "'" + value + "': must be table or json";
         });
-    root.add_flag("--no-color", globals.no_color, "no colours, as with NO_COLOR in the environment");
+    root.add_flag("--no-color", globals.no_color, "no colours, as with NO_COLOR in the environment")
+        ->check(true_or_false);
 }
 
 void declare_commands(CLI::App& root, Command& chosen, const Environment& environment) {
