@@ -226,6 +226,18 @@ base::Status take_reserved(const v1::NetworkCreateRequest& request, const std::v
     return {};
 }
 
+// Where nothing is left, no endpoint would ever get an address.
+base::Status check_some_left(const AddressPool& pool) {
+    const auto nobody = [](const base::IpAddress& /*ip*/) { return false; };
+    if (overlay::allocate_address(pool, nobody, std::nullopt)) {
+        return {};
+    }
+    return fail(Code::kInvalid,
+                "{} {}: must have an address to give out, beside the network, broadcast, gateway and reserved ones; "
+                "choose a larger one",
+                pool.range ? "--ip-range" : "--subnet", pool.range.value_or(pool.subnet));
+}
+
 // What is about a subnet makes sense only with the subnet.
 base::Status check_about_given(const v1::NetworkCreateRequest& request) {
     const auto check = [&](std::string_view what, int count) -> base::Status {
@@ -323,6 +335,9 @@ base::Result<std::vector<NetworkPart>> choose_parts(const Cluster& cluster, cons
     WARREN_TRY(take_gateways(request, pools));
     WARREN_TRY(take_ranges(request, pools));
     WARREN_TRY(take_reserved(request, pools));
+    for (const auto* pool : pools) {
+        WARREN_TRY(check_some_left(*pool));
+    }
     return parts;
 }
 
