@@ -215,7 +215,9 @@ TEST_F(AddressesTest, ANetworkHasNotWhatAHostHas) {
     EXPECT_EQ(refused.error().code(), Code::kConflict);
     EXPECT_THAT(refused.error().message(),
                 HasSubstr("--subnet 10.128.0.0/16: overlaps 10.128.0.0/24 of the host's route via eth1 of node"));
-    EXPECT_THAT(create("net1", {}, "10.9.9.0/24").error().message(), HasSubstr("the resolver of node"));
+    EXPECT_THAT(create("net1", {}, "10.9.9.0/24").error().message(),
+                HasSubstr("--subnet 10.9.9.0/24: overlaps 10.9.9.9/32 of the resolver of node"));
+    EXPECT_EQ(core_->network_list({})->networks_size(), 0);
     EXPECT_TRUE(create("chosen", {}, "10.5.0.0/16")) << "out of a route for much more, by choice";
     // All of the pool is in the route for much more: what no host has itself is taken.
     const auto made = create("auto");
@@ -387,6 +389,14 @@ TEST_F(TakeOverTest, WhoSaysSoIsTheEndpointFromNowOn) {
     // What the former member knows is replaced.
     const auto epochs = core_->key_list({})->epochs_size();
     EXPECT_EQ(epochs, 2);
+}
+
+TEST_F(TakeOverTest, WhatNobodyHasIsThereToBeHad) {
+    auto request = asking(true);
+    request.mutable_connect()->set_name("new");
+    EXPECT_EQ(ask(w2_, request).error(), "");
+    EXPECT_EQ(endpoint("new").node(), "w2");
+    EXPECT_EQ(db().node(), "w1");
 }
 
 TEST_F(TakeOverTest, BeingSilentForAWhileEndsNothingByItself) {

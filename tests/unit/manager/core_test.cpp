@@ -340,6 +340,18 @@ TEST_F(CoreTest, StateSurvivesTheManager) {
     EXPECT_TRUE(snapshot->snapshot().content().epochs(0).secret() == secret);
 }
 
+TEST_F(CoreTest, LabelsSurviveTheManager) {
+    (void)own_session();
+    v1::NetworkCreateRequest request;
+    request.set_name("net1");
+    request.add_labels("team=web=1");
+    request.add_labels("bare");
+    ASSERT_TRUE(core_->network_create(request));
+    open();
+    EXPECT_THAT(inspect().labels(),
+                testing::UnorderedElementsAre(testing::Pair("team", "web=1"), testing::Pair("bare", "")));
+}
+
 TEST_F(CoreTest, AcknowledgementsOfTheFutureCountNothing) {
     const auto [m1, w1, network] = two_members();
     say_applied(w1, network, told_membership(w1, w1.node), 1'000'000);
