@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <set>
 #include <sstream>
 
+#include "tests/lab/capture.h"
 #include "tests/lab/expect.h"
 #include "tests/lab/held_namespace.h"
 #include "tests/lab/lab.h"
@@ -18,6 +20,7 @@ namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
+using testing::Not;
 
 struct Network {
     std::string name;
@@ -41,6 +44,10 @@ std::string dig(const Container& from, const Network& through, const std::string
         argv.push_back(word);
     }
     return from.run(argv).out;
+}
+// Of the network on a host: where its resolver is.
+std::string space(const Host& host, const std::string& network) {
+    return (host.run_dir() / "netns" / inspect(host, network).id()).string();
 }
 // The data of the answer alone, a line each.
 std::string short_answer(const Container& from, const Network& through, const std::string& question) {
@@ -117,6 +124,32 @@ TEST(Names, WhoHangsUpEndsNothing) {
     EXPECT_TRUE(lab->host(1).daemon_running());
 }
 
+// Somebody who could hear the answer, and is none of the network.
+TEST(Names, AreNotForAnAddressThatIsOutsideOfTheNetwork) {
+    const auto lab = cluster_of(1);
+    const auto& host = lab->host(1);
+    const auto net1 = make_network(*lab, "net1");
+    const Container asker("asker");
+    host.connect("net1", asker);
+    const std::string outside = "198.51.100.9";
+    must({"ip", "address", "add", outside + "/32", "dev", "lo"}, asker.where());
+    must({"nsenter", "--net=" + space(host, "net1"), "ip", "route", "add", outside, "via", asker.ip()});
+    ASSERT_TRUE(asker.run({"ping", "-c", "1", "-W", "5", "-I", outside, net1.gateway}).ok()) << "the way back";
+
+    // A namespace is found from where those of names are.
+    const auto inside = std::filesystem::path(space(host, "net1")).lexically_relative("/run/netns").string();
+    Capture bridge(lab->artefacts(), "bridge", "br0", {.netns = inside});
+    for (const auto* transport : {"+notcp", "+tcp"}) {
+        EXPECT_THAT(dig(asker, net1, "asker", {transport, "-b", outside}), Not(HasSubstr("status:"))) << transport;
+        EXPECT_THAT(dig(asker, net1, "asker", {transport, "-b", asker.ip()}), HasSubstr("\tA\t" + asker.ip() + "\n"))
+            << transport;
+    }
+    bridge.stop();
+    EXPECT_EQ(bridge.count("udp dst port 53 and src host " + outside), 1U);
+    EXPECT_EQ(bridge.count("udp src port 53 and dst host " + outside), 0U);
+    EXPECT_EQ(bridge.count("udp src port 53 and dst host " + asker.ip()), 1U);
+}
+
 // One container of a network asks as fast as it can and hears nothing of what it is told.
 TEST(Names, AFloodInOneNetworkKeepsNobodyOfAnotherWaiting) {
     const auto lab = cluster_of(1);
@@ -133,9 +166,9 @@ TEST(Names, AFloodInOneNetworkKeepsNobodyOfAnotherWaiting) {
     for (int i = 0; i < 4; ++i) {
         flood.emplace_back(Argv{"bash", "-c", kFlood, net1.gateway}, flooder.where());
     }
+    const auto flooded = space(lab->host(1), "net1");
     const auto queued = [&] {  // at the port of the flooded network: more than anybody can answer
-        const auto space = (lab->host(1).run_dir() / "netns" / inspect(lab->host(1), "net1").id()).string();
-        std::istringstream words(run({"nsenter", "--net=" + space, "ss", "-Hlun", "sport", "53"}).out);
+        std::istringstream words(run({"nsenter", "--net=" + flooded, "ss", "-Hlun", "sport", "53"}).out);
         std::string state;
         std::size_t bytes = 0;
         words >> state >> bytes;
