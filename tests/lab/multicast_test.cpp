@@ -16,19 +16,25 @@ namespace {
 
 using std::chrono::seconds;
 
+// Groups, as socat writes addresses.
 constexpr const char* kGroup = "239.1.2.3";
+constexpr const char* kIpv6Group = "[ff15::1234]";
 constexpr const char* kEverybody = "255.255.255.255";
 // Nothing else on the underlay is as large.
 constexpr std::size_t kLarge = 700;
 
+bool is_ipv6(const std::string& address) {
+    return address.starts_with('[');
+}
+
 // What one container receives on a UDP port, line by line.
 class Receiver {
   public:
-    // `options` are socat's, for its socket.
+    // `options` are socat's, for its socket of that family.
     Receiver(const std::filesystem::path& directory, const Container& container, const std::string& port,
-             const std::string& options)
+             const std::string& options, int family = 4)
         : file_(directory / fmt::format("{}-{}", container.name(), port)),
-          socat_({"socat", "-u", fmt::format("UDP4-RECV:{},reuseaddr{}", port, options), "STDOUT"},
+          socat_({"socat", "-u", fmt::format("UDP{}-RECV:{},reuseaddr{}", family, port, options), "STDOUT"},
                  {.netns = container.name(), .out_file = file_}) {}
 
     [[nodiscard]] std::vector<std::string> lines() const {
@@ -52,8 +58,11 @@ class Receiver {
     Process socat_;
 };
 
-Receiver join_group(const std::filesystem::path& directory, const Container& container) {
-    return {directory, container, "5000", fmt::format(",ip-add-membership={}:{}", kGroup, container.ip())};
+Receiver join(const std::filesystem::path& directory, const Container& container, const std::string& group) {
+    if (is_ipv6(group)) {
+        return {directory, container, "5000", fmt::format(",ipv6-join-group={}:{}", group, container.interface()), 6};
+    }
+    return {directory, container, "5000", fmt::format(",ip-add-membership={}:{}", group, container.ip())};
 }
 Receiver hear_broadcast(const std::filesystem::path& directory, const Container& container) {
     return {directory, container, "5001", ",broadcast"};
@@ -61,17 +70,19 @@ Receiver hear_broadcast(const std::filesystem::path& directory, const Container&
 
 // One datagram with one line, which may be made so large that no other packet is.
 void send(const Container& from, const std::string& to, const std::string& line, bool large = false) {
-    const auto port = to == kGroup ? "5000" : "5001";
+    const auto port = to == kGroup || is_ipv6(to) ? "5000" : "5001";
     const auto text = large ? line + std::string(kLarge - line.size(), '.') : line;
+    const auto socket = is_ipv6(to) ? fmt::format("UDP6-DATAGRAM:{}:{}", to, port)
+                                    : fmt::format("UDP4-DATAGRAM:{}:{},broadcast,ip-multicast-if={},ip-multicast-ttl=4",
+                                                  to, port, from.ip());
     from.run({"bash", "-c",
-              fmt::format("echo '{}' | socat -u STDIN UDP4-DATAGRAM:{}:{},broadcast,so-bindtodevice={},"
-                          "ip-multicast-if={},ip-multicast-ttl=4",
-                          text, to, port, from.interface(), from.ip())});
+              fmt::format("echo '{}' | socat -u STDIN {},so-bindtodevice={}", text, socket, from.interface())});
 }
 
 // A network with containers c1, c2, c3 on the members h1, h2, h3 and one more on h1 and h2; h4 is no member.
 struct Scene {
-    explicit Scene(const Argv& options) : lab(cluster_of(4)), beside_sender("d1"), bystander("d2") {
+    explicit Scene(const Argv& options, std::string to = kGroup)
+        : lab(cluster_of(4)), beside_sender("d1"), bystander("d2"), group(std::move(to)) {
         Argv create{"network", "create", "--internal"};
         create.insert(create.end(), options.begin(), options.end());
         create.emplace_back("net1");
@@ -84,7 +95,7 @@ struct Scene {
         lab->host(2).connect("net1", bystander);
         id = inspect(manager(), "net1").id();
         for (const auto* container : {&containers[0], &containers[1], &containers[2], &beside_sender}) {
-            in_group.push_back(std::make_unique<Receiver>(join_group(lab->artefacts(), *container)));
+            in_group.push_back(std::make_unique<Receiver>(join(lab->artefacts(), *container, group)));
         }
         for (const auto* container : {&containers[1], &containers[2], &beside_sender, &bystander}) {
             in_broadcast.push_back(std::make_unique<Receiver>(hear_broadcast(lab->artefacts(), *container)));
@@ -102,7 +113,7 @@ struct Scene {
     [[nodiscard]] bool group_works() {
         return eventually(seconds(15), [&] {
             const auto line = fmt::format("try{}", ++tries);
-            send(sender(), kGroup, line);
+            send(sender(), group, line);
             send(sender(), kEverybody, line);
             return eventually(std::chrono::milliseconds(300), [&] {
                 return std::ranges::all_of(in_group, [&](const auto& it) { return it->has(line); }) &&
@@ -120,14 +131,14 @@ struct Scene {
     }
     // For some seconds after its making a bridge knows nobody's groups yet, and hands all of them to everybody.
     [[nodiscard]] bool settled_down() {
-        Process tcpdump({"tcpdump", "-i", bystander.interface(), "-n", "-l", "-A", "dst", kGroup},
+        Process tcpdump({"tcpdump", "-i", bystander.interface(), "-n", "-l", "-A", "udp port 5000"},
                         {.netns = bystander.name()});
         if (!eventually(seconds(5), [&] { return tcpdump.output().err.find("listening") != std::string::npos; })) {
             return false;
         }
         return eventually(seconds(20), [&] {
             const auto line = fmt::format("flooded{}x", ++tries);
-            send(sender(), kGroup, line);
+            send(sender(), group, line);
             return flushed() && tcpdump.output().out.find(line) == std::string::npos;
         });
     }
@@ -136,6 +147,7 @@ struct Scene {
     std::vector<Container> containers;
     Container beside_sender;
     Container bystander;
+    std::string group;
     std::string id;
     std::vector<std::unique_ptr<Receiver>> in_group;
     std::vector<std::unique_ptr<Receiver>> in_broadcast;
@@ -144,9 +156,8 @@ struct Scene {
 
 class Multicast : public testing::TestWithParam<bool> {};
 
-TEST_P(Multicast, ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
-    const bool encrypted = GetParam();
-    Scene scene(encrypted ? Argv{"--opt", "encrypted", "--opt", "multicast"} : Argv{"--opt", "multicast"});
+// Everybody in the group has each datagram once, whom it does not concern has none.
+void expect_reached_once(Scene& scene, bool encrypted) {
     EXPECT_TRUE(inspect(scene.manager(), "net1").multicast());
     Capture underlay(scene.lab->artefacts(), "underlay", kUnderlay);
     ASSERT_TRUE(scene.group_works());
@@ -156,7 +167,7 @@ TEST_P(Multicast, ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
     std::vector<std::string> sent;
     for (int i = 0; i < 10; ++i) {
         sent.push_back(fmt::format("group{}", i));
-        send(scene.sender(), kGroup, sent.back());
+        send(scene.sender(), scene.group, sent.back());
         send(scene.sender(), kEverybody, fmt::format("broadcast{}", i));
     }
     ASSERT_TRUE(scene.flushed());
@@ -182,8 +193,24 @@ TEST_P(Multicast, ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
     }
 }
 
+Argv options_of(bool encrypted) {
+    return encrypted ? Argv{"--opt", "encrypted", "--opt", "multicast"} : Argv{"--opt", "multicast"};
+}
+
+TEST_P(Multicast, ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
+    Scene scene(options_of(GetParam()));
+    expect_reached_once(scene, GetParam());
+}
+
+TEST_P(Multicast, OfIpv6ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
+    auto options = options_of(GetParam());
+    options.emplace_back("--ipv6");
+    Scene scene(options, kIpv6Group);
+    expect_reached_once(scene, GetParam());
+}
+
 TEST_P(Multicast, CopiesFollowTheMembersAndUnknownUnicastStaysAtHome) {
-    Scene scene(GetParam() ? Argv{"--opt", "encrypted", "--opt", "multicast"} : Argv{"--opt", "multicast"});
+    Scene scene(options_of(GetParam()));
     ASSERT_TRUE(scene.group_works());
     const auto& sender = scene.sender();
     const auto copies = [&] {
