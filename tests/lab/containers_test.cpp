@@ -8,6 +8,7 @@
 #include "tests/lab/expect.h"
 #include "tests/lab/held_namespace.h"
 #include "tests/lab/lab.h"
+#include "tests/lab/network_kind.h"
 
 // Containers that end without a word to anybody.
 namespace warren::lab {
@@ -25,11 +26,13 @@ bool known(const Host& manager, const std::string& endpoint) {
     return manager.warren({"endpoint", "inspect", endpoint}).ok();
 }
 
-TEST(Containers, OneThatIsGoneIsReleasedAndPeersAreTold) {
+class ContainersOf : public testing::TestWithParam<bool> {};
+
+TEST_P(ContainersOf, OneThatIsGoneIsReleasedAndPeersAreTold) {
     const auto lab = cluster_of(2);
     auto& manager = lab->host(1);
     auto& host = lab->host(2);
-    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    create_network(manager, GetParam(), {"net1"});
     const Container asker("asker");
     std::optional<Container> db("db");
     manager.connect("net1", asker);
@@ -57,6 +60,8 @@ TEST(Containers, OneThatIsGoneIsReleasedAndPeersAreTold) {
     host.connect("net1", next);
     EXPECT_TRUE(eventually(seconds(10), [&] { return asker.ping(next.ip()); }));
 }
+
+INSTANTIATE_TEST_SUITE_P(Networks, ContainersOf, testing::Bool(), name_of_kind);
 
 TEST(Containers, OneOfAProcessIsReleasedWithItAndNobodyElseGetsItsInterface) {
     const auto lab = cluster_of(1);

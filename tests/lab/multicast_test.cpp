@@ -8,6 +8,7 @@
 #include "tests/lab/capture.h"
 #include "tests/lab/expect.h"
 #include "tests/lab/lab.h"
+#include "tests/lab/network_kind.h"
 
 // Broadcast and multicast of a network with `--opt multicast`: to its members, there to the containers that asked, and
 // without the option to nobody. The senders and receivers are socat, the judge of what did not come is tcpdump.
@@ -81,12 +82,12 @@ void send(const Container& from, const std::string& to, const std::string& line,
 
 // A network with containers c1, c2, c3 on the members h1, h2, h3 and one more on h1 and h2; h4 is no member.
 struct Scene {
-    explicit Scene(const Argv& options, std::string to = kGroup)
+    explicit Scene(bool encrypted, const Argv& options, std::string to = kGroup)
         : lab(cluster_of(4)), beside_sender("d1"), bystander("d2"), group(std::move(to)) {
-        Argv create{"network", "create", "--internal"};
-        create.insert(create.end(), options.begin(), options.end());
-        create.emplace_back("net1");
-        manager().warren_ok(create);
+        Argv more{"--internal"};
+        more.insert(more.end(), options.begin(), options.end());
+        more.emplace_back("net1");
+        create_network(manager(), encrypted, more);
         for (unsigned i = 1; i <= 3; ++i) {
             containers.emplace_back(fmt::format("c{}", i));
             lab->host(i).connect("net1", containers.back());
@@ -193,24 +194,18 @@ void expect_reached_once(Scene& scene, bool encrypted) {
     }
 }
 
-Argv options_of(bool encrypted) {
-    return encrypted ? Argv{"--opt", "encrypted", "--opt", "multicast"} : Argv{"--opt", "multicast"};
-}
-
 TEST_P(Multicast, ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
-    Scene scene(options_of(GetParam()));
+    Scene scene(GetParam(), {"--opt", "multicast"});
     expect_reached_once(scene, GetParam());
 }
 
 TEST_P(Multicast, OfIpv6ReachesWhoJoinedOnTheMembersOnceAndNobodyElse) {
-    auto options = options_of(GetParam());
-    options.emplace_back("--ipv6");
-    Scene scene(options, kIpv6Group);
+    Scene scene(GetParam(), {"--opt", "multicast", "--ipv6"}, kIpv6Group);
     expect_reached_once(scene, GetParam());
 }
 
 TEST_P(Multicast, CopiesFollowTheMembersAndUnknownUnicastStaysAtHome) {
-    Scene scene(options_of(GetParam()));
+    Scene scene(GetParam(), {"--opt", "multicast"});
     ASSERT_TRUE(scene.group_works());
     const auto& sender = scene.sender();
     const auto copies = [&] {
@@ -243,13 +238,10 @@ TEST_P(Multicast, CopiesFollowTheMembersAndUnknownUnicastStaysAtHome) {
     EXPECT_EQ(underlay.count(arp), 0U) << underlay.show(arp);
 }
 
-std::string name_of(const testing::TestParamInfo<bool>& encrypted) {
-    return encrypted.param ? "Encrypted" : "Plain";
-}
-INSTANTIATE_TEST_SUITE_P(Networks, Multicast, testing::Bool(), name_of);
+INSTANTIATE_TEST_SUITE_P(Networks, Multicast, testing::Bool(), name_of_kind);
 
 TEST(NoMulticast, StaysOnTheHostUntilTheNetworkIsToldOtherwise) {
-    Scene scene({});
+    Scene scene(false, {});
     EXPECT_FALSE(inspect(scene.manager(), "net1").multicast());
     ASSERT_EQ(unreachable_pairs(scene.containers), "");
     const auto& sender = scene.sender();

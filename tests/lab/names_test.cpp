@@ -13,6 +13,7 @@
 #include "tests/lab/expect.h"
 #include "tests/lab/held_namespace.h"
 #include "tests/lab/lab.h"
+#include "tests/lab/network_kind.h"
 
 // Names of endpoints, as dig and the C library hear of them.
 namespace warren::lab {
@@ -27,12 +28,7 @@ struct Network {
     std::string gateway;
 };
 Network make_network(Lab& lab, const std::string& name, bool encrypted = true) {
-    Argv argv{"network", "create"};
-    if (encrypted) {
-        argv.insert(argv.end(), {"--opt", "encrypted"});
-    }
-    argv.push_back(name);
-    lab.host(1).warren_ok(argv);
+    create_network(lab.host(1), encrypted, {name});
     return {.name = name, .gateway = inspect(lab.host(1), name).subnets(0).gateway()};
 }
 

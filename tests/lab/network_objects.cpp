@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/lab/addresses.h"
 #include "tests/lab/kernel_view.h"
 
 namespace warren::lab {
@@ -53,17 +54,16 @@ void add_wanted(const Host& host, const v1::Network& network, Objects& wanted) {
     wanted.insert(fmt::format("{}: bridge br0 mtu {}", name, network.mtu()));
     wanted.insert(fmt::format("{}: vxlan vx0 mtu {} id {} local {} port {}", name, network.mtu(), network.vnis(0),
                               vteps.at(host.name()), network.udp_port()));
-    const auto bare = [](const std::string& address) { return address.substr(0, address.find('/')); };
     for (const auto& endpoint : network.endpoints()) {
         if (!endpoint.ipv6().empty()) {  // of local ones, too: it is vx0 that is asked
-            wanted.insert(fmt::format("{}: neighbour {} {}", name, bare(endpoint.ipv6()), endpoint.mac()));
+            wanted.insert(fmt::format("{}: neighbour {} {}", name, without_length(endpoint.ipv6()), endpoint.mac()));
         }
         if (endpoint.node() == host.name()) {
             wanted.insert(fmt::format("{}: veth mtu {}", name, network.mtu()));
             continue;
         }
         wanted.insert(fmt::format("{}: entry {} to {}", name, endpoint.mac(), vteps.at(endpoint.node())));
-        wanted.insert(fmt::format("{}: neighbour {} {}", name, bare(endpoint.ip()), endpoint.mac()));
+        wanted.insert(fmt::format("{}: neighbour {} {}", name, without_length(endpoint.ip()), endpoint.mac()));
     }
     if (!network.encrypted()) {
         return;

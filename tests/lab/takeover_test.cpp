@@ -3,8 +3,10 @@
 
 #include <csignal>
 
+#include "tests/lab/addresses.h"
 #include "tests/lab/expect.h"
 #include "tests/lab/lab.h"
+#include "tests/lab/network_kind.h"
 
 // A container whose host died is started on another one, under its name and address.
 namespace warren::lab {
@@ -20,12 +22,14 @@ std::string entries(const Host& host, const v1::Network& network, const std::str
     return run({"bash", "-c", "nsenter --net=$0 bridge fdb show dev vx0 | grep $1", space, mac}).out;
 }
 
-TEST(TakeOver, PeersReachTheNewOneAndTheOldHostDoesNotStealItBack) {
+class TakeOver : public testing::TestWithParam<bool> {};
+
+TEST_P(TakeOver, PeersReachTheNewOneAndTheOldHostDoesNotStealItBack) {
     const auto lab = cluster_of(3);
     auto& manager = lab->host(1);
     auto& old_host = lab->host(2);
     auto& new_host = lab->host(3);
-    manager.warren_ok({"network", "create", "--opt", "encrypted", "net1"});
+    create_network(manager, GetParam(), {"net1"});
     const auto network = inspect(manager, "net1");
     const Container web("web");
     const Container witness("witness");
@@ -64,16 +68,15 @@ TEST(TakeOver, PeersReachTheNewOneAndTheOldHostDoesNotStealItBack) {
 }
 
 // Neighbours on other hosts have the old MAC address in their tables, and would go on sending to it.
-TEST(TakeOver, UnderAnotherMacAddressIsKnownToNeighboursAtOnce) {
+TEST_P(TakeOver, UnderAnotherMacAddressIsKnownToNeighboursAtOnce) {
     const auto lab = cluster_of(3);
-    lab->host(1).warren_ok({"network", "create", "--opt", "encrypted", "--ipv6", "net1"});
+    create_network(lab->host(1), GetParam(), {"--ipv6", "net1"});
     const Container web("web");
     const Container old_db("db");
     const Container new_db("db2");
     lab->host(1).connect("net1", web);
     lab->host(2).connect("net1", old_db, {"--mac", "02:00:00:00:00:07"});
     const auto endpoint = lab->host(1).ask<v1::Endpoint>({"endpoint", "inspect", "db"});
-    const auto without_length = [](const std::string& text) { return text.substr(0, text.find('/')); };
     const auto addresses = {without_length(endpoint.ip()), without_length(endpoint.ipv6())};
     for (const auto& address : addresses) {
         ASSERT_TRUE(eventually(seconds(10), [&] { return web.ping(address); })) << address;
@@ -89,8 +92,10 @@ TEST(TakeOver, UnderAnotherMacAddressIsKnownToNeighboursAtOnce) {
     }
 }
 
+INSTANTIATE_TEST_SUITE_P(Networks, TakeOver, testing::Bool(), name_of_kind);
+
 // What was taken over could not be given back.
-TEST(TakeOver, IntoAContainerThatHasTheInterfaceAlreadyTakesNothing) {
+TEST(TakeOverThatIsRefused, ForAnInterfaceThatTheContainerHasTakesNothing) {
     const auto lab = cluster_of(2);
     lab->host(1).warren_ok({"network", "create", "net1"});
     lab->host(1).warren_ok({"network", "create", "net2"});
