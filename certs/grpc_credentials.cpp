@@ -189,9 +189,9 @@ void adopt_grpc_log() {
         const std::string_view text(line->message);
         // Clients name the address that they call, certificates never do: said on every connection, and meaningless.
         if (!text.starts_with("No match found for server name")) {
-            // Where, too: an assertion says no more than what did not hold.
-            const std::string_view file(line->file);
-            lines.say(kGrpcLog, fmt::format("{} ({}:{})", text, file.substr(file.rfind('/') + 1), line->line));
+            lines.say(kGrpcLog, text.starts_with("assertion failed")  // and gRPC ends the process
+                                    ? fmt::format("{} ({}:{})", text, line->file, line->line)
+                                    : std::string(text));
         }
     });
 }
