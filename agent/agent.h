@@ -314,7 +314,8 @@ class Agent {
     // Why the endpoint can't be had as it was asked for.
     [[nodiscard]] std::optional<base::Error> connect_error(const NetworkState& state, const base::EndpointId& id) const;
     [[nodiscard]] std::map<base::EndpointId, std::string> local_names() const;
-    [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond);
+    [[nodiscard]] bool settle_connect(const v1::EndpointReply& reply, bool took_over,
+                                      const Respond<v1::NetworkConnectReply>& respond);
     [[nodiscard]] std::vector<ErrorCounter> error_counters();
     [[nodiscard]] Self self() const;
     [[nodiscard]] std::vector<std::string> problems() const;

@@ -220,7 +220,8 @@ void Agent::connect(const v1::NetworkConnectRequest& given, const Respond<v1::Ne
     request(std::move(message),
             {.network = std::nullopt,
              .fail = [respond](const base::Error& why) { respond(tl::unexpected<base::Error>(why)); },
-             .settle = [this, respond](const v1::EndpointReply& reply) { return settle_connect(reply, respond); }});
+             .settle = [this, respond, took_over = given.take_over()](
+                           const v1::EndpointReply& reply) { return settle_connect(reply, took_over, respond); }});
 }
 
 std::optional<base::Error> Agent::connect_error(const NetworkState& state, const base::EndpointId& id) const {
@@ -232,7 +233,8 @@ std::optional<base::Error> Agent::connect_error(const NetworkState& state, const
     return publishes ? way_out_.error(id, attachment->second.published) : std::nullopt;
 }
 
-bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::NetworkConnectReply>& respond) {
+bool Agent::settle_connect(const v1::EndpointReply& reply, bool took_over,
+                           const Respond<v1::NetworkConnectReply>& respond) {
     const auto network = proto::id_of<base::NetworkId>(reply.network_id());
     const auto found = networks_.find(network);
     const auto id = proto::id_of<base::EndpointId>(reply.endpoint_id());
@@ -245,7 +247,12 @@ bool Agent::settle_connect(const v1::EndpointReply& reply, const Respond<v1::Net
         v1::EndpointRequest undo;
         undo.mutable_disconnect()->set_network(network.text());
         undo.mutable_disconnect()->set_endpoint(id.text());
-        const auto done = [respond, why = *error] { respond(tl::unexpected<base::Error>(why)); };
+        auto why = *error;
+        if (took_over) {
+            why = base::Error(why.code(),
+                              why.message() + "; the endpoint that was taken over, if there was one, is gone");
+        }
+        const auto done = [respond, why] { respond(tl::unexpected<base::Error>(why)); };
         request(std::move(undo), {.network = std::nullopt,
                                   .fail = [done](const base::Error& /*why*/) { done(); },
                                   .settle =

@@ -97,6 +97,11 @@ base::Status check_ifname(std::string_view what, std::string_view name) {
         return base::fail(base::Code::kInvalid,
                           "{} '{}': must be an interface name: 1 to 15 bytes, no '/', ':' or white space", what, name);
     }
+    if (name == "all" || name == "default" || name.find('%') != std::string_view::npos) {
+        return base::fail(base::Code::kInvalid,
+                          "{} '{}': must not be 'all' or 'default', nor have a '%': these mean several interfaces",
+                          what, name);
+    }
     return {};
 }
 

@@ -108,7 +108,9 @@ class LinkRef {
 };
 
 // Interface names: 1 to 15 bytes, no '/', ':', white space or control character, not "." or ".." (kernel
-// net/core/dev.c dev_valid_name). `what` names the field in the error.
+// net/core/dev.c dev_valid_name), and none that the kernel takes for several: "all" and "default"
+// (net/core/sysctl_net_core.c sysctl_dev_name_is_allowed), or a pattern with '%' that it makes a name of. `what` names
+// the field in the error.
 [[nodiscard]] base::Status check_ifname(std::string_view what, std::string_view name);
 
 // What all new devices have. Unset = the kernel chooses. The alias cannot be set at creation and a master only in

@@ -237,8 +237,10 @@ TEST_F(BadInput, OfConnectIsRefused) {
          "--ifname lo: the container has an interface of that name already; choose another one"},
         {1, connect({"--ifname", "eth0"}), 1,
          "--ifname eth0: the container has an interface of that name already; choose another one"},
-        // Everything is right but for what only the kernel knows: it is taken back.
-        {1, connect({"--ifname", "all"}), 1, "…all…"},
+        {2, connect({"--take-over", "--name", "web", "--ifname", "all"}), 1,
+         "--ifname 'all': must not be 'all' or 'default', nor have a '%': these mean several interfaces"},
+        {1, connect({"--ifname", "eth%d"}), 1,
+         "--ifname 'eth%d': must not be 'all' or 'default', nor have a '%': these mean several interfaces"},
         {1, {"network", "disconnect", "nope", "web"}, 1, "network 'nope': not found; see: warren network ls"},
         {1, {"network", "disconnect", "net1", "nope"}, 1, "endpoint 'nope': not found; see: warren endpoint ls"},
         {2,
@@ -246,6 +248,19 @@ TEST_F(BadInput, OfConnectIsRefused) {
          1,
          "endpoint 'web' of network 'net1' is on node 'h1': disconnect it there"},
     });
+}
+
+// Everything is right but for what shows when it is done.
+TEST_F(BadInput, AConnectThatComesToNothingIsTakenBack) {
+    lab->host(2).must({"ip", "link", "add", "warren_gw", "type", "bridge"});
+    const auto refused = lab->host(2).warren(connect({"--publish", "8080:80"}));
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_TRUE(is_like(line_of(refused), "…warren_gw…not ours…")) << refused.err;
+    EXPECT_EQ(lab->host(1).warren({"endpoint", "inspect", "spare"}).code, 1) << "it stays";
+    EXPECT_TRUE(eventually(std::chrono::seconds(5), [&] {
+        return run({"ip", "-netns", "spare", "-brief", "link"}).out.find("eth") == std::string::npos;
+    }));
+    EXPECT_EQ(lab->host(2).run({"nft", "list", "tables"}).out.find("warren_gw"), std::string::npos);
 }
 
 }  // namespace

@@ -203,7 +203,7 @@ TEST(DeleteLink, ByNameAndByIndex) {
 TEST(CheckIfname, KnowsTheKernelsRule) {
     Scratch scratch;
     for (const auto* name : {"eth0", "a", "fifteen-bytes-x", "vx_0.1", "sixteen-bytes-xx", "a b", "a/b", "a:b", ".",
-                             "..", "", "tab\there"}) {
+                             "..", "", "tab\there", "all", "default", "all0"}) {
         const bool kernel = scratch.route.request(create_bridge({.name = name}, {})).has_value();
         if (std::string_view(name).empty()) {  // the kernel would pick a name itself
             EXPECT_FALSE(check_ifname("--ifname", name));
@@ -212,6 +212,8 @@ TEST(CheckIfname, KnowsTheKernelsRule) {
         }
     }
     EXPECT_THAT(check_ifname("--ifname", "a b").error().message(), HasSubstr("--ifname 'a b': must be"));
+    EXPECT_THAT(check_ifname("--ifname", "all").error().message(), HasSubstr("--ifname 'all': must not be"));
+    EXPECT_FALSE(check_ifname("--ifname", "eth%d")) << "the kernel makes another name of it";
 }
 
 TEST(Segmentation, IsReadAndSetAsEthtoolDoes) {
