@@ -285,6 +285,7 @@ TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
 
     // A manager's word replaces all of it.
     lab->host(1).start_daemon();
+    ASSERT_TRUE(eventually(seconds(20), [&] { return settled(lab->host(1)); }));
     lab->host(1).warren_ok({"network", "disconnect", "net1", "c1"});
     EXPECT_TRUE(
         eventually(seconds(10), [&] { return dig(asker, net1, "c1").find("status: NXDOMAIN") != std::string::npos; }));
