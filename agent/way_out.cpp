@@ -34,9 +34,7 @@ WayOutNeeds way_out_needs(const std::vector<const NetworkView*>& networks, const
             }
             const auto [place, fresh] = known.emplace(container_of(attachment.netns), needs.containers.size());
             if (fresh) {
-                needs.containers.push_back({.netns = attachment.netns,
-                                            .name = fmt::format("endpoint {}", endpoint->second.name),
-                                            .published = {}});
+                needs.containers.push_back({.netns = attachment.netns, .name = endpoint->second.name, .published = {}});
             }
             auto& container = needs.containers[place->second];
             container.published.insert(container.published.end(), attachment.published.begin(),
@@ -131,6 +129,9 @@ std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint,
     if (no_bridge_) {
         return no_bridge_;
     }
+    if (!report_.problems.empty()) {  // of the bridge itself: what fails in containers follows from these
+        return base::Error(base::Code::kUnavailable, report_.problems.front());
+    }
     if (const auto error = report_.container_errors.find(netns->second); error != report_.container_errors.end()) {
         return error->second;
     }
@@ -139,8 +140,7 @@ std::optional<base::Error> WayOut::error(const base::EndpointId& endpoint,
             return error->second;
         }
     }
-    return report_.problems.empty() ? std::nullopt
-                                    : std::optional(base::Error(base::Code::kUnavailable, report_.problems.front()));
+    return std::nullopt;
 }
 
 std::vector<std::string> WayOut::problems() const {

@@ -132,7 +132,8 @@ void GatewayBridge::place(const Wanted& wanted, Report& report) {
         }
         const auto opened = netlink::Namespace::open_path(container.netns);
         if (!opened) {
-            report.container_errors.emplace(container.netns, base::Error(opened.error()).in(container.name));
+            report.container_errors.emplace(container.netns,
+                                            base::Error(opened.error()).in(fmt::format("endpoint {}", container.name)));
             continue;
         }
         const auto found = std::find_if(found_.begin(), found_.end(), [&](const auto& entry) {

@@ -21,7 +21,7 @@ namespace warren::overlay {
 // A container of this node that is to have a way out.
 struct WantedContainer {
     std::string netns;  // path of its network namespace
-    std::string name;   // for errors
+    std::string name;   // of an endpoint of it, for errors
     std::vector<Publication> published;
 
     bool operator==(const WantedContainer&) const = default;

@@ -252,7 +252,8 @@ TEST_F(BadInput, OfConnectIsRefused) {
 
 // Everything is right but for what shows when it is done.
 TEST_F(BadInput, AConnectThatComesToNothingIsTakenBack) {
-    lab->host(2).must({"ip", "link", "add", "warren_gw", "type", "bridge"});
+    lab->host(2).must({"ip", "link", "add", "warren_gw", "type", "veth", "peer", "name", "other"});
+    lab->host(2).must({"ip", "link", "set", "warren_gw", "alias", "mine"});
     const auto refused = lab->host(2).warren(connect({"--publish", "8080:80"}));
     EXPECT_EQ(refused.code, 1);
     EXPECT_TRUE(is_like(line_of(refused), "…warren_gw…not ours…")) << refused.err;

@@ -60,10 +60,10 @@ TEST(WayOutNeeds, AContainerInSeveralNetworksNeedsOne) {
     const auto net2 = network(2, false, {{.endpoint = 3, .netns = "/alias/a", .published = {published("81:81")}}});
     const auto needs = way_out_needs({&net1, &net2}, kSelf, same_behind_alias);
     EXPECT_THAT(needs.containers,
-                ElementsAre(overlay::WantedContainer{.netns = "/run/a",
-                                                     .name = "endpoint e1",
-                                                     .published = {published("80:80"), published("81:81")}},
-                            overlay::WantedContainer{.netns = "/run/b", .name = "endpoint e2", .published = {}}));
+                ElementsAre(
+                    overlay::WantedContainer{
+                        .netns = "/run/a", .name = "e1", .published = {published("80:80"), published("81:81")}},
+                    overlay::WantedContainer{.netns = "/run/b", .name = "e2", .published = {}}));
     EXPECT_EQ(needs.of_endpoint.at(id_of<base::EndpointId>(3)), "/run/a");
 }
 

@@ -31,8 +31,8 @@ struct Scene {
     Host outside{"192.0.2.2"};
     Container one;
     Container two;
-    std::vector<WantedContainer> wanted{{.netns = one.path(), .name = "endpoint one", .published = {}},
-                                        {.netns = two.path(), .name = "endpoint two", .published = {}}};
+    std::vector<WantedContainer> wanted{{.netns = one.path(), .name = "one", .published = {}},
+                                        {.netns = two.path(), .name = "two", .published = {}}};
     std::optional<GatewayBridge> bridge;
     GatewayBridge::Report report;
 
@@ -209,7 +209,7 @@ TEST(GatewayBridge, WhoCannotBeLookedIntoKeepsWhatHeHas) {
     EXPECT_EQ(t.report.container_errors.count("/nowhere"), 1U);
     EXPECT_TRUE(t.two.pings("192.0.2.2")) << "its namespace lives on, wherever its path went";
     Container third;
-    t.wanted.push_back({.netns = third.path(), .name = "endpoint three", .published = {}});
+    t.wanted.push_back({.netns = third.path(), .name = "three", .published = {}});
     t.apply();
     EXPECT_NE(t.address_of(third), two) << "given to somebody else meanwhile";
 }
@@ -222,7 +222,7 @@ TEST(GatewayBridge, AnAddressThatWasFreedIsGivenOutLate) {
     t.wanted.pop_back();
     ASSERT_TRUE(good(t.apply()));
     Container third;
-    t.wanted.push_back({.netns = third.path(), .name = "endpoint three", .published = {}});
+    t.wanted.push_back({.netns = third.path(), .name = "three", .published = {}});
     ASSERT_TRUE(good(t.apply()));
     EXPECT_NE(t.address_of(third), freed);
 }
@@ -374,7 +374,7 @@ TEST(GatewayBridge, WhatIsInTheWayIsNamedAndLeftAlone) {
 
 TEST(GatewayBridge, OneContainerThatIsGoneHarmsNoOther) {
     Scene t;
-    t.wanted.push_back({.netns = "/nowhere", .name = "endpoint lost", .published = {}});
+    t.wanted.push_back({.netns = "/nowhere", .name = "lost", .published = {}});
     t.apply();
     EXPECT_THAT(t.report.problems, IsEmpty());
     ASSERT_EQ(t.report.container_errors.size(), 1U);
