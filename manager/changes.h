@@ -45,6 +45,7 @@ struct NewNode {
 // What a hello says of the node itself, but for its underlay (network_mtu.h); empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
                                                            const v1::Hello& hello);
+// The same of what its host has routes to.
 [[nodiscard]] base::Result<store::Transaction> update_host_networks(const Cluster& cluster, const base::NodeId& id,
                                                                     const v1::HostNetworks& host);
 // A new membership id in one network for a node that booted or changed its address since it got the one it has; empty

@@ -112,8 +112,10 @@ base::Result<store::Transaction> update_host_networks(const Cluster& cluster, co
     v1::NodeRecord record = node->record;
     *record.mutable_host_networks() = host.networks();
     store::Transaction change;
-    change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
-    change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
+    if (record.SerializeAsString() != node->record.SerializeAsString()) {
+        change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
+        change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
+    }
     return change;
 }
 
