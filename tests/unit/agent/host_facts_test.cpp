@@ -20,7 +20,7 @@ base::IpAddress ip(const char* text) {
 
 class HostResolvers : public testing::Test {
   protected:
-    ~HostResolvers() override {
+    void TearDown() override {
         for (const auto& file : {conf_, behind_}) {
             fs::remove(file);
         }
