@@ -2,6 +2,7 @@
 
 #include "agent/agent.h"
 #include "agent/cut_off.h"
+#include "base/reference.h"
 #include "base/text.h"
 #include "netlink/link.h"
 #include "netlink/namespace.h"
@@ -180,15 +181,13 @@ base::Status Agent::check_ifname(const v1::ConnectEndpoint& wire) const {
     }
     WARREN_TRY_ASSIGN(auto container, overlay::open_namespace(netlink::Namespace::open_path(wire.netns())));
     const auto link = netlink::read_link(container.socket, wire.ifname());
-    if (!link && link.error().code() == Code::kNotFound) {
-        return {};
+    if (!link) {
+        return link.error().code() == Code::kNotFound ? base::Status() : tl::unexpected<base::Error>(link.error());
     }
-    WARREN_TRY(base::Status(link.map([](const auto& /*link*/) {})));
-    for (const auto& [id, state] : networks_) {
-        const bool meant = state.view.name == wire.network() || id.text().starts_with(wire.network());
-        if (meant && link->alias.starts_with(overlay::network_mark(self().cluster, id))) {
-            return {};
-        }
+    const auto network = base::find_reference("network", wire.network(), networks_,
+                                              [](const NetworkState& state) { return state.view.name; });
+    if (network && link->alias.starts_with(overlay::network_mark(self().cluster, *network))) {
+        return {};
     }
     return fail(Code::kConflict, "--ifname {}: the container has an interface of that name already; choose another one",
                 wire.ifname());

@@ -12,21 +12,15 @@ namespace {
 constexpr base::Log kLog{"agent"};
 constexpr base::Duration kRetry = std::chrono::seconds(30);
 
-// Its namespace was that of one process, and nobody, or another one, has that number now.
-bool is_gone(const NetworkNames::Container& container) {
-    if (container.inode == 0) {
-        return false;
-    }
-    const auto there = netlink::identity_at(container.netns);
-    return !there || there->inode != container.inode;
-}
-
 }  // namespace
 
 void Agent::restore_names() {
     for (auto& names : names_record_.read()) {
         if (const auto home = fabric_->home(names.id)) {
-            std::erase_if(names.local, [](const auto& local) { return is_gone(local.second); });
+            std::erase_if(names.local, [](const auto& local) {
+                AttachmentView meant{.netns = local.second.netns, .ifname = {}, .inode = local.second.inode};
+                return look_for_container(meant) == Vanished::Sight::kReplaced;
+            });
             kLog.debug("network {}: answers names as before, until a manager says more", names.network);
             names_.keep(names, {}, *home, [&] { return fabric_->open_name_ports(names); });
         }

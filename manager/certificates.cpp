@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "certs/authority.h"
 #include "manager/authority_rotation.h"
+#include "manager/changes.h"
 #include "manager/events.h"
 #include "manager/records.h"
 
@@ -22,22 +23,6 @@ constexpr base::Log kLog{"manager"};
 constexpr std::string_view kWithToken =
     "to let it in again: warren node rm NODE and warren token show worker on a manager, then warren cluster leave "
     "--force and the join command on the node";
-
-base::Result<store::Transaction> change_node(const Cluster& cluster, const base::NodeId& id,
-                                             const std::function<void(v1::NodeRecord&)>& edit) {
-    const auto* node = cluster.node(id);
-    if (node == nullptr) {
-        return fail(Code::kDenied, "node {} was removed from the cluster", id);
-    }
-    v1::NodeRecord record = node->record;
-    edit(record);
-    store::Transaction change;
-    if (record.SerializeAsString() != node->record.SerializeAsString()) {
-        change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
-        change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
-    }
-    return change;
-}
 
 // A certificate that is still good needs no back door.
 base::Status check_need(const certs::Leaf& leaf, const certs::Roots& roots, const std::string& chain, base::Time now) {

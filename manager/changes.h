@@ -42,12 +42,12 @@ struct NewNode {
 // The node's kernel has the cipher; the error says why not.
 [[nodiscard]] base::Status check_cipher(keymgr::Cipher cipher, const v1::NodeRecord& node);
 
+// Of what is known of one node; empty when the edit changes nothing.
+[[nodiscard]] base::Result<store::Transaction> change_node(const Cluster& cluster, const base::NodeId& id,
+                                                           const std::function<void(v1::NodeRecord&)>& edit);
 // What a hello says of the node itself, but for its underlay (network_mtu.h); empty when the record says so already.
 [[nodiscard]] base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id,
                                                            const v1::Hello& hello);
-// The same of what its host has routes to.
-[[nodiscard]] base::Result<store::Transaction> update_host_networks(const Cluster& cluster, const base::NodeId& id,
-                                                                    const v1::HostNetworks& host);
 // A new membership id in one network for a node that booted or changed its address since it got the one it has; empty
 // when it did neither.
 [[nodiscard]] base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network,

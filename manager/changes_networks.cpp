@@ -1,5 +1,3 @@
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -69,17 +67,6 @@ base::Status set_labels(v1::NetworkRecord& record, const v1::NetworkCreateReques
     return {};
 }
 
-// Before anybody is asked for them: the second one would be told that another network has the first.
-base::Status check_vnis_differ(const std::vector<std::uint32_t>& vnis) {
-    auto sorted = vnis;
-    std::ranges::sort(sorted);
-    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) {
-        return fail(Code::kInvalid, "--opt vni={}: {} is given twice; each subnet needs one of its own",
-                    fmt::join(vnis, ","), *twice);
-    }
-    return {};
-}
-
 base::Status set_port(const Cluster& cluster, v1::NetworkRecord& record) {
     if (!record.encrypted()) {
         record.set_udp_port(cluster.settings().plain_port());
@@ -108,7 +95,6 @@ base::Result<v1::NetworkRecord> make_record(const Cluster& cluster, const NewNet
     v1::NetworkRecord record;
     WARREN_TRY_ASSIGN(const auto parts, choose_parts(cluster, network.request));
     WARREN_TRY(check_multicast(network.options, parts.size()));
-    WARREN_TRY(check_vnis_differ(network.options.vnis));
     WARREN_TRY_ASSIGN(const auto vnis, choose_vnis(cluster, network.options.vnis, parts.size(), now));
     record.set_id(raw(network.id));
     record.set_name(network.request.name());

@@ -73,6 +73,22 @@ base::Result<store::Transaction> admit_node(const Cluster& cluster, const NewNod
     return change;
 }
 
+base::Result<store::Transaction> change_node(const Cluster& cluster, const base::NodeId& id,
+                                             const std::function<void(v1::NodeRecord&)>& edit) {
+    const auto* node = cluster.node(id);
+    if (node == nullptr) {
+        return fail(Code::kDenied, "node {} was removed from the cluster", id);
+    }
+    v1::NodeRecord record = node->record;
+    edit(record);
+    store::Transaction change;
+    if (record.SerializeAsString() != node->record.SerializeAsString()) {
+        change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
+        change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
+    }
+    return change;
+}
+
 base::Result<store::Transaction> update_node(const Cluster& cluster, const base::NodeId& id, const v1::Hello& hello) {
     const auto* node = cluster.node(id);
     if (node == nullptr) {
@@ -87,36 +103,15 @@ base::Result<store::Transaction> update_node(const Cluster& cluster, const base:
                         *ip_of(hello.data_address()), node->record.name(), other.record.name());
         }
     }
-    v1::NodeRecord record = node->record;
-    record.set_boot_id(hello.boot_id());
-    record.set_data_address(hello.data_address());
-    *record.mutable_ciphers() = hello.ciphers();
-    record.set_esp_problem(hello.esp_problem());
-    record.set_version(hello.version());
-    record.set_fast_aes(hello.fast_aes());
-    *record.mutable_host_networks() = hello.host_networks();
-    store::Transaction change;
-    if (record.SerializeAsString() != node->record.SerializeAsString()) {
-        change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
-        change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
-    }
-    return change;
-}
-
-base::Result<store::Transaction> update_host_networks(const Cluster& cluster, const base::NodeId& id,
-                                                      const v1::HostNetworks& host) {
-    const auto* node = cluster.node(id);
-    if (node == nullptr) {
-        return fail(Code::kDenied, "node {} was removed from the cluster", id);
-    }
-    v1::NodeRecord record = node->record;
-    *record.mutable_host_networks() = host.networks();
-    store::Transaction change;
-    if (record.SerializeAsString() != node->record.SerializeAsString()) {
-        change.compares.emplace_back(store::ModifiedAt{key::node(id), node->revision});
-        change.puts.push_back({.key = key::node(id), .value = record.SerializeAsString()});
-    }
-    return change;
+    return change_node(cluster, id, [&](v1::NodeRecord& record) {
+        record.set_boot_id(hello.boot_id());
+        record.set_data_address(hello.data_address());
+        *record.mutable_ciphers() = hello.ciphers();
+        record.set_esp_problem(hello.esp_problem());
+        record.set_version(hello.version());
+        record.set_fast_aes(hello.fast_aes());
+        *record.mutable_host_networks() = hello.host_networks();
+    });
 }
 
 base::Result<store::Transaction> renew_membership(const Cluster& cluster, const base::NetworkId& network_id,

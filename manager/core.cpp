@@ -241,7 +241,9 @@ base::Status Core::take_underlay(const base::NodeId& node, const v1::UnderlayMtu
 }
 
 base::Status Core::take_host_networks(const base::NodeId& node, const v1::HostNetworks& host) {
-    return ledger_->commit([&](const Cluster& state) { return update_host_networks(state, node, host); });
+    return ledger_->commit([&](const Cluster& state) {
+        return change_node(state, node, [&](auto& record) { *record.mutable_host_networks() = host.networks(); });
+    });
 }
 
 void Core::ask_rotation(const base::NetworkId& network, const RotationRequest& request) {

@@ -133,6 +133,10 @@ base::Status take_vnis(NetworkOptions& taken, std::string_view key, Value value)
                         "--opt {}={}: must be a number from 1 to {}, or several with commas between them", key,
                         value.value_or(""), kMaxVni);
         }
+        if (std::ranges::find(taken.vnis, *vni) != taken.vnis.end()) {
+            return fail(Code::kInvalid, "--opt {}={}: {} is given twice; each subnet needs one of its own", key,
+                        value.value_or(""), *vni);
+        }
         taken.vnis.push_back(static_cast<std::uint32_t>(*vni));
     }
     return {};

@@ -75,16 +75,7 @@ Status GatewayBridge::look(const std::vector<netlink::Link>& links) {
 }
 
 Status GatewayBridge::choose_subnet(const Wanted& wanted) {
-    const auto taken = [&](const base::Prefix& subnet) {
-        return std::any_of(wanted.networks.begin(), wanted.networks.end(),
-                           [&](const auto& other) { return other.overlaps(subnet); }) ||
-               std::any_of(wanted.needed.begin(), wanted.needed.end(),
-                           [&](const auto& ip) { return subnet.contains(ip); });
-    };
-    if (subnet_ && !taken(*subnet_)) {
-        return {};
-    }
-    WARREN_TRY_ASSIGN(auto used, host_routes());
+    std::vector<UsedSubnet> used;
     for (const auto& network : wanted.networks) {
         used.push_back({.prefix = network, .user = "a network"});
     }
@@ -92,6 +83,12 @@ Status GatewayBridge::choose_subnet(const Wanted& wanted) {
         used.push_back(
             {.prefix = {.address = ip, .length = static_cast<std::uint8_t>(ip.bits())}, .user = "this host"});
     }
+    if (subnet_ &&
+        std::none_of(used.begin(), used.end(), [this](const auto& other) { return other.prefix.overlaps(*subnet_); })) {
+        return {};
+    }
+    WARREN_TRY_ASSIGN(const auto routes, host_routes());
+    used.insert(used.end(), routes.begin(), routes.end());
     Result<base::Prefix> found = base::fail(Code::kExhausted, "no pool");
     for (const auto* pool : {"172.16.0.0/12", "192.168.0.0/16"}) {
         WARREN_TRY_ASSIGN(const auto prefix, base::parse_prefix("pool", pool));

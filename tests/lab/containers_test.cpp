@@ -40,7 +40,7 @@ TEST_P(ContainersOf, OneThatIsGoneIsReleasedAndPeersAreTold) {
     const auto address = db->ip();
     const auto mac = db->mac();
     ASSERT_TRUE(eventually(seconds(10), [&] { return asker.ping(address); }));
-    const auto space = (manager.run_dir() / "netns" / inspect(manager, "net1").id()).string();
+    const auto space = namespace_of(manager, "net1");
     const auto entries = [&] { return run({"nsenter", "--net=" + space, "bridge", "fdb", "show", "dev", "vx0"}).out; };
     ASSERT_THAT(entries(), HasSubstr(mac));
 

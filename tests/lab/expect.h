@@ -19,6 +19,11 @@ inline v1::Network inspect(const Host& host, const std::string& network) {
     return host.ask<v1::Network>({"network", "inspect", network});
 }
 
+// The path of the network's namespace on a host that is in it.
+inline std::string namespace_of(const Host& host, const std::string& network) {
+    return (host.run_dir() / "netns" / inspect(host, network).id()).string();
+}
+
 // The host's daemon has its session with a manager and has applied what it was told of all its networks.
 inline bool settled(const Host& host) {
     const auto status = host.ask<v1::StatusReply>({"status"});

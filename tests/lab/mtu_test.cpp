@@ -68,8 +68,7 @@ bool all_have(const std::vector<Container>& containers, std::uint32_t mtu) {
 }
 // The devices of the network on a host, as `ip` shows them.
 std::string devices(const Host& host, const std::string& network) {
-    const auto path = host.run_dir() / "netns" / inspect(host, network).id();
-    return host.must({"nsenter", "--net=" + path.string(), "ip", "-o", "link", "show"});
+    return host.must({"nsenter", "--net=" + namespace_of(host, network), "ip", "-o", "link", "show"});
 }
 // The lines of the doctor about the MTU of networks: "warning: text".
 std::vector<std::string> about_mtu(const Host& host) {

@@ -41,10 +41,6 @@ std::string dig(const Container& from, const Network& through, const std::string
     }
     return from.run(argv).out;
 }
-// Of the network on a host: where its resolver is.
-std::string space(const Host& host, const std::string& network) {
-    return (host.run_dir() / "netns" / inspect(host, network).id()).string();
-}
 // The data of the answer alone, a line each.
 std::string short_answer(const Container& from, const Network& through, const std::string& question) {
     return dig(from, through, question, {"+short"});
@@ -129,11 +125,11 @@ TEST(Names, AreNotForAnAddressThatIsOutsideOfTheNetwork) {
     host.connect("net1", asker);
     const std::string outside = "198.51.100.9";
     must({"ip", "address", "add", outside + "/32", "dev", "lo"}, asker.where());
-    must({"nsenter", "--net=" + space(host, "net1"), "ip", "route", "add", outside, "via", asker.ip()});
+    must({"nsenter", "--net=" + namespace_of(host, "net1"), "ip", "route", "add", outside, "via", asker.ip()});
     ASSERT_TRUE(asker.run({"ping", "-c", "1", "-W", "5", "-I", outside, net1.gateway}).ok()) << "the way back";
 
     // A namespace is found from where those of names are.
-    const auto inside = std::filesystem::path(space(host, "net1")).lexically_relative("/run/netns").string();
+    const auto inside = std::filesystem::path(namespace_of(host, "net1")).lexically_relative("/run/netns").string();
     Capture bridge(lab->artefacts(), "bridge", "br0", {.netns = inside});
     for (const auto* transport : {"+notcp", "+tcp"}) {
         EXPECT_THAT(dig(asker, net1, "asker", {transport, "-b", outside}), Not(HasSubstr("status:"))) << transport;
@@ -162,7 +158,7 @@ TEST(Names, AFloodInOneNetworkKeepsNobodyOfAnotherWaiting) {
     for (int i = 0; i < 4; ++i) {
         flood.emplace_back(Argv{"bash", "-c", kFlood, net1.gateway}, flooder.where());
     }
-    const auto flooded = space(lab->host(1), "net1");
+    const auto flooded = namespace_of(lab->host(1), "net1");
     const auto queued = [&] {  // at the port of the flooded network: more than anybody can answer
         std::istringstream words(run({"nsenter", "--net=" + flooded, "ss", "-Hlun", "sport", "53"}).out);
         std::string state;
@@ -255,6 +251,14 @@ TEST(Names, AreWhatProgramsInAContainerFind) {
     EXPECT_TRUE(std::filesystem::exists("/etc/netns/c2/resolv.conf")) << "the other host's";
 }
 
+// Of host 2, for its next daemon.
+std::filesystem::path record_of_names(Lab& lab, const std::string& network) {
+    return lab.host(2).run_dir() / "names" / inspect(lab.host(1), network).id();
+}
+bool is_recorded(Lab& lab, const std::string& network, const std::string& name) {
+    return file_content(record_of_names(lab, network)).find(name) != std::string::npos;
+}
+
 // With no manager there, what a host's containers were told they are told on, by a new daemon, too.
 TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
     const auto lab = cluster_of(2);
@@ -266,12 +270,8 @@ TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
     auto& host = lab->host(2);
     host.warren_ok({"network", "connect", "net2", "--netns", "/var/run/netns/c2", "--name", "two"});
     const auto& asker = containers[1];
-    const auto recorded = [&](const char* network) {
-        return file_content(host.run_dir() / "names" / inspect(lab->host(1), network).id());
-    };
-    ASSERT_TRUE(eventually(seconds(5), [&] {
-        return recorded("net1").find("c1") != std::string::npos && recorded("net2").find("store") != std::string::npos;
-    }));
+    ASSERT_TRUE(
+        eventually(seconds(5), [&] { return is_recorded(*lab, "net1", "c1") && is_recorded(*lab, "net2", "store"); }));
 
     lab->host(1).kill_daemon(SIGKILL);
     host.kill_daemon(SIGKILL);
@@ -293,9 +293,8 @@ TEST(Names, OutliveADaemonThatStartsWhileNoManagerIsThere) {
     const Container instead("instead");
     lab->host(1).warren_ok({"network", "connect", "net1", "--netns", instead.name(), "--name", "c2", "--take-over"});
     host.start_daemon();
-    EXPECT_TRUE(eventually(seconds(10), [&] {
-        return !std::filesystem::exists(host.run_dir() / "names" / inspect(lab->host(1), "net1").id());
-    })) << "of a network that the host is in no more";
+    EXPECT_TRUE(eventually(seconds(10), [&] { return !std::filesystem::exists(record_of_names(*lab, "net1")); }))
+        << "of a network that the host is in no more";
     EXPECT_EQ(short_answer(asker, net2, "store"), other.ip() + "\n");
 }
 
@@ -320,11 +319,8 @@ TEST(Names, OutliveItForAContainerThatWasConnectedByItsProcessAsLongAsItIsThatPr
     host.warren_ok({"network", "connect", "net2", "--netns", held.path(), "--name", "two"});
     host.connect("net3", other);
     ASSERT_TRUE(eventually(seconds(5), [&] {
-        const auto recorded = [&](const char* network, const char* endpoint) {
-            return file_content(host.run_dir() / "names" / inspect(lab->host(1), network).id()).find(endpoint) !=
-                   std::string::npos;
-        };
-        return recorded("net1", "one") && recorded("net2", "two") && recorded("net3", "other");
+        return is_recorded(*lab, "net1", "one") && is_recorded(*lab, "net2", "two") &&
+               is_recorded(*lab, "net3", "other");
     }));
 
     lab->host(1).kill_daemon(SIGKILL);
